@@ -1,0 +1,88 @@
+"""What server and worker say to each other beside the weights, and where their processes find things."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FAILURE = "fedjob.failure"
+"""Reply header: a JSON object {reason, message} in place of weights."""
+
+BASE = "base"
+"""Task meta: sha256 of the global model that the task carries."""
+SEGMENT = "segment"
+"""Task meta: the segment's number; a worker's job processes of older segments give way."""
+SAMPLES = "samples"
+WARNINGS = "warnings"
+"""Reply meta beside the weights."""
+
+ENV_STATE = "FEDJOB_STATE"
+"""Server: the folder of state files shared by supervisor, parent and job process."""
+ENV_JOB_FOLDER = "FEDJOB_JOB_FOLDER"
+ENV_HOME = "FEDJOB_HOME"
+ENV_JOB_ID = "FEDJOB_JOB_ID"
+ENV_WORKER = "FEDJOB_WORKER"
+ENV_DEVICE = "FEDJOB_DEVICE"
+
+
+def env_text(name: str) -> str:
+    """What the supervisor or the worker command passed down in `name`.
+
+    Raises:
+        RuntimeError: This process was not started by fedjob.
+    """
+    value = os.environ.get(name)
+    if not value:
+        msg = f"{name} is not set: start this through fedjob-server or fedjob-worker"
+        raise RuntimeError(msg)
+    return value
+
+
+def env_path(name: str) -> Path:
+    """The folder passed down in `name`; raises as `env_text` does."""
+    return Path(env_text(name))
+
+
+def failure_header(reason: str, message: str) -> str:
+    """The value of the FAILURE header."""
+    return json.dumps({"reason": reason, "message": message})
+
+
+def read_failure(header: object) -> tuple[str, str] | None:
+    """(reason, message) of a FAILURE header; None where there is none.
+
+    A worker is not trusted: anything else than what `failure_header` makes is cut down to text.
+    """
+    if header is None:
+        return None
+    try:
+        value = json.loads(str(header))
+        return str(value["reason"])[:64], str(value["message"])[:4000]
+    except (ValueError, KeyError, TypeError):
+        return "TrainingFailed", str(header)[:4000]
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """The executor's arguments in the job folder: what is trained, and how."""
+
+    data_root: str
+    adapter_module: str
+    train_fn: str | None
+    validate_fn: str | None
+    class_name: str
+    model_args: dict[str, Any]
+    hyperparameters: dict[str, Any]
+
+    @classmethod
+    def read(cls, job_folder: Path) -> JobSettings | None:
+        """Reads app/config/config_fed_client.json; None where the user's own executor takes other arguments."""
+        config = json.loads((job_folder / "app/config/config_fed_client.json").read_text())
+        arguments = config["executors"][0]["executor"].get("args", {})
+        try:
+            return cls(**arguments)
+        except TypeError:
+            return None

@@ -1,0 +1,377 @@
+"""The workflow of one segment: rounds of FedAvg from the last committed model to the last round.
+
+Runs in NVFlare's server job process, the only process of the server that imports torch and the user's
+code. It holds no credentials: a finished round is handed to the supervisor, which commits it; at most
+one round is under way while the one before it becomes durable.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import torch
+from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
+from nvflare.app_common.workflows.model_controller import ModelController
+from nvflare.app_opt.pt.decomposers import TensorDecomposer
+from nvflare.fuel.utils import fobs
+from torch import Tensor
+
+from fedjob.errors import FedjobError
+from fedjob.spec.reasons import Reason
+from fedjob.spec.rounds import ClientFailure, Participant, RoundTimes
+from fedjob_runtime.exchange import (
+    BASE,
+    ENV_STATE,
+    FAILURE,
+    SAMPLES,
+    SEGMENT,
+    WARNINGS,
+    env_path,
+    read_failure,
+)
+from fedjob_runtime.processes import exit_when_orphaned
+from fedjob_runtime.server.aggregation import WeightedMean, weighted_metrics
+from fedjob_runtime.server.evaluation import GlobalEvaluation
+from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
+from fedjob_runtime.training.errors import reason_of
+from fedjob_runtime.training.returns import check_samples
+from fedjob_runtime.training.weights import check_weights, file_sha256, load_weights, save_weights
+
+POLL_SECONDS = 0.05
+
+
+class SupersededError(Exception):
+    """A newer segment has taken over; this one ends without a word."""
+
+
+class SegmentController(ModelController):  # type: ignore[misc]
+    """FedAvg as one segment of a federation that outlives its processes.
+
+    Args:
+        num_rounds: Rounds of the whole job.
+        min_clients: Results that a round needs.
+        wait_time_after_min_received: Seconds to wait for further results after min_clients.
+        round_timeout: Seconds after which a round goes on without those that have not answered; None
+            waits for as long as they are connected.
+        persistor_id: The component that gives the initial model.
+        segment: This segment's number, set by the supervisor.
+        start_round: The committed round it starts from; -1 where there is none yet.
+        clients: The workers that take part.
+    """
+
+    def __init__(
+        self,
+        num_rounds: int,
+        min_clients: int,
+        wait_time_after_min_received: float = 10,
+        round_timeout: float | None = None,
+        persistor_id: str = "persistor",
+        segment: int = 0,
+        start_round: int = -1,
+        clients: list[str] | None = None,
+    ) -> None:
+        super().__init__(
+            persistor_id=persistor_id, ignore_result_error=True, task_check_period=POLL_SECONDS
+        )
+        self._num_rounds = num_rounds
+        self._terms = RoundTerms(min_clients, wait_time_after_min_received, round_timeout)
+        self._start = start_round
+        self._members = list(clients or [])
+        self._report = SegmentReport(segment)
+        self._mutex = threading.Lock()
+        self._answers = _Answers({})
+
+    def run(self) -> None:
+        """Runs the segment; NVFlare calls it."""
+        exit_when_orphaned()
+        fobs.register(TensorDecomposer)
+        self._handover = Handover(env_path(ENV_STATE))
+        try:
+            self._run()
+        except SupersededError:
+            self.cancel_all_tasks()
+        except FedjobError as error:
+            self.cancel_all_tasks()
+            self._report.error = {"reason": reason_of(error), "message": str(error)}
+            self._end("error")
+
+    def _run(self) -> None:
+        self._tell("started", max(self._start, 0))
+        weights = self._first_weights()
+        evaluation = GlobalEvaluation.prepare()
+        base = file_sha256(self._handover.model_file(max(self._start, 0)))
+        for number in range(max(self._start, 0) + 1, self._num_rounds + 1):
+            started = time.time()
+            outcome = self._train(number, weights, base)
+            if outcome is Verdict.SHORT:
+                self._end("short")
+                return
+            aggregating = time.time()
+            answers = self._answers
+            weights = answers.mean.result()
+            evaluating = time.time()
+            metrics = weighted_metrics([(p.samples, p.metrics) for p in answers.accepted.values()])
+            if evaluation.on_server:
+                metrics |= evaluation.run(weights, number - 1)
+            elif evaluation.on_workers:
+                metrics |= self._validate(number, weights)
+            evaluated = time.time()
+            self._wait_for_commit(number - 1)
+            target = self._handover.model_file(number)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            save_weights(target, weights)
+            base = file_sha256(target)
+            times = RoundTimes(
+                train=aggregating - started,
+                aggregate=evaluating - aggregating,
+                evaluate=evaluated - evaluating,
+            )
+            self._offer(number, base, answers, metrics, times, started)
+            hung = any(f["reason"] == Reason.TRAINING_TIMEOUT for f in answers.failed.values())
+            if number == self._num_rounds:
+                self._end("complete")
+                return
+            if hung or self._control().stop_after_round:
+                self._end("hung" if hung else "stop")
+                return
+
+    def _first_weights(self) -> dict[str, Tensor]:
+        if self._start >= 0:
+            return load_weights(self._handover.model_file(self._start))
+        started = time.time()
+        model = self.load_model()
+        weights: dict[str, Tensor] = {
+            name: torch.as_tensor(value) for name, value in model.params.items()
+        }
+        target = self._handover.model_file(0)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(target, weights)
+        self._offer(0, file_sha256(target), _Answers(weights), {}, RoundTimes(), started)
+        return weights
+
+    def _train(self, number: int, weights: dict[str, Tensor], base: str) -> Verdict:
+        """Sends the round's tasks and gathers results until the rule says that it is over."""
+        answers = self._answers = _Answers(weights)
+        self.current_round = number - 1
+        self._tell("training", number)
+        task = FLModel(
+            params_type=ParamsType.FULL,
+            params=weights,
+            current_round=number - 1,
+            total_rounds=self._num_rounds,
+            meta={BASE: base, SEGMENT: self._report.segment},
+        )
+        self.broadcast_model(
+            task, targets=self._members, timeout=0, blocking=False, callback=self._take_result
+        )
+        verdict = self._watch(answers, self._terms)
+        with self._mutex:
+            answers.closed = True
+        for name in answers.waiting(self._members, self._control().lost):
+            if self._terms.timeout is not None and time.time() - answers.sent > self._terms.timeout:
+                answers.fail(
+                    name,
+                    Reason.TRAINING_TIMEOUT,
+                    f"{name} did not answer round {number} within roundTimeout "
+                    f"({self._terms.timeout:g} s); raise federation.roundTimeout or train less a round",
+                )
+        self.cancel_all_tasks()
+        self._tell("training", number)
+        return verdict
+
+    def _watch(self, answers: _Answers, terms: RoundTerms) -> Verdict:
+        told = -1
+        while True:
+            if self.abort_signal.triggered:
+                raise SupersededError
+            control = self._control()
+            with self._mutex:
+                done = len(answers.accepted) + len(answers.failed)
+                verdict = judge(
+                    terms,
+                    answered=len(answers.accepted),
+                    waiting=len(answers.waiting(self._members, control.lost)),
+                    elapsed=time.time() - answers.sent,
+                    since_min=answers.seconds_since(terms.min_clients),
+                )
+            if done != told:
+                told = done
+                self._tell(self._report.phase, self._report.round)
+            if verdict is not Verdict.WAIT:
+                return verdict
+            time.sleep(POLL_SECONDS)
+
+    def _validate(self, number: int, weights: dict[str, Tensor]) -> dict[str, float]:
+        """The workers' fl_validate on the new global model; nobody is waited for twice."""
+        training, self._answers = self._answers, _Answers(weights)
+        members = sorted(training.accepted)
+        self._report.phase = "validating"
+        task = FLModel(
+            params_type=ParamsType.FULL,
+            params=weights,
+            current_round=number - 1,
+            total_rounds=self._num_rounds,
+            meta={SEGMENT: self._report.segment},
+        )
+        answers, everyone = self._answers, self._members
+        self._members = members
+        try:
+            self.broadcast_model(
+                task,
+                task_name="validate",
+                targets=members,
+                timeout=0,
+                blocking=False,
+                callback=self._take_metrics,
+            )
+            terms = RoundTerms(1, self._terms.wait_after_min, self._terms.timeout)
+            self._watch(answers, terms)
+            with self._mutex:
+                answers.closed = True
+            self.cancel_all_tasks()
+        finally:
+            self._members, self._answers = everyone, training
+        # What a worker's validation got wrong belongs to this round's record too.
+        training.failed |= answers.failed
+        parts = [(p.samples, p.metrics) for p in answers.accepted.values()]
+        return {f"val_{name}": value for name, value in weighted_metrics(parts).items()}
+
+    def _process_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        name = client_task.client.name
+        failure = read_failure(client_task.result.get_header(FAILURE))
+        code = client_task.result.get_return_code()
+        super()._process_result(client_task, fl_ctx)
+        with self._mutex:
+            answers = self._answers
+            if name in answers.accepted or name in answers.failed or answers.closed:
+                return
+            reason, message = failure or (
+                Reason.TRAINING_FAILED.value,
+                f"{name} answered {code}; see its log",
+            )
+            answers.fail(name, reason, message)
+
+    def _take_result(self, model: FLModel) -> bool:
+        name = model.meta["client_name"]
+        with self._mutex:
+            answers = self._answers
+            if answers.closed or name in answers.accepted or model.current_round != self.current_round:
+                return False
+            try:
+                samples = check_samples(model.meta.get(SAMPLES), name)
+                weights = check_weights(model.params or {}, answers.reference, name)
+            except FedjobError as error:
+                answers.fail(name, reason_of(error), str(error))
+                return False
+            answers.mean.add(weights, samples)
+            answers.accept(name, samples, model)
+        return True
+
+    def _take_metrics(self, model: FLModel) -> bool:
+        name = model.meta["client_name"]
+        with self._mutex:
+            if self._answers.closed or name in self._answers.accepted:
+                return False
+            try:
+                samples = check_samples(model.meta.get(SAMPLES), name)
+            except FedjobError as error:
+                self._answers.fail(name, reason_of(error), str(error))
+                return False
+            self._answers.accept(name, samples, model)
+        return True
+
+    def _control(self) -> Control:
+        control = self._handover.read_control()
+        if control is None or control.segment != self._report.segment:
+            raise SupersededError
+        return control
+
+    def _wait_for_commit(self, number: int) -> None:
+        while self._control().committed < number:
+            if self.abort_signal.triggered:
+                raise SupersededError
+            time.sleep(POLL_SECONDS)
+
+    def _offer(
+        self,
+        number: int,
+        sha256: str,
+        answers: _Answers,
+        metrics: dict[str, float],
+        times: RoundTimes,
+        started: float,
+    ) -> None:
+        self._control()
+        failures = [ClientFailure(name=name, **fault) for name, fault in answers.failed.items()]
+        self._handover.offer_round(
+            number,
+            {
+                "sha256": sha256,
+                "participants": [p.model_dump() for p in answers.accepted.values()],
+                "failures": [failure.model_dump() for failure in failures],
+                "metrics": metrics,
+                "times": times.model_dump(),
+                "started": _rfc3339(started),
+                "ended": _rfc3339(time.time()),
+            },
+        )
+
+    def _tell(self, phase: str, number: int) -> None:
+        with self._mutex:
+            self._report.phase, self._report.round = phase, number
+            self._report.answered = {n: p.samples for n, p in self._answers.accepted.items()}
+            self._report.failed = dict(self._answers.failed)
+        self._handover.report(self._report)
+
+    def _end(self, outcome: str) -> None:
+        self._report.outcome = outcome
+        self._tell("ended", self._report.round)
+
+
+class _Answers:
+    """What one round has got so far; the caller holds the mutex."""
+
+    def __init__(
+        self, reference: dict[str, Tensor], clock: Callable[[], float] = time.time
+    ) -> None:
+        self.reference = reference
+        self.mean = WeightedMean(reference)
+        self.accepted: dict[str, Participant] = {}
+        self.failed: dict[str, dict[str, str]] = {}
+        self.closed = False
+        self._clock = clock
+        self.sent = clock()
+        self._times: list[float] = []
+
+    def accept(self, name: str, samples: int, model: FLModel) -> None:
+        now = self._clock()
+        self._times.append(now)
+        self.failed.pop(name, None)
+        self.accepted[name] = Participant(
+            name=name,
+            samples=samples,
+            metrics={key: float(value) for key, value in (model.metrics or {}).items()},
+            seconds=max(0.0, now - self.sent),
+            warnings=[str(warning)[:1000] for warning in model.meta.get(WARNINGS) or []],
+        )
+
+    def fail(self, name: str, reason: str, message: str) -> None:
+        self.failed[name] = {"reason": str(reason), "message": message}
+
+    def waiting(self, members: list[str], lost: tuple[str, ...]) -> list[str]:
+        done = {*self.accepted, *self.failed, *lost}
+        return [name for name in members if name not in done]
+
+    def seconds_since(self, count: int) -> float | None:
+        """Seconds since the count-th result was accepted."""
+        return self._clock() - self._times[count - 1] if len(self._times) >= count else None
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

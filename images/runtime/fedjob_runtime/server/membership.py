@@ -1,0 +1,51 @@
+"""Who takes part: what the registry published, read as one value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The clients, cells and jobs that NVFlare's parent sees at one moment.
+
+    Attributes:
+        clients: Live clients by name; the value is the incarnation, which changes at each registration.
+        heard: When each registered client was last heard, seconds since the epoch.
+        cells: Fully qualified names of connected cells; a job process is `<client>.<job id>`.
+        jobs: Ids of the running jobs.
+    """
+
+    clients: Mapping[str, str] = field(default_factory=dict)
+    heard: Mapping[str, float] = field(default_factory=dict)
+    cells: frozenset[str] = frozenset()
+    jobs: frozenset[str] = frozenset()
+
+    def job_cells(self, job: str) -> frozenset[str]:
+        """The clients whose job process for `job` is connected."""
+        suffix = f".{job}"
+        return frozenset(cell.removesuffix(suffix) for cell in self.cells if cell.endswith(suffix))
+
+
+def read_membership(
+    published: Mapping[str, Any] | None, now: float, silence: float
+) -> Membership:
+    """Reads what the registry published.
+
+    Args:
+        published: The content of clients.json, or None before the parent is up.
+        now: Seconds since the epoch.
+        silence: Seconds after which a client that sends no heartbeat is dropped (heartBeatTimeout).
+    """
+    if published is None:
+        return Membership()
+    cells = frozenset(published["cells"])
+    heard = {name: float(client["heard"]) for name, client in published["clients"].items()}
+    live = {
+        name: str(client["incarnation"])
+        for name, client in published["clients"].items()
+        if name in cells and now - heard[name] < silence
+    }
+    return Membership(live, heard, cells, frozenset(published["jobs"]))

@@ -1,0 +1,475 @@
+"""The supervisor: runs the federation as segments until the last round is committed.
+
+NVFlare 2.9 can neither resume a server nor readmit a client to a running job. So each segment is an
+NVFlare job that starts at the last committed round; a lost or returned worker, a dead job process, a dead
+parent or this process's own restart supersedes it with the next. What is committed is never lost.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedjob.errors import FedjobError
+from fedjob.spec.reasons import Reason
+from fedjob.spec.rounds import Commit
+from fedjob.spec.run import RunPhase, ServerConfig, ServerStatus
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.errors import StoreUnreachableError
+from fedjob.storage.layout import Layout
+from fedjob.storage.patience import Patience
+from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.server.board import StatusBoard
+from fedjob_runtime.server.committer import Committer
+from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.membership import Membership, read_membership
+from fedjob_runtime.server.parent import Parent, ParentError
+from fedjob_runtime.server.report_page import report_page
+from fedjob_runtime.server.restore import HISTORY, restore
+from fedjob_runtime.server.retry_rule import Failure, RoundTries, delay_before, judge_tries
+from fedjob_runtime.server.segment_folder import write_segment
+from fedjob_runtime.server.views import SeenClients, view_clients
+from fedjob_runtime.state_files import read_json, write_json
+
+POLL_SECONDS = 0.1
+START_GRACE = 30.0
+"""Seconds that the first segment waits for all workers once min_clients are there."""
+SETTLE_SECONDS = 1.5
+"""Quiet time after a join, so that workers that return one by one share a segment."""
+SCHEDULE_SECONDS = 45.0
+"""A submitted segment that has not started by then is submitted anew."""
+STORE_PATIENCE = 3600.0
+DRAIN_SECONDS = 10.0
+FAREWELL_SECONDS = 15.0
+SEGMENTS_PER_ATTEMPT = 100_000
+MAX_FRUITLESS = 12
+"""Segments in a row that end without a commit and without a worker to blame."""
+
+
+class Stopped(Exception):  # noqa: N818 (a request, not an error)
+    """SIGTERM: leave the loop, drain, go."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEnd:
+    """Why a segment is over."""
+
+    why: str
+    exited: frozenset[str] = frozenset()
+
+
+class Supervisor:
+    """Runs one server start.
+
+    Args:
+        config: What to run.
+        board: Where the status is shown.
+        bucket: The job's bucket.
+    """
+
+    def __init__(self, config: ServerConfig, board: StatusBoard, bucket: Bucket) -> None:
+        self._config = config
+        self._board = board
+        self._bucket = bucket
+        self._state = Path(config.home) / "state"
+        self._state.mkdir(parents=True, exist_ok=True)
+        self._handover = Handover(self._state)
+        self._log = RoundLog(
+            bucket,
+            Layout(config.namespace, config.name, config.store.prefix),
+            Patience(seconds=STORE_PATIENCE, on_retry=self._store_retry),
+        )
+        self._parent = Parent(config, self._state)
+        self._expected = {worker.name: worker.shard for worker in config.workers}
+        self._seen = SeenClients()
+        self._tries = RoundTries()
+        self._control = Control(segment=0)
+        self._mutex = threading.Lock()
+        self._failure: Failure | None = None
+        self._stop = threading.Event()
+        self._pulse = time.monotonic()
+        self._fruitless = 0
+
+    def stop(self) -> None:
+        """Asks the run to drain and end; safe in a signal handler."""
+        self._stop.set()
+
+    def healthy(self) -> bool:
+        """Whether the loop turned within the last two minutes."""
+        return time.monotonic() - self._pulse < 120
+
+    def run(self) -> bool:
+        """Runs until the last round is committed and published.
+
+        Returns:
+            True when complete, False when the run failed for good.
+
+        Raises:
+            Stopped: It was asked to stop; the run can go on later.
+        """
+        attempt = self._log.claim_attempt(f"{socket.gethostname()}/{os.getpid()}")
+        self._segment = attempt * SEGMENTS_PER_ATTEMPT
+        total = self._config.spec.federation.num_rounds
+        self._board.update(attempt=attempt, total=total)
+        found = restore(self._config, self._bucket, self._log, self._handover, self._state)
+        self._control = Control(segment=self._segment, committed=found.last)
+        self._board.update(completed=max(found.last, 0), history=found.history)
+        if found.last > 0:
+            self._board.event("Resumed", f"goes on after round {found.last}")
+        if found.last < total:
+            committer = Committer(
+                self._log,
+                self._handover,
+                attempt,
+                found.last,
+                self._committed,
+                lambda error: self._fail(Reason.FENCED, str(error)),
+                lambda error: self._fail(Reason.STORE_UNREACHABLE, str(error)),
+            )
+            self._parent.prepare()
+            self._parent.start()
+            committer.start()
+            try:
+                self._run_segments(committer)
+            finally:
+                committer.drain(DRAIN_SECONDS)
+        if self._failure is not None:
+            self._finish(RunPhase.FAILED, self._failure)
+            return False
+        self._publish(total)
+        return True
+
+    def farewell(self) -> None:
+        """Tells the workers that the run is over, and ends NVFlare."""
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        if self._parent.alive:
+            try:
+                while not self._parent.shut_clients_down() and time.monotonic() < deadline:
+                    self._sleep(0.5)
+                while self._members().clients and time.monotonic() < deadline:
+                    self._sleep(0.2)
+            except (ParentError, Stopped):
+                pass  # the workers are ended by whoever started them
+        self._parent.kill()
+
+    def kill(self) -> None:
+        """Ends NVFlare at once."""
+        self._parent.kill()
+
+    # The loop.
+
+    def _run_segments(self, committer: Committer) -> None:
+        total = self._config.spec.federation.num_rounds
+        while self._control.committed < total and self._failure is None:
+            if not self._parent.alive:
+                self._count("parent", "NVFlare's server process ended; it is started anew")
+                self._parent.kill()
+                self._parent.start()
+            members = self._gather()
+            if members is None:
+                continue
+            try:
+                job = self._begin(members, committer)
+            except ParentError as error:
+                self._count("submit", str(error))
+                self._parent.kill()
+                continue
+            end = self._watch(job, members)
+            self._note_end(end, job)
+            if self._control.committed >= total:
+                return
+            self._sleep(delay_before(self._tries.count + self._fruitless))
+
+    def _gather(self) -> dict[str, str] | None:
+        """Waits until enough workers are there; their incarnations, or None when the parent died."""
+        began = time.monotonic()
+        changed, last = began, None
+        self._board.update(phase=RunPhase.WAITING, current=None)
+        need = self._config.spec.federation.min_clients
+        while True:
+            membership = self._look(None)
+            usable = {
+                name: incarnation
+                for name, incarnation in membership.clients.items()
+                if name in self._expected and name not in self._tries.left_out
+            }
+            now = time.monotonic()
+            if usable != last:
+                changed, last = now, usable
+            everyone = len(self._expected) - len(self._tries.left_out)
+            if len(usable) >= everyone and usable:
+                return usable
+            first = self._board.status.segments == 0
+            grace = START_GRACE if first else SETTLE_SECONDS
+            if len(usable) >= need and now - began >= grace and now - changed >= SETTLE_SECONDS:
+                return usable
+            missing = sorted(set(self._expected) - set(usable) - self._tries.left_out)
+            self._board.update(
+                message=f"waiting for {', '.join(missing)} ({len(usable)} of {everyone} connected, "
+                f"{need} needed)"
+            )
+            if not self._parent.alive or self._failure is not None:
+                return None
+            self._sleep(POLL_SECONDS)
+
+    def _begin(self, members: dict[str, str], committer: Committer) -> str:
+        self._segment += 1
+        start = self._control.committed
+        self._drop_uncommitted(start)
+        self._set_control(segment=self._segment, lost=(), stop_after_round=False)
+        folder = write_segment(
+            Path(self._config.job_folder),
+            Path(self._config.home) / "segments",
+            segment=self._segment,
+            start_round=start,
+            clients=sorted(members),
+        )
+        committer.begin_segment(self._segment)
+        job = self._parent.submit(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        segments = self._board.status.segments + 1
+        self._board.update(
+            segments=segments, phase=RunPhase.TRAINING, message="", current=max(start, 0) + 1
+        )
+        if segments > 1:
+            self._board.event(
+                "SegmentStarted",
+                f"segment {segments} goes on after round {max(start, 0)} with {', '.join(sorted(members))}",
+            )
+        return job
+
+    def _watch(self, job: str, members: dict[str, str]) -> SegmentEnd:
+        """Follows a segment until it ends or has to be superseded."""
+        submitted = time.monotonic()
+        started = False
+        working: frozenset[str] = frozenset()
+        joined_at: float | None = None
+        while True:
+            self._sleep(POLL_SECONDS)
+            report = self._handover.read_report(self._segment)
+            membership = self._look(report)
+            if self._failure is not None:
+                return SegmentEnd("failed")
+            if report is not None and report.phase == "ended":
+                return self._ended(report)
+            if not self._parent.alive:
+                return SegmentEnd("parent")
+            started = started or job in membership.jobs
+            if started and job not in membership.jobs:
+                # Its last words may have been written since they were read.
+                report = self._handover.read_report(self._segment)
+                if report is not None and report.phase == "ended":
+                    return self._ended(report)
+                return SegmentEnd("job", self._exited(membership, job, members, working))
+            if not started and time.monotonic() - submitted > SCHEDULE_SECONDS:
+                return SegmentEnd("not scheduled")
+            lost = frozenset(n for n, i in members.items() if membership.clients.get(n) != i)
+            now_working = membership.job_cells(job)
+            exited = working - now_working - lost
+            working |= now_working
+            if exited:
+                return SegmentEnd("exited", exited)
+            joined = {
+                name
+                for name, incarnation in membership.clients.items()
+                if name in self._expected
+                and name not in self._tries.left_out
+                and members.get(name) != incarnation
+            }
+            joined_at = (joined_at or time.monotonic()) if joined else None
+            settled = joined_at is not None and time.monotonic() - joined_at >= SETTLE_SECONDS
+            if settled and (report is None or report.phase == "started"):
+                return SegmentEnd("membership")
+            self._set_control(lost=tuple(sorted(lost)), stop_after_round=settled)
+
+    def _ended(self, report: SegmentReport) -> SegmentEnd:
+        if report.outcome == "error":
+            self._fail(report.error["reason"], report.error["message"])
+        if report.outcome in ("complete", "stop", "hung"):
+            target = report.round
+            while self._control.committed < target and self._failure is None:
+                self._look(report)
+                self._sleep(POLL_SECONDS)
+        for name, fault in report.failed.items():
+            if report.outcome == "short" or fault["reason"] == Reason.TRAINING_TIMEOUT:
+                self._tries.note(report.round, name, fault["reason"], fault["message"])
+        return SegmentEnd(report.outcome)
+
+    def _exited(
+        self, membership: Membership, job: str, members: dict[str, str], working: frozenset[str]
+    ) -> frozenset[str]:
+        lost = frozenset(n for n, i in members.items() if membership.clients.get(n) != i)
+        gone = working - membership.job_cells(job) - lost
+        return gone if len(gone) < len(working) else frozenset()
+
+    def _note_end(self, end: SegmentEnd, job: str) -> None:
+        number = self._control.committed + 1
+        if end.why in ("complete", "stop"):
+            self._fruitless = 0
+        elif end.why == "exited" or end.exited:
+            for name in sorted(end.exited):
+                self._tries.note(
+                    number,
+                    name,
+                    Reason.WORKER_EXITED,
+                    f"{name}: its training process exited in round {number}; see its log for what the "
+                    "training function did, and whether the node ran out of memory",
+                )
+                self._count("job-process", f"{name}: its training process ended in round {number}")
+            self._tries.count += 1
+        elif end.why == "short":
+            self._tries.count += 1
+            self._board.event(
+                "RoundShort", f"round {number} had too few results and is tried again", "Warning"
+            )
+        elif end.why == "hung":
+            self._board.event(
+                "WorkerHung", "a worker did not answer in time; it gets a fresh process", "Warning"
+            )
+        elif end.why != "failed":
+            self._fruitless += 1
+            self._count(end.why.replace(" ", "-"), f"the segment ended early ({end.why})")
+        if self._failure is None:
+            self._failure = judge_tries(
+                self._tries, self._expected, self._config.spec.federation.min_clients
+            )
+        if self._fruitless >= MAX_FRUITLESS:
+            self._fail(
+                Reason.FEDERATION_FAILED,
+                f"{MAX_FRUITLESS} segments in a row ended without a round; see the server's log",
+            )
+        if self._config.device == "cuda" and end.why not in ("complete", "parent"):
+            # Two job processes must not share a GPU: the old one goes first.
+            self._parent.abort(job)
+            deadline = time.monotonic() + 10
+            while self._members().job_cells(job) and time.monotonic() < deadline:
+                self._sleep(POLL_SECONDS)
+
+    # What is seen, and what is told.
+
+    def _members(self) -> Membership:
+        return read_membership(
+            read_json(self._state / "clients.json"),
+            time.time(),
+            self._config.spec.federation.heart_beat_timeout,
+        )
+
+    def _look(self, report: SegmentReport | None) -> Membership:
+        self._pulse = time.monotonic()
+        membership = self._members()
+        for name in self._seen.note(membership):
+            self._board.event("WorkerReturned", f"{name} registered anew")
+        before = {view.name: view.state for view in self._board.status.clients}
+        if report is not None:
+            self._seen.samples.update(report.answered)
+        views = view_clients(
+            self._config.workers, membership, self._seen, report, self._tries.faults
+        )
+        for view in views:
+            if view.state == "Lost" and before.get(view.name) not in (None, "Lost"):
+                self._count("worker", f"the connection to {view.name} is gone")
+        changes: dict[str, object] = {"clients": views}
+        if report is not None and report.phase != "ended":
+            changes["current"] = max(report.round, 1)
+        self._board.update(**changes)
+        return membership
+
+    def _committed(self, commit: Commit) -> None:
+        self._set_control(committed=commit.round)
+        if commit.round == 0:
+            return
+        if self._tries.round <= commit.round:
+            hung = {n: c for n, c in self._tries.passing.items() if n in _timed_out(commit)}
+            faults = {n: f for n, f in self._tries.faults.items() if n in hung}
+            self._tries.reset(commit.round + 1)
+            # Who times out round after round costs each of them roundTimeout: it is counted on.
+            self._tries.passing.update(hung)
+            self._tries.faults.update(faults)
+        self._fruitless = 0
+        history = [*self._board.status.history, commit][-HISTORY:]
+        self._board.update(completed=commit.round, history=history)
+        for participant in commit.participants:
+            for warning in participant.warnings:
+                self._board.event("WeightsNotLoaded", f"{participant.name}: {warning}", "Warning")
+        for failure in commit.failures:
+            self._board.event(failure.reason, failure.message, "Warning")
+
+    def _set_control(self, **changes: object) -> None:
+        with self._mutex:
+            control = replace(self._control, **changes)  # type: ignore[arg-type]
+            if control != self._control:
+                self._control = control
+                self._handover.write_control(control)
+
+    def _fail(self, reason: str, message: str) -> None:
+        if self._failure is None:
+            self._failure = Failure(reason, message)
+
+    def _count(self, kind: str, message: str) -> None:
+        self._board.count(kind)
+        self._board.event("Recovering", message, "Warning")
+
+    def _store_retry(self, error: StoreUnreachableError) -> None:
+        self._pulse = time.monotonic()
+        self._board.count("store")
+        self._board.update(message=f"the store is out of reach: {error}")
+
+    def _drop_uncommitted(self, committed: int) -> None:
+        """A superseded segment may have left a round half-written beyond the last commit."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._handover.offered_round(self._control.committed + 1) is not None:
+            # Whole and offered: it is being committed, and the next segment starts after it.
+            if time.monotonic() > deadline or self._failure is not None:
+                return
+            self._sleep(POLL_SECONDS)
+        for folder in (self._state / "rounds").glob("*"):
+            if int(folder.name) > self._control.committed or int(folder.name) < committed - 1:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
+
+    # The end.
+
+    def _publish(self, total: int) -> None:
+        self._board.update(phase=RunPhase.FINISHING, message="publishes the model", current=None)
+        folder = Path(self._config.home) / "result"
+        folder.mkdir(parents=True, exist_ok=True)
+        model, legacy = folder / "model.safetensors", folder / "GLOBAL_MODEL.pt"
+        commit = self._log.fetch_model(total, model)
+        command = [sys.executable, "-m", "fedjob_runtime.server.publish", str(model), str(legacy)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FedjobError(f"GLOBAL_MODEL.pt could not be written: {done.stderr[-500:]}")
+        page = folder / "report.html"
+        page.write_text(report_page(self._config, self._log), encoding="utf-8")
+        self._log.publish_result(
+            total, {"model.safetensors": model, "GLOBAL_MODEL.pt": legacy, "report.html": page}
+        )
+        layout = Layout(self._config.namespace, self._config.name, self._config.store.prefix)
+        self._board.update(
+            result_key=layout.under(layout.model_out, "model.safetensors"),
+            result_sha256=commit.sha256,
+        )
+        self._finish(RunPhase.COMPLETE, Failure("", ""))
+
+    def _finish(self, phase: RunPhase, end: Failure) -> None:
+        self._board.update(phase=phase, reason=str(end.reason), message=end.message, current=None)
+        save_status(self._config, self._board.status)
+
+
+def save_status(config: ServerConfig, status: ServerStatus) -> None:
+    """Leaves the last status on disk for whoever comes after the port is closed."""
+    write_json(Path(config.home) / "status.json", status.model_dump(mode="json", by_alias=True))
+
+
+def _timed_out(commit: Commit) -> set[str]:
+    return {f.name for f in commit.failures if f.reason == Reason.TRAINING_TIMEOUT}

@@ -1,0 +1,77 @@
+"""Form C: the training loop for those who write none."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fedjob_runtime.training.classification import Tally, multi_label_loss
+from fedjob_runtime.training.dataset import ManifestDataset
+
+
+def fl_train(
+    model: nn.Module, env: Mapping[str, Any], out_dir: Path, logger: logging.Logger | None = None
+) -> dict[str, Any]:
+    """Trains on a shard's manifest: Adam, BCEWithLogitsLoss over multi-hot labels.
+
+    The same worker and round give the same result on the same machine: order and dropout are seeded
+    by both.
+
+    Args:
+        model: [N, 3, IMG_SIZE, IMG_SIZE] in [0, 1] to logits [N, NUM_CLASSES]; on DEVICE, in train
+            mode.
+        env: As form B's.
+        out_dir: Unused.
+        logger: Told of each epoch.
+
+    Returns:
+        weights, samples (lines of the manifest), metrics of the last epoch: loss, accuracy.
+    """
+    dataset = ManifestDataset(
+        env["DATA_ROOT"], env["MANIFEST_FILE"], env["NUM_CLASSES"], env["IMG_SIZE"]
+    )
+    seed = seed_of(env["SITE_NAME"], env["CURRENT_ROUND"])
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=env["LR"])
+    metrics: dict[str, float] = {}
+    for epoch in range(env["EPOCHS"]):
+        order = torch.randperm(len(dataset), generator=generator)
+        tally = Tally(dataset.single_label)
+        for images, labels in DataLoader(dataset, batch_sampler=batches(order, env["BATCH_SIZE"])):
+            images, labels = images.to(env["DEVICE"]), labels.to(env["DEVICE"])
+            optimizer.zero_grad(set_to_none=True)
+            logits = model(images)
+            loss = multi_label_loss(logits, labels)
+            loss.backward()
+            optimizer.step()
+            tally.add(logits, labels, loss)
+        metrics = tally.metrics()
+        if logger:
+            logger.info("epoch %d of %d: %s", epoch + 1, env["EPOCHS"], metrics)
+    return {"weights": model.state_dict(), "samples": len(dataset), "metrics": metrics}
+
+
+def batches(order: torch.Tensor, size: int) -> list[list[int]]:
+    """Cuts an order of indices into batches of `size`.
+
+    A last batch of one goes to the one before it: batch normalisation cannot train on a single
+    sample.
+    """
+    parts: list[list[int]] = [part.tolist() for part in order.split(size)]
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2] += parts.pop()
+    return parts
+
+
+def seed_of(worker: str, round_number: int) -> int:
+    """A seed below 2**63 that depends on nothing but the two."""
+    digest = hashlib.sha256(f"{worker}/{round_number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

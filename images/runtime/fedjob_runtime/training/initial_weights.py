@@ -1,0 +1,167 @@
+"""Whether the training function started from the global weights it was given (CONTRACT row 31).
+
+Two signs, since neither sees everything. The mapping knows whether any tensor was ever taken out of
+it; and a model trained on from the global weights still points their way, while one trained from
+its own random start is orthogonal to them, as random vectors of many dimensions are.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MIN_ELEMENTS = 1000
+"""Below this many values two random directions are too often alike to tell."""
+MAX_COSINE = 0.1
+"""Of independent random weights the cosine is 0 with a standard deviation of at most 1/sqrt(1000) =
+0.03. Training from the global weights falls below 0.1 only where it makes them ten times as
+long."""
+
+REASON = "WeightsNotLoaded"
+
+
+class InitialWeights(dict[str, Tensor]):
+    """`{name: Tensor}` that remembers whether a tensor was taken from it.
+
+    It is a dict in every way: `load_state_dict`, `dict()`, `**`, `copy`, `|` and pickling work and
+    count as taking; asking for names or the length does not. The tensors are the function's own to
+    change. A forked process that takes one is seen too; copies are plain dicts.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__({name: tensor.detach().clone() for name, tensor in weights.items()})
+        # One byte shared with forked children, such as the ranks of a multi-GPU training.
+        self._flag = mmap.mmap(-1, 1)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether any tensor was taken."""
+        return self._flag[0] != 0
+
+    def _read(self) -> dict[str, Tensor]:
+        self._flag[0] = 1
+        # dict(self) would come back here.
+        return {name: dict.__getitem__(self, name) for name in self}
+
+    def __getitem__(self, name: str) -> Tensor:
+        self._flag[0] = 1
+        return super().__getitem__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        # Overridden on purpose, though it changes nothing: CPython's dict(x), {**x} and f(**x) take
+        # the tensors past __getitem__ from any dict whose __iter__ is the built-in one.
+        return super().__iter__()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As dict.get."""
+        self._flag[0] = 1
+        return super().get(name, default)
+
+    def items(self) -> ItemsView[str, Tensor]:  # type: ignore[override]
+        """As dict.items."""
+        self._flag[0] = 1
+        return super().items()
+
+    def values(self) -> ValuesView[Tensor]:  # type: ignore[override]
+        """As dict.values."""
+        self._flag[0] = 1
+        return super().values()
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """As dict.pop."""
+        self._flag[0] = 1
+        return super().pop(name, *default)
+
+    def popitem(self) -> tuple[str, Tensor]:
+        """As dict.popitem."""
+        self._flag[0] = 1
+        return super().popitem()
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """As dict.setdefault."""
+        self._flag[0] = 1
+        return super().setdefault(name, default)
+
+    def copy(self) -> dict[str, Tensor]:
+        """A plain dict with the same tensors."""
+        return self._read()
+
+    def __copy__(self) -> dict[str, Tensor]:
+        return self._read()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Tensor]:
+        copied = {name: tensor.clone() for name, tensor in self._read().items()}
+        memo[id(self)] = copied
+        return copied
+
+    def __or__(self, other: Any) -> Any:
+        return self._read() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self._read()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return dict, (self._read(),)
+
+
+def cosine(weights: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> float | None:
+    """Cosine of the angle between two models' weight matrices, taken as one vector.
+
+    Biases and norms' scales are left out: they start at 0 and 1 in every model, and so are alike in
+    models that have nothing to do with each other.
+
+    Returns:
+        -1..1, or None where there are fewer than MIN_ELEMENTS values to compare, or one side is all
+        0.
+    """
+    product = mine = theirs = 0.0
+    count = 0
+    for name, start in initial.items():
+        if start.dim() < 2 or not start.is_floating_point() or name not in weights:
+            continue
+        first = start.detach().flatten().float()
+        second = weights[name].detach().cpu().flatten().float()
+        if not (torch.isfinite(first).all() and torch.isfinite(second).all()):
+            continue
+        product += float(torch.dot(first, second))
+        theirs += float(torch.dot(first, first))
+        mine += float(torch.dot(second, second))
+        count += first.numel()
+    if count < MIN_ELEMENTS or mine == 0 or theirs == 0:
+        return None
+    return product / math.sqrt(mine * theirs)
+
+
+def not_loaded_warning(
+    given: InitialWeights | None,
+    initial: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    function: str,
+) -> str | None:
+    """A warning for a person where the global weights seem not to have been used; never an error.
+
+    Args:
+        given: What form A got, or None where the weights were loaded for the function.
+        initial: The global weights; empty where there were none to load.
+        weights: What was returned.
+        function: The training function's name.
+    """
+    if not initial:
+        return None
+    load = 'load them before training: model.set_weights(payload["initial_weights"])'
+    if given is not None and not given.was_read:
+        return f'{REASON}: {function} never read payload["initial_weights"]; {load}'
+    alike = cosine(weights, initial)
+    if alike is None or abs(alike) >= MAX_COSINE:
+        return None
+    if given is None:
+        load = "train the model that is passed in, and return its weights"
+    return (
+        f"{REASON}: the weights that {function} returned have nothing in common with the global "
+        f"weights (cosine {alike:.3f}), as if trained from a new start; {load}"
+    )

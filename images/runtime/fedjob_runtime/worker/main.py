@@ -1,0 +1,150 @@
+"""`fedjob-worker --config FILE`: prepares the shard, then runs NVFlare's client until the job is over.
+
+Exit codes: 0 the server ended the run; 64 the shard or the kit is wrong and a restart does not help;
+143 stopped by SIGTERM; any other: something broke, start it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
+from fedjob.spec.run import WorkerConfig
+from fedjob_runtime.nvflare_site import allowed_classes, prepare_site
+from fedjob_runtime.processes import kill_tree, start_child
+from fedjob_runtime.state_files import write_json
+from fedjob_runtime.user_classes import user_classes
+from fedjob_runtime.worker.prepare import prepare_shard
+
+EXIT_TERMINAL = 64
+EXIT_LOST = 75
+HEARTBEAT_SECONDS = 2
+DRAIN_SECONDS = 3.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="fedjob-worker",
+        description="Trains on one shard for a federated job.",
+        epilog="Example: fedjob-worker --config worker-0.json",
+    )
+    parser.add_argument("--config", type=Path, required=True, help="a WorkerConfig as JSON")
+    config = WorkerConfig.model_validate_json(parser.parse_args(argv).config.read_text())
+    home = Path(config.home)
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        write_json(home / "worker.json", {"state": "Preparing", "message": ""})
+        prepare_shard(config, say)
+    except (InvalidInputError, UnavailableError, FedjobError) as error:
+        say(str(error))
+        terminal = not isinstance(error, UnavailableError)
+        write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
+        return EXIT_TERMINAL if terminal else EXIT_LOST
+    return _run_client(config, home)
+
+
+def say(line: str) -> None:
+    """A line of the worker's log."""
+    sys.stdout.write(f"fedjob-worker: {line}\n")
+    sys.stdout.flush()
+
+
+def _run_client(config: WorkerConfig, home: Path) -> int:
+    site = home / "site"
+    prepare_site(Path(config.kit), site, _resources(config))
+    stopped = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    client = start_child(_command(config, site), _environment(config, home))
+    write_json(home / "worker.json", {"state": "Running", "message": ""})
+    while client.poll() is None and not stopped.wait(0.2):
+        pass
+    if stopped.is_set():
+        say("stopping")
+        client.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            client.wait(DRAIN_SECONDS)
+        kill_tree(client)
+        return 128 + signal.SIGTERM
+    # NVFlare leaves this file when the server told it to shut down.
+    if (site / "shutdown.fl").exists():
+        write_json(home / "worker.json", {"state": "Done", "message": ""})
+        return 0
+    say(f"the NVFlare client ended with code {client.returncode}")
+    return client.returncode or EXIT_LOST
+
+
+def _command(config: WorkerConfig, site: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "nvflare.private.fed.app.client.client_train",
+        "-m",
+        str(site),
+        "-s",
+        "fed_client.json",
+        "--set",
+        "secure_train=true",
+        f"uid={config.worker}",
+        "org=fedjob",
+        "config_folder=config",
+        f"heart_beat_interval={HEARTBEAT_SECONDS}",
+    ]
+
+
+def _environment(config: WorkerConfig, home: Path) -> dict[str, str]:
+    custom = f"{config.job_folder}/app/custom"
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [custom, os.environ.get("PYTHONPATH", "")])),
+        "FEDJOB_HOME": str(home),
+        "FEDJOB_JOB_FOLDER": config.job_folder,
+        "FEDJOB_JOB_ID": config.name,
+        "FEDJOB_WORKER": config.worker,
+        "FEDJOB_DEVICE": config.device,
+    }
+
+
+def _resources(config: WorkerConfig) -> dict[str, object]:
+    own = "nvflare.app_common."
+    return {
+        "format_version": 2,
+        "class_allow_list": allowed_classes(user_classes(Path(config.job_folder))),
+        "client": {"retry_timeout": 30, "compression": "Gzip"},
+        "components": [
+            {
+                "id": "resource_manager",
+                "path": own + "resource_managers.gpu_resource_manager.GPUResourceManager",
+                # GPUs are given out by Kubernetes; NVFlare must not count them again.
+                "args": {"num_of_gpus": 0, "mem_per_gpu_in_GiB": 0, "expiration_period": 300},
+            },
+            {
+                "id": "resource_consumer",
+                "path": own + "resource_consumers.gpu_resource_consumer.GPUResourceConsumer",
+                "args": {},
+            },
+            {
+                "id": "process_launcher",
+                "path": own + "job_launcher.client_process_launcher.ClientProcessJobLauncher",
+                "args": {},
+            },
+        ],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""From the store to OUT: the model, checked against its commit, the report and result.json."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fedjob.engines.folder import RunFolder
+from fedjob.engines.outcome import Outcome
+from fedjob.engines.prepared import PreparedRun
+from fedjob.engines.record import RunRecord
+from fedjob.engines.result import ModelFile, RunResult, RunState, read_result, round_lines
+from fedjob.report import JobFacts, build
+from fedjob.spec.rounds import Commit
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.checksum import sha256_of
+from fedjob.storage.layout import Layout
+from fedjob.storage.rounds import RoundLog
+
+
+def deliver(
+    prepared: PreparedRun, folder: RunFolder, bucket: Bucket, layout: Layout, outcome: Outcome
+) -> RunResult:
+    """Fetch what the run has made, and say how it ended; also for a run that failed.
+
+    Args:
+        prepared: The job.
+        folder: Gets model.safetensors and GLOBAL_MODEL.pt (of a complete run), report.html, result.json.
+        bucket: The store, running.
+        layout: The job's keys.
+        outcome: How the processes ended.
+
+    Raises:
+        ChecksumMismatchError: A published file is not the committed one; nothing is replaced by it.
+        StoreError: The store does not give what it has.
+    """
+    log = RoundLog(bucket, layout)
+    commits = [log.read(number) for number in log.commits()]
+    model = _fetch_model(folder, bucket, layout, commits[-1]) if outcome.complete else None
+    meta = prepared.job.metadata
+    result = RunResult(
+        name=meta.name,
+        namespace=meta.namespace,
+        state=RunState.COMPLETE if outcome.complete else RunState.FAILED,
+        reason=outcome.reason,
+        message=outcome.message,
+        rounds=round_lines(commits),
+        model=model,
+        num_classes=prepared.num_classes,
+        restarts=dict(outcome.restarts),
+        seconds=round(outcome.seconds, 3),
+    )
+    folder.report.write_text(build(_facts(prepared, result), commits), encoding="utf-8")
+    result.write(folder.result)
+    return result
+
+
+def delivered(folder: RunFolder, record: RunRecord) -> RunResult | None:
+    """The result that is in the folder already, if it is this run's last word and its files are whole."""
+    result = read_result(folder.result)
+    if result is None or result.state is not RunState.COMPLETE or result.model is None:
+        return None
+    last = result.rounds[-1].round if result.rounds else 0
+    if last != record.num_rounds or not folder.model_pt.is_file() or not folder.report.is_file():
+        return None
+    if not folder.model.is_file() or sha256_of(folder.model) != result.model.sha256:
+        return None
+    return result
+
+
+def _fetch_model(folder: RunFolder, bucket: Bucket, layout: Layout, last: Commit) -> ModelFile:
+    model = layout.under(layout.model_out, folder.model.name)
+    bucket.download_file(model, folder.model, last.sha256)
+    # torch.save's bytes are in no commit; the store keeps their SHA-256 beside them.
+    bucket.download_file(layout.under(layout.model_out, folder.model_pt.name), folder.model_pt)
+    return ModelFile(uri=folder.model.as_uri(), sha256=last.sha256, size=last.size)
+
+
+def _facts(prepared: PreparedRun, result: RunResult) -> JobFacts:
+    spec = prepared.job.spec
+    return JobFacts(
+        name=result.name,
+        namespace=result.namespace,
+        state=result.state,
+        reason=result.reason,
+        message=result.message,
+        total_rounds=spec.federation.num_rounds,
+        class_name=spec.model.class_name,
+        shards={name: shard.name for name, shard in prepared.workers.items()},
+        settings={
+            "Classes": prepared.num_classes,
+            "Local epochs": spec.training.local_epochs,
+            "Batch size": spec.training.batch_size,
+            "Learning rate": spec.training.learning_rate,
+            "Image size": spec.training.img_size,
+            "Validation shard": prepared.validation.name if prepared.validation else "none",
+        },
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

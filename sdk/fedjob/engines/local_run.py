@@ -1,0 +1,237 @@
+"""One start of a local run: store, upload, kits, processes, and watching them to their end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from fedjob.engines.commands import Commands
+from fedjob.engines.delivery import deliver
+from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.engines.environment import process_environment
+from fedjob.engines.folder import RunFolder
+from fedjob.engines.interruption import Interruption
+from fedjob.engines.leftovers import RUN_FOLDER, RUN_ID, kill_marked
+from fedjob.engines.live import LiveRun
+from fedjob.engines.local_config import server_config, worker_configs, write_config
+from fedjob.engines.observe import RunObserver, Step
+from fedjob.engines.outcome import outcome_of
+from fedjob.engines.ports import Ports
+from fedjob.engines.prepared import PreparedRun
+from fedjob.engines.processes import Child, Guard, stop, tail
+from fedjob.engines.result import RunResult
+from fedjob.engines.server_status import StatusFollower, read_file
+from fedjob.engines.shard_urls import ShardUrls
+from fedjob.engines.supervision import End, Limits, Supervision
+from fedjob.engines.upload import upload, upload_plan
+from fedjob.errors import FedjobError
+from fedjob.spec.reasons import Reason
+from fedjob.spec.run import RunPhase, ServerStatus
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.layout import Layout
+
+TICK = 0.2
+"""Seconds between looks at the processes."""
+
+
+class KitsError(FedjobError):
+    """The startup kits could not be made."""
+
+
+class LocalRun:
+    """Everything that one `fedjob run` starts, and its end.
+
+    Attributes:
+        status: The server's last status.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedRun,
+        folder: RunFolder,
+        observer: RunObserver,
+        commands: Commands,
+        interruption: Interruption,
+    ) -> None:
+        self.status: ServerStatus | None = None
+        self._prepared = prepared
+        self._folder = folder
+        self._observer = observer
+        self._commands = commands
+        self._interruption = interruption
+        self._run_id = uuid.uuid4().hex
+        self._trains = False
+        self._began = time.monotonic()
+        meta = prepared.job.metadata
+        self._layout = Layout(meta.namespace, meta.name)
+        self._env = process_environment(
+            os.environ,
+            run_id=self._run_id,
+            folder=folder.state,
+            workers=len(prepared.workers),
+            cpus=os.cpu_count() or 1,
+        )
+
+    def run(self) -> RunResult:
+        """From nothing to the results in OUT; whatever happens, nothing that it started is left."""
+        with ExitStack() as stack:
+            try:
+                return self._run(stack)
+            finally:
+                # From here on a signal hurries the clean-up, and breaks nothing off.
+                self._interruption.close()
+
+    def _run(self, stack: ExitStack) -> RunResult:
+        stack.callback(self._sweep, Guard(self._run_id))
+        ports = stack.enter_context(Ports())
+        self._observer.step(Step.UPLOAD)
+        store = EmbeddedStore(
+            self._folder.store,
+            self._folder.log("store"),
+            environment={RUN_ID: self._run_id, RUN_FOLDER: str(self._folder.state)},
+        )
+        stack.callback(store.stop)
+        store.start()
+        bucket = stack.enter_context(Bucket(store.location, store.credentials))
+        self._upload(bucket)
+        self._observer.step(Step.START)
+        http_port = ports.take()
+        supervision = self._prepare(store, ports.take(), http_port)
+        stack.callback(self._stop, supervision)
+        urls = self._urls(bucket)
+        urls.renew()
+        live = LiveRun(pid=os.getpid(), http_port=http_port)
+        self._folder.live.write_text(live.model_dump_json(by_alias=True))
+        follower = StatusFollower(http_port, lambda status: self._seen(status, supervision))
+        stack.callback(follower.stop)
+        supervision.start()
+        follower.start()
+        end = self._watch(store, supervision, urls)
+        follower.stop()
+        self._last_words()
+        self._observer.step(Step.FINISH)
+        seconds = time.monotonic() - self._began
+        outcome = outcome_of(end, self.status, supervision.restarts, seconds)
+        return deliver(self._prepared, self._folder, bucket, self._layout, outcome)
+
+    def _upload(self, bucket: Bucket) -> None:
+        shards = {shard.name: shard.path for shard in self._prepared.shards}
+        if self._prepared.validation is not None:
+            shards[self._prepared.validation.name] = self._prepared.validation.path
+        plan = upload_plan(self._layout, self._folder.job, shards, self._prepared.checkpoint)
+        upload(bucket, self._layout, plan, self._observer.uploaded)
+
+    def _prepare(self, store: EmbeddedStore, fl_port: int, http_port: int) -> Supervision:
+        folder, commands = self._folder, self._commands
+        self._make_kits(fl_port)
+        server_file = write_config(
+            folder.config("server"),
+            server_config(self._prepared, folder, store.location, http_port),
+        )
+        # What an earlier start said at its end must not be taken for this one's.
+        (folder.home("server") / "status.json").unlink(missing_ok=True)
+        keys = store.credentials.environment()
+        server = self._child("server", [*commands.server, "--config", str(server_file)], keys)
+        workers = []
+        for name, config in worker_configs(self._prepared, folder).items():
+            file = write_config(folder.config(name), config)
+            (folder.home(name) / "worker.json").unlink(missing_ok=True)
+            workers.append(self._child(name, [*commands.worker, "--config", str(file)], {}))
+        spec = self._prepared.job.spec
+        limits = Limits(
+            min_clients=spec.federation.min_clients,
+            max_restarts=spec.workers.max_restarts,
+            backoff_limit=spec.run_policy.backoff_limit,
+        )
+        return Supervision(
+            server, workers, limits, self._observer, self._said_failed, self._told
+        )
+
+    def _child(self, name: str, argv: list[str], keys: Mapping[str, str]) -> Child:
+        env = {**self._env, **keys}
+        return Child(name, argv, env, self._folder.log(name), self._folder.home(name))
+
+    def _make_kits(self, fl_port: int) -> None:
+        shutil.rmtree(self._folder.kits, ignore_errors=True)
+        argv = [*self._commands.kits, "--out", str(self._folder.kits)]
+        argv += ["--project", self._prepared.job.metadata.name, "--server-name", "localhost"]
+        argv += ["--host", "127.0.0.1", "--fl-port", str(fl_port)]
+        for name in self._prepared.workers:
+            argv += ["--worker", name]
+        kits = Child("kits", argv, self._env, self._folder.log("kits"))
+        kits.start()
+        try:
+            while kits.running:
+                time.sleep(0.05)
+        finally:
+            stop([kits], grace=0)
+        if kits.poll() != 0:
+            raise KitsError(
+                f"startup kits: the command ended with code {kits.poll()}; see {kits.log}, which "
+                f"ends with:\n{tail(kits.log)}"
+            )
+
+    def _urls(self, bucket: Bucket) -> ShardUrls:
+        keys = {
+            self._folder.url_file(name): self._layout.shard(shard.name)
+            for name, shard in self._prepared.workers.items()
+        }
+        return ShardUrls(bucket, keys)
+
+    def _watch(self, store: EmbeddedStore, supervision: Supervision, urls: ShardUrls) -> End:
+        deadline = self._prepared.job.spec.run_policy.active_deadline_seconds
+        while True:
+            end = supervision.tick()
+            if end is not None:
+                return end
+            if store.ensure_running():
+                self._observer.note("the store ended and was started again", warning=True)
+            urls.renew()
+            if deadline is not None and time.monotonic() - self._began > deadline:
+                message = (
+                    f"the run took longer than spec.runPolicy.activeDeadlineSeconds ({deadline} s); "
+                    f"raise it and run again: it goes on from the last committed round"
+                )
+                return End(False, message, Reason.DEADLINE_EXCEEDED)
+            time.sleep(TICK)
+
+    def _seen(self, status: ServerStatus, supervision: Supervision) -> None:
+        before = self.status.completed if self.status is not None else 0
+        self.status = status
+        if status.phase is RunPhase.TRAINING and not self._trains:
+            self._trains = True
+            self._observer.step(Step.TRAIN)
+        if status.completed > before:
+            supervision.round_committed()
+        self._observer.status(status)
+
+    def _said_failed(self) -> bool:
+        status = read_file(self._folder.home("server") / "status.json")
+        return status is not None and status.phase is RunPhase.FAILED
+
+    def _told(self, name: str) -> str:
+        try:
+            said = json.loads((self._folder.home(name) / "worker.json").read_text())
+        except (OSError, ValueError):
+            return ""
+        failed = isinstance(said, dict) and said.get("state") == "Failed"
+        return str(said.get("message", "")) if failed else ""
+
+    def _last_words(self) -> None:
+        status = read_file(self._folder.home("server") / "status.json")
+        if status is not None:
+            self.status = status
+            self._observer.status(status)
+
+    def _stop(self, supervision: Supervision) -> None:
+        stop(supervision.children, hurry=lambda: self._interruption.hurry)
+
+    def _sweep(self, guard: Guard) -> None:
+        guard.release()
+        kill_marked(RUN_ID, self._run_id)
+        self._folder.live.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""Files with presigned URLs, one a worker: the only way to a shard, written anew before they expire."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from fedjob.storage.bucket import LONGEST_PRESIGN, Bucket
+
+RENEW_AFTER = LONGEST_PRESIGN / 2
+"""Seconds: a worker that starts at any moment has a URL that is good for half an hour at least."""
+
+
+class ShardUrls:
+    """The URL files of one run (row 38)."""
+
+    def __init__(self, bucket: Bucket, keys: Mapping[Path, str]) -> None:
+        """Args: the bucket; the object key that each URL file stands for."""
+        self._bucket = bucket
+        self._keys = dict(keys)
+        self._written: float | None = None
+
+    def renew(self, now: float | None = None) -> bool:
+        """Write the files when they are due; returns whether they were.
+
+        Args:
+            now: Monotonic seconds; by default the clock's.
+        """
+        now = time.monotonic() if now is None else now
+        if self._written is not None and now - self._written < RENEW_AFTER:
+            return False
+        for path, key in self._keys.items():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            scratch = path.with_name(f".{path.name}.tmp")
+            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(self._bucket.presign_get(key, LONGEST_PRESIGN))
+            scratch.replace(path)
+        self._written = now
+        return True

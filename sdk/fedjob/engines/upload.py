@@ -1,0 +1,76 @@
+"""What a job reads, brought to its place in S3: the job folder, the shards and the first weights."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fedjob.storage.bucket import Bucket, Upload
+from fedjob.storage.layout import Layout
+
+
+def upload_plan(
+    layout: Layout, job_folder: Path, shards: Mapping[str, Path], checkpoint: Path | None
+) -> dict[str, Path]:
+    """Object key to file, for everything there is to upload.
+
+    Args:
+        layout: The job's keys.
+        job_folder: The generated job folder (app/, meta.json, requirements.txt).
+        shards: ZIP by file name, the validation shard among them.
+        checkpoint: The first weights, if any.
+    """
+    plan: dict[str, Path] = {}
+    custom, config = job_folder / "app" / "custom", job_folder / "app" / "config"
+    for base, prefix in ((custom, layout.scripts), (config, layout.configs)):
+        for path in sorted(base.rglob("*")):
+            if path.is_file():
+                plan[layout.under(prefix, path.relative_to(base).as_posix())] = path
+    for name, prefix in (("meta.json", layout.configs), ("requirements.txt", layout.requirements)):
+        if (job_folder / name).is_file():
+            plan[layout.under(prefix, name)] = job_folder / name
+    for name in sorted(shards):
+        plan[layout.shard(name)] = shards[name]
+    if checkpoint is not None:
+        plan[checkpoint_key(layout, checkpoint)] = checkpoint
+    return plan
+
+
+def checkpoint_key(layout: Layout, checkpoint: Path) -> str:
+    """The object key of the first weights: their ending says how they are read."""
+    return layout.under(layout.model, f"checkpoint{checkpoint.suffix}")
+
+
+def upload(
+    bucket: Bucket,
+    layout: Layout,
+    plan: Mapping[str, Path],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Upload]:
+    """Upload a plan; what is there with the same checksum is skipped (row 39).
+
+    Code and configuration of an earlier upload that this plan lacks are deleted, so that no worker runs
+    a file that the job does not have any more; shards are left.
+
+    Args:
+        bucket: Where to.
+        layout: The job's keys.
+        plan: Of `upload_plan`.
+        progress: Called with bytes done and in all, from several threads.
+    """
+    sizes = {key: path.stat().st_size for key, path in plan.items()}
+    total, done, lock = sum(sizes.values()), dict.fromkeys(plan, 0), threading.Lock()
+
+    def moved(key: str, count: int, _total: int) -> None:
+        with lock:
+            done[key] = count
+            if progress is not None:
+                progress(sum(done.values()), total)
+
+    uploads = [bucket.upload_file(path, key, moved) for key, path in plan.items()]
+    for prefix in (layout.scripts, layout.configs, layout.requirements):
+        for info in list(bucket.list(prefix)):
+            if info.key not in plan:
+                bucket.delete(info.key)
+    return uploads

@@ -1,0 +1,68 @@
+"""The errors that reach a person: each names what is wrong and says what to do.
+
+Everything fedjob refuses derives from `FedjobError`; the command line prints its text and exits with
+its code, and never shows a traceback for one. A fault is one thing wrong in one field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_FAILED = 1
+"""The job ran and failed."""
+EXIT_INVALID = 2
+"""The input is wrong; nothing ran."""
+EXIT_UNAVAILABLE = 3
+"""Something the job needs (a store, a cluster, a package) cannot be reached."""
+EXIT_INTERRUPTED = 130
+"""Ctrl-C; the run can be resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in one place.
+
+    Attributes:
+        field: Where: a dotted path such as `spec.training.batchSize`, or `shard-1.zip: manifest.ndjson
+            line 7`.
+        problem: What is wrong, with what was given.
+        fix: What to write or do instead.
+    """
+
+    field: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}; {self.fix}"
+
+
+class FedjobError(Exception):
+    """Base of every error that fedjob raises on purpose.
+
+    Attributes:
+        exit_code: What the command line exits with.
+    """
+
+    exit_code = EXIT_FAILED
+
+
+class InvalidInputError(FedjobError):
+    """The user's input is wrong; all its faults at once.
+
+    Attributes:
+        faults: Every fault found, in the order in which they stand in the input; never empty.
+    """
+
+    exit_code = EXIT_INVALID
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults: tuple[Fault, ...] = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class UnavailableError(FedjobError):
+    """Something outside fedjob cannot be reached or refuses us."""
+
+    exit_code = EXIT_UNAVAILABLE

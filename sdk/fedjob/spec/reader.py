@@ -1,0 +1,56 @@
+"""Reads values of a job that may be faulty, so that rules over several fields can run beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+
+
+class UnreadableError(LookupError):
+    """A value that a rule needs is faulty itself: its own fault is reported, the rule is not tried."""
+
+
+class Reader:
+    """A job as plain data, by outside (camelCase) names, with the places that are known to be faulty.
+
+    Args:
+        data: The whole object; anything may be missing or of a wrong type.
+        faulty: Paths whose values were refused.
+    """
+
+    def __init__(self, data: Mapping[str, Any], faulty: Iterable[Path] = ()) -> None:
+        self._data = data
+        self._faulty = frozenset(faulty)
+
+    def get(self, path: Path, kind: type[T], default: T | None = None) -> T | None:
+        """The value at `path`, or `default` where it, or a section above it, is absent or null.
+
+        Raises:
+            UnreadableError: If the value, or what should hold it, was refused or is no `kind`.
+        """
+        node: Any = self._data
+        for depth, key in enumerate(path):
+            if path[: depth + 1] in self._faulty:
+                raise UnreadableError(path)
+            if isinstance(node, list) and isinstance(key, int):
+                node = node[key]
+            elif isinstance(node, Mapping):
+                node = node.get(str(key))
+            else:
+                raise UnreadableError(path)
+            if node is None:
+                return default
+        if not isinstance(node, kind):
+            raise UnreadableError(path)
+        return node
+
+    def has(self, path: Path) -> bool:
+        """Whether something readable stands at `path`."""
+        return self.get(path, object) is not None
+
+    def size(self, path: Path) -> int:
+        """Items of the list at `path`; 0 where it is absent."""
+        return len(self.get(path, list, []) or [])

@@ -1,0 +1,176 @@
+"""Receiving one object into a file: all of it and the right bytes, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from fedjob.storage.checksum import PIECE
+from fedjob.storage.client import translated
+from fedjob.storage.errors import (
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    ObjectChangedError,
+    StreamCutError,
+    Where,
+)
+from fedjob.storage.upload import Progress
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+STREAM_TRIES = 5
+"""Times that a broken-off answer is taken up again where it broke off."""
+
+
+def receive_bytes(client: S3Client, where: Where) -> bytes:
+    """All bytes of a small object.
+
+    Raises:
+        ChecksumMismatchError: They are not those recorded with it.
+        StoreError: Whatever the store refuses.
+    """
+    for left in range(STREAM_TRIES - 1, -1, -1):
+        with translated(where):
+            answer = client.get_object(Bucket=where.bucket, Key=where.key)
+        try:
+            with translated(where, streaming=True):
+                data = answer["Body"].read()
+        except StreamCutError:
+            if not left:
+                raise
+            continue
+        recorded = recorded_sha256(answer["Metadata"])
+        if recorded is not None and hashlib.sha256(data).hexdigest() != recorded:
+            break
+        return data
+    raise ChecksumMismatchError(
+        where, "its bytes are not those recorded with it", "restore it, or delete it"
+    )
+
+
+def recorded_sha256(metadata: Mapping[str, str]) -> str | None:
+    """The SHA-256 that was stored with an object; stores differ in the case of such names."""
+    return {name.lower(): value for name, value in metadata.items()}.get("sha256")
+
+
+def receive_range(client: S3Client, where: Where, start: int, length: int, etag: str) -> bytes:
+    """`length` bytes from `start` (fewer at the object's end), of the version `etag` names.
+
+    Raises:
+        ObjectChangedError: When the object is another version now.
+        StoreError: Whatever the store refuses.
+    """
+    for left in range(STREAM_TRIES - 1, -1, -1):
+        try:
+            body = _open(client, where, start, start + length - 1, etag)["Body"]
+            with translated(where, streaming=True):
+                return bytes(body.read())
+        except StreamCutError:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def receive_file(
+    client: S3Client,
+    where: Where,
+    path: Path,
+    *,
+    size: int,
+    etag: str,
+    sha256: str | None,
+    progress: Progress | None,
+) -> str:
+    """Writes the object to `path` by way of a temporary file beside it, synced and renamed.
+
+    Args:
+        client: Of the store.
+        where: The bucket and key to read.
+        path: Where to; its folder is made.
+        size: Of the object, bytes.
+        etag: The version to read.
+        sha256: What the bytes must have; None takes any.
+        progress: Told of the bytes that arrived.
+
+    Returns:
+        The SHA-256 of the bytes, in hex.
+
+    Raises:
+        ChecksumMismatchError: Other bytes; `path` is as it was.
+        StoreError: Whatever the store refuses; `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            found = _copy(client, where, file, size, etag, progress)
+            file.flush()
+            os.fsync(file.fileno())
+        if sha256 is not None and found != sha256:
+            raise ChecksumMismatchError(
+                where,
+                f"its bytes have SHA-256 {found}, recorded is {sha256}",
+                "it was altered or damaged; restore it from where it came from",
+            )
+        temporary.replace(path)
+        _sync_folder(path.parent)
+        return found
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _copy(
+    client: S3Client, where: Where, file: BinaryIO, size: int, etag: str, progress: Progress | None
+) -> str:
+    digest = hashlib.sha256()
+    done = 0
+    cuts = 0
+    if progress is not None:
+        progress(where.key, 0, size)
+    while done < size:
+        try:
+            body = _open(client, where, done, size - 1, etag)["Body"]
+            while True:
+                with translated(where, streaming=True):
+                    piece = body.read(PIECE)
+                if not piece:
+                    break
+                file.write(piece)
+                digest.update(piece)
+                done += len(piece)
+                if progress is not None:
+                    progress(where.key, done, size)
+            if done < size:
+                raise StreamCutError(where, "the answer was too short", "try again")
+        except StreamCutError:
+            cuts += 1
+            if cuts >= STREAM_TRIES:
+                raise
+    return digest.hexdigest()
+
+
+def _open(client: S3Client, where: Where, first: int, last: int, etag: str) -> Any:
+    try:
+        with translated(where):
+            return client.get_object(
+                Bucket=where.bucket, Key=where.key, Range=f"bytes={first}-{last}", IfMatch=etag
+            )
+    except AlreadyExistsError as error:  # 412: If-Match failed
+        raise ObjectChangedError(
+            where, "it was replaced while it was being read", "read it again"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

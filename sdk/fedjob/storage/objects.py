@@ -1,0 +1,41 @@
+"""What is said of an object, and of an upload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What the store tells of an object without sending it.
+
+    Attributes:
+        key: Its key.
+        size: Bytes.
+        etag: Of this version, with its quotes.
+        sha256: Of its bytes, in hex, as recorded when fedjob wrote it; None in listings and for
+            objects that fedjob did not write.
+    """
+
+    key: str
+    size: int
+    etag: str
+    sha256: str | None = None
+
+
+class Outcome(StrEnum):
+    """What an upload came to."""
+
+    UPLOADED = "uploaded"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that is in the store now; `outcome` says whether it was already."""
+
+    key: str
+    sha256: str
+    size: int
+    outcome: Outcome

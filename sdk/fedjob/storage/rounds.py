@@ -1,0 +1,266 @@
+"""The log of committed rounds: append-only, and safe when two servers believe to be the one.
+
+A round is done exactly when `rounds/<n>/commit.json` exists. It is written with If-None-Match, so
+of any number of servers one makes it. The model is uploaded before, to a key that carries its
+SHA-256, and the commit names that key's file: servers that race write different keys or the same
+bytes, so nobody overwrites the model of the winner. Round n is refused while n-1 has no commit: the
+log has no gap.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fedjob.spec.rounds import Commit
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.checksum import sha256_of
+from fedjob.storage.errors import (
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    CorruptCommitError,
+    FencedError,
+    ObjectMissingError,
+    RoundGapError,
+    RoundTakenError,
+    StoreUnreachableError,
+)
+from fedjob.storage.layout import Layout
+from fedjob.storage.objects import Upload
+from fedjob.storage.patience import Patience
+
+
+class RoundLog:
+    """The committed rounds of one job.
+
+    Every operation waits out an unreachable store as its `Patience` says; all are safe to repeat.
+    """
+
+    def __init__(self, bucket: Bucket, layout: Layout, patience: Patience | None = None) -> None:
+        self._bucket = bucket
+        self._layout = layout
+        self._patience = patience or Patience()
+
+    def claim_attempt(self, owner: str) -> int:
+        """Fences every server that started before, and returns this start's number, from 1.
+
+        Args:
+            owner: Who starts, for people to read: host and process, or a pod's name.
+        """
+        body = json.dumps(
+            {
+                "owner": owner,
+                "claimed": datetime.now(UTC).isoformat(),
+                "nonce": uuid.uuid4().hex,  # tells our own try from another's
+            }
+        ).encode()
+        number = self.latest_attempt() + 1
+        while not self._put_once(self._layout.attempt(number), body):
+            number += 1
+        return number
+
+    def latest_attempt(self) -> int:
+        """The number of the last server start; 0 before the first."""
+        return self._patience.call(
+            lambda: max(
+                self._numbers(self._layout.attempts, self._layout.attempt_number), default=0
+            )
+        )
+
+    def commits(self) -> list[int]:
+        """The committed rounds, ascending."""
+        return self._patience.call(
+            lambda: sorted(self._numbers(self._layout.rounds, self._layout.committed_round))
+        )
+
+    def latest(self) -> Commit | None:
+        """The last committed round; None before round 0."""
+        done = self.commits()
+        return self.read(done[-1]) if done else None
+
+    def read(self, number: int) -> Commit:
+        """The commit of a round.
+
+        Raises:
+            ObjectMissingError: The round is not committed.
+            CorruptCommitError: The object is not a commit of this round.
+        """
+        key = self._layout.commit(number)
+        data = self._patience.call(lambda: self._bucket.get_bytes(key))
+        try:
+            commit = Commit.model_validate_json(data)
+        except ValidationError as error:
+            raise self._corrupt(number, f"no commit, {error.error_count()} faults") from error
+        if commit.round != number:
+            raise self._corrupt(number, f"the commit of round {commit.round}")
+        return commit
+
+    def model_key(self, commit: Commit) -> str:
+        """The object key of a committed round's model."""
+        return self._layout.round_file(commit.round, commit.model_file)
+
+    def upload_model(self, commit: Commit, model_path: Path) -> None:
+        """Uploads a round's model ahead of its commit, which then finds it there.
+
+        For a caller that wants to tell in the commit how long the upload took.
+        """
+        number = commit.round
+        key = self._layout.round_file(number, self._layout.round_model_name(commit.sha256))
+        self._patience.call(lambda: self._bucket.upload_file(model_path, key))
+
+    def commit(self, commit: Commit, model_path: Path) -> Commit:
+        """Commits a round: the model first, then the commit object, which one server only can make.
+
+        Args:
+            commit: `sha256` and `size` are those of `model_path`; `model_file` is filled in here.
+            model_path: The global model after the round, a safetensors file.
+
+        Returns:
+            The commit as it is in the store.
+
+        Raises:
+            FencedError: A newer attempt exists: stop; nothing was committed.
+            RoundTakenError: Another server committed this round. A server that is still the latest
+                attempt may go on from that commit (a fenced one was quick before it noticed); any
+                other stops.
+            RoundGapError: The round before is not committed.
+            ChecksumMismatchError: The file is not the one that `commit.sha256` tells of.
+            StoreUnreachableError: Patience is at its end; committing the same again is safe.
+        """
+        number = commit.round
+        stored = commit.model_copy(
+            update={"model_file": self._layout.round_model_name(commit.sha256)}
+        )
+        body = stored.model_dump_json(by_alias=True, indent=1).encode()
+        self._require_newest(commit.attempt)
+        if self._exists(self._layout.commit(number)):
+            return self._settle(stored, body)
+        if number > 0 and not self._exists(self._layout.commit(number - 1)):
+            raise RoundGapError(
+                f"{self._bucket.uri(self._layout.round(number))}: round {number - 1} is not "
+                f"committed; commit it first"
+            )
+        model_key = self.model_key(stored)
+        if sha256_of(model_path) != commit.sha256:
+            raise ChecksumMismatchError(
+                self._bucket.where(model_key),
+                f"{model_path} does not have the SHA-256 of its commit",
+                "write the file before its checksum is taken, and not after",
+            )
+        self._patience.call(lambda: self._bucket.upload_file(model_path, model_key))
+        # Again, because uploading took a while. A fenced server that slips through here commits the
+        # successor of the last commit like any other: the log stays whole, and the newer server is
+        # told.
+        self._require_newest(commit.attempt)
+        key = self._layout.commit(number)
+        if not self._put_once(key, body):
+            return self._settle(stored, body)
+        self._sweep(stored)
+        return stored
+
+    def fetch_model(self, number: int, path: Path) -> Commit:
+        """Writes a committed round's model to a file, checked against its commit.
+
+        Raises:
+            ChecksumMismatchError: The stored model is not the committed one; `path` is as it was.
+            ObjectMissingError: The round is not committed, or its model is gone.
+        """
+        commit = self.read(number)
+        key = self.model_key(commit)
+        self._patience.call(lambda: self._bucket.download_file(key, path, commit.sha256))
+        return commit
+
+    def publish_result(self, number: int, files: Mapping[str, Path]) -> dict[str, Upload]:
+        """Puts the job's result into model_out/.
+
+        Args:
+            number: The round that is the result; its `model.safetensors`, where it is among the
+                files, must be the committed one.
+            files: File name in model_out/ to local file.
+
+        Returns:
+            What is in the store now, by file name.
+
+        Raises:
+            ChecksumMismatchError: `model.safetensors` is not the model of this round; nothing is
+                put.
+        """
+        commit = self.read(number)
+        keys = {name: self._layout.under(self._layout.model_out, name) for name in files}
+        model = files.get("model.safetensors")
+        if model is not None and sha256_of(model) != commit.sha256:
+            raise ChecksumMismatchError(
+                self._bucket.where(keys["model.safetensors"]),
+                f"{model} is not the model of round {number}",
+                f"publish the file that fetch_model({number}) gives",
+            )
+        return {
+            name: self._patience.call(
+                lambda path=path, key=keys[name]: self._bucket.upload_file(path, key)  # type: ignore[misc]
+            )
+            for name, path in files.items()
+        }
+
+    def _numbers(self, prefix: str, parse: Callable[[str], int | None]) -> list[int]:
+        found = (parse(info.key) for info in self._bucket.list(prefix))
+        return [number for number in found if number is not None]
+
+    def _exists(self, key: str) -> bool:
+        return self._patience.call(lambda: self._bucket.head(key)) is not None
+
+    def _put_once(self, key: str, body: bytes) -> bool:
+        """Whether `body` is under `key` now, perhaps by an earlier try whose answer was lost."""
+
+        def put() -> bool:
+            try:
+                self._bucket.put_bytes(key, body, if_absent=True)
+            except AlreadyExistsError:
+                return self._bucket.get_bytes(key) == body
+            return True
+
+        return self._patience.call(put)
+
+    def _require_newest(self, attempt: int) -> None:
+        newest = self.latest_attempt()
+        if newest > attempt:
+            raise FencedError(
+                f"{self._bucket.uri(self._layout.attempts)}: this server is attempt {attempt}, and "
+                f"attempt {newest} has started; stop this one"
+            )
+
+    def _corrupt(self, number: int, found: str) -> CorruptCommitError:
+        return CorruptCommitError(
+            f"{self._bucket.uri(self._layout.commit(number))}: it is {found}; restore it, or delete "
+            f"{self._bucket.uri(self._layout.round(number))} to run the round again"
+        )
+
+    def _settle(self, ours: Commit, body: bytes) -> Commit:
+        """Ours, when what is committed is byte for byte ours; otherwise our model is dropped."""
+        key = self._layout.commit(ours.round)
+        if self._patience.call(lambda: self._bucket.get_bytes(key)) == body:
+            return ours
+        theirs = self.read(ours.round)
+        if theirs.model_file != ours.model_file:
+            self._patience.call(lambda: self._bucket.delete(self.model_key(ours)))
+        raise RoundTakenError(
+            f"{self._bucket.uri(key)}: attempt {theirs.attempt} committed round {ours.round}; go on "
+            f"from it if this server (attempt {ours.attempt}) is the latest attempt, else stop"
+        )
+
+    def _sweep(self, winner: Commit) -> None:
+        """Deletes models of this round that lost, or whose server died before it committed.
+
+        Safe, because the commit exists: whoever still uploads one of them cannot commit it.
+        """
+        keep = {self.model_key(winner), self._layout.commit(winner.round)}
+        try:
+            for info in list(self._bucket.list(self._layout.round(winner.round))):
+                if info.key not in keep:
+                    self._bucket.delete(info.key)
+        except (StoreUnreachableError, ObjectMissingError):
+            return  # the round is committed; leftovers cost space only

@@ -1,0 +1,76 @@
+"""What of a job cannot become an NVFlare job folder, found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fedjob.errors import Fault
+from fedjob.spec.job import FederatedJob
+from fedjob.workspace.model_class import argument_faults
+from fedjob.workspace.shard_entries import name_problem
+from fedjob.workspace.source import SourceInfo
+
+ENV_NAMES = frozenset(
+    {
+        *("EPOCHS", "BATCH_SIZE", "LR", "DATA_ROOT", "CURRENT_ROUND", "SITE_NAME", "JOB_ID"),
+        *("DEVICE", "NUM_CLASSES", "IMG_SIZE", "MANIFEST_FILE", "local_epochs", "batch_size"),
+        *("learning_rate", "num_classes", "img_size", "manifest_file"),
+    }
+)
+"""What `env` has already, in form A or B: training.extra may not hide it."""
+
+_CLASS_KEYS = ("path", "class_path")
+
+
+def job_faults(
+    job: FederatedJob, info: SourceInfo, workers: Sequence[str], extra_files: Mapping[str, str]
+) -> Iterator[Fault]:
+    """Every fault of the job against its source, its workers and NVFlare's configuration rules."""
+    spec = job.spec
+    count = len(workers)
+    if not count:
+        yield Fault("spec.shards", "has no shard, so there is no worker", "add a shard")
+    elif spec.federation.min_clients > count:
+        yield Fault(
+            "spec.federation.minClients",
+            f"is {spec.federation.min_clients}, but there are {count} workers, one a shard",
+            f"write at most {count}, or add shards",
+        )
+    yield from argument_faults(
+        info.constructor, info.class_name, spec.model.args, "spec.model.args"
+    )
+    for name in sorted(ENV_NAMES & spec.training.extra.keys()):
+        yield Fault(
+            f"spec.training.extra.{name}",
+            "is in the training function's env already",
+            "set the field of spec.training instead, or choose another name",
+        )
+    yield from _config_faults(spec.model.args, "spec.model.args")
+    yield from _config_faults(spec.training.extra, "spec.training.extra")
+    for path in extra_files:
+        problem = name_problem(path)
+        if problem is not None:
+            yield Fault(f"extra file {path!r}", *problem)
+
+
+def _config_faults(value: Any, field: str) -> Iterator[Fault]:
+    """NVFlare reads `{x}` in a text as a variable and a `path` with a dot as a class to build."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _CLASS_KEYS and isinstance(item, str) and "." in item:
+                yield Fault(
+                    f"{field}.{key}",
+                    f"{item[:80]!r} would be taken by NVFlare for a class to build",
+                    f"use another name, such as file_{key}",
+                )
+            yield from _config_faults(item, f"{field}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _config_faults(item, f"{field}[{index}]")
+    elif isinstance(value, str) and "{" in value and "}" in value:
+        yield Fault(
+            field,
+            f"{value[:80]!r} holds braces, which NVFlare would replace",
+            "write it without braces, or keep the text in model_def.py",
+        )

@@ -1,0 +1,14 @@
+# What the commands beside this file agree on: names, versions, places. Sourced, never run.
+
+cluster=fedjob
+kubernetes_version=v1.36.3
+helm_version=v3.22.0
+registry=fedjob-registry
+registry_port=${FEDJOB_REGISTRY_PORT:-5001}
+
+cluster_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$(cd "$cluster_dir/../.." && pwd)
+kubeconfig=$project/.cache/kubeconfig
+
+say() { echo "== $*" >&2; }
+fail() { echo "error: $*" >&2; exit 1; }

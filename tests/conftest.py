@@ -1,0 +1,33 @@
+"""A real S3 store for every test that asks for one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.spec.run import StoreLocation
+from fedjob.storage.bucket import Bucket
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    """SeaweedFS on loopback, with its own ports and keys; tests must not stop it."""
+    folder = tmp_path_factory.mktemp("store")
+    with EmbeddedStore(folder / "data", folder / "store.log") as running:
+        yield running
+
+
+@pytest.fixture
+def location(store: EmbeddedStore) -> StoreLocation:
+    """The store's bucket, under a prefix of this test alone."""
+    return store.location.model_copy(update={"prefix": f"test-{uuid.uuid4().hex[:12]}"})
+
+
+@pytest.fixture
+def bucket(store: EmbeddedStore, location: StoreLocation) -> Iterator[Bucket]:
+    """The bucket of `location`."""
+    with Bucket(location, store.credentials) as opened:
+        yield opened
