@@ -1,7 +1,7 @@
-"""A real federation for tests: the commands that pods start, as processes, with real S3 and real mTLS.
+"""A real federation for tests: the commands that pods start, as processes; real S3, real mTLS.
 
-Unlike the local engine it restarts nothing by itself: a test kills what it wants to and says what starts
-again. It is torn down whole, whatever the test did.
+Unlike the local engine it restarts nothing by itself: a test kills what it wants to and says what
+starts again. It is torn down whole, whatever the test did.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 
 ROOT = Path(__file__).resolve().parent.parent
-HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator:/tmp/overlay"
+HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
 
 HYPERPARAMETERS = {
@@ -289,7 +289,9 @@ class Federation:
 
     def get(self, path: str) -> str:
         """The body of another path of the server."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.http_port}{path}", timeout=10
+        ) as reply:
             return str(reply.read().decode())
 
     def last_status(self) -> ServerStatus:
@@ -307,7 +309,8 @@ class Federation:
                 last = self.status(last.sequence if last else -1, 1)
                 if condition(last):
                     return last
-            if self.processes["server"].poll() is not None:
+            # Any other code is a fault, after which a test starts it again.
+            if self.processes["server"].poll() in (0, 1):
                 break
             time.sleep(0.05)
         raise AssertionError(f"{what or 'condition'} not met; last status: {last}\n{self.logs()}")
@@ -339,7 +342,7 @@ class Federation:
         return load_file(target)
 
     def kept_restarting(self, *sites: str) -> contextlib.AbstractContextManager[None]:
-        """Starts the sites again when they end with another code than 0, as kubelet and engine do."""
+        """Starts the sites again when they fail, as kubelet and engine do."""
         return _restarting(self, sites or ("server", *self.workers))
 
     def descendants(self, site: str) -> list[tuple[int, str]]:

@@ -101,7 +101,9 @@ def test_a_server_that_gave_up_is_not_started_again(python):
 def test_a_worker_that_crashes_is_started_again_up_to_its_limit(python):
     notes = Notes()
     workers = [python("worker-0", "raise SystemExit('boom')"), python("worker-1", SLEEP)]
-    supervision = Supervision(python("server", SLEEP), workers, Limits(2, 1, 6), notes, lambda: False)
+    supervision = Supervision(
+        python("server", SLEEP), workers, Limits(2, 1, 6), notes, lambda: False
+    )
     end = run_to_end(supervision)
     assert end.too_few
     assert "worker-0" in end.message

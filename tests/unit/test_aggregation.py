@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from fedjob_runtime.server.aggregation import WeightedMean, weighted_metrics
 
-# Float32 has 24 bits of mantissa: k results folded in make k+1 roundings, each at most half a unit in the
-# last place of the partial sum. Tolerance for values of size 1 and 5 workers, with room for cancellation.
+# Float32 has 24 bits of mantissa: k results folded in make k+1 roundings, each at most half a unit
+# in the last place of the partial sum. Tolerance for values of size 1 and 5 workers, with room for
+# cancellation.
 FLOAT32 = 2e-6
 BFLOAT16 = 2**-8
 """Half a unit in the last place of bfloat16 (8 bits of mantissa), relative."""
@@ -41,7 +42,10 @@ def test_row_10_weighted_mean_equals_the_float64_reference(samples: list[int]) -
     mean = WeightedMean(parts[0][1])
     for count, weights in parts:
         mean.add(weights, count)
-    got, want = mean.result(), reference([(s, {k: v for k, v in w.items() if k != "wave"}) for s, w in parts])
+    got, want = (
+        mean.result(),
+        reference([(s, {k: v for k, v in w.items() if k != "wave"}) for s, w in parts]),
+    )
     assert list(got) == list(parts[0][1])
     for name, value in got.items():
         assert value.dtype is parts[0][1][name].dtype, name

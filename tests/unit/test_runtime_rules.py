@@ -141,7 +141,11 @@ def test_views_say_what_each_worker_does() -> None:
     seen.note(Membership({"worker-0": "a", "worker-1": "b", "worker-2": "c"}))
     now = Membership({"worker-0": "a", "worker-1": "b"}, {"worker-0": 5.0})
     report = SegmentReport(
-        1, "training", 2, {"worker-0": 7}, {"worker-1": {"reason": "TrainingFailed", "message": "m"}}
+        1,
+        "training",
+        2,
+        {"worker-0": 7},
+        {"worker-1": {"reason": "TrainingFailed", "message": "m"}},
     )
     views = view_clients(workers, now, seen, report, {})
     assert [view.state for view in views] == [

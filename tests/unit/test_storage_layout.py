@@ -28,7 +28,10 @@ SHA = "0123456789abcdef" * 4
             "rounds/3/model-0123456789abcdef.safetensors",
         ),
         (LAYOUT.attempt(2), "attempts/2.json"),
-        (LAYOUT.under(LAYOUT.scripts, "app/custom/model_def.py"), "scripts/app/custom/model_def.py"),
+        (
+            LAYOUT.under(LAYOUT.scripts, "app/custom/model_def.py"),
+            "scripts/app/custom/model_def.py",
+        ),
     ],
 )
 def test_keys_are_those_of_the_contract(key: str, expected: str) -> None:

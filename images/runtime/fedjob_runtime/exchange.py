@@ -1,4 +1,4 @@
-"""What server and worker say to each other beside the weights, and where their processes find things."""
+"""What server and worker say to each other beside the weights, and where processes find things."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ class JobSettings:
 
     @classmethod
     def read(cls, job_folder: Path) -> JobSettings | None:
-        """Reads app/config/config_fed_client.json; None where the user's own executor takes other arguments."""
+        """Reads app/config/config_fed_client.json.
+
+        None where the user's own executor takes other arguments.
+        """
         config = json.loads((job_folder / "app/config/config_fed_client.json").read_text())
         arguments = config["executors"][0]["executor"].get("args", {})
         try:

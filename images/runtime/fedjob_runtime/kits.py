@@ -1,7 +1,7 @@
-"""Startup kits: one certificate authority per job, one certificate per site, made by NVFlare's provisioner.
+"""Startup kits by NVFlare's provisioner: one authority a job, one certificate a site.
 
-Run as a command by both engines (`python -m fedjob_runtime.kits`), so that neither the laptop's CLI nor
-the operator imports nvflare. A kit is four files:
+Run as a command by both engines (`python -m fedjob_runtime.kits`), so that neither the laptop's CLI
+nor the operator imports nvflare. A kit is four files:
 
     OUT/server/    fed_server.json  rootCA.pem  server.crt  server.key
     OUT/admin/     fed_admin.json   rootCA.pem  client.crt  client.key

@@ -1,4 +1,4 @@
-"""An NVFlare site on disk: the kit copied to a writable folder beside the settings fedjob relies on.
+"""An NVFlare site on disk: the kit in a writable folder, beside the settings fedjob relies on.
 
 Used by server and worker; it knows NVFlare's file formats and nothing of jobs.
 """
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Component classes that a job of ours may name; NVFlare refuses every other class in a job's config.
+# Component classes that a job of ours may name; NVFlare refuses every other class in a job's
+# config.
 OWN_CLASSES = ("fedjob_runtime.", "fedjob_executor.", "fedjob_persistor.", "nvflare.app_common.")
 
 

@@ -1,8 +1,8 @@
 """Children that must not outlive their parent, and trees of them that must die together.
 
-NVFlare starts each job process in a session of its own (posix_spawn with setsid), so killing a parent's
-process group leaves its job processes running; and a job process whose parent was killed goes on for up
-to a minute. Both would train a round twice.
+NVFlare starts each job process in a session of its own (posix_spawn with setsid), so killing a
+parent's process group leaves its job processes running; and a job process whose parent was killed
+goes on for up to a minute. Both would train a round twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def start_child(
     def die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    return subprocess.Popen(  # noqa: PLW1509
+    return subprocess.Popen(
         list(command), env=dict(env), cwd=cwd, start_new_session=True, preexec_fn=die_with_parent
     )
 

@@ -24,7 +24,7 @@ def number(value: float | None) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int = 24) -> str:
-    """The last `width` values as bars between their own minimum and maximum; a gap where none is."""
+    """The last `width` values as bars between their minimum and maximum; a gap where none is."""
     shown = list(values)[-width:]
     finite = [value for value in shown if value is not None and math.isfinite(value)]
     if not finite:

@@ -67,7 +67,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
 
 class LineProgress(AbstractContextManager["LineProgress"]):
-    """One line per event, without control characters: for logs and pipes; implements RunObserver."""
+    """One line per event, no control characters: for logs and pipes; implements RunObserver."""
 
     def __init__(self, console: Console, name: str, total: int) -> None:
         self.view = RunView(name, total)

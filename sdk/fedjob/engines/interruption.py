@@ -13,7 +13,7 @@ from fedjob.errors import EXIT_INTERRUPTED, FedjobError
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupt(BaseException):  # noqa: N818 - a request, not an error
+class Interrupt(BaseException):
     """A signal asked us to end. Not an Exception, so that no handler of errors takes it."""
 
 

@@ -1,8 +1,12 @@
 """Find and kill every process of a run, however deep, by a mark in its environment; also the guard.
 
-Process groups are not enough: NVFlare starts job processes in sessions of their own, which outlive the
-group of the command that started them. Every process of a run inherits two variables; a process that has
-one of them is the run's. Standard library only: guard.py runs this file without site-packages.
+Process groups are not enough: NVFlare starts job processes in sessions of their own, which outlive
+the group of the command that started them. Every process of a run inherits two variables; a process
+that has one of them is the run's.
+
+Run as a script (`python -I -S leftovers.py RUN_ID`) this file is the guard: its standard input is a
+pipe whose other end only the run holds, so it reads the end of the file exactly when the run is
+gone, even by kill -9, and then ends what the run has left. Hence the standard library only.
 """
 
 from __future__ import annotations
@@ -27,10 +31,9 @@ def marked(variable: str, value: str) -> list[int]:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         # A process of another user, or one that has just ended.
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{name}/environ", "rb") as file:
-                if mark in file.read().split(b"\0"):
-                    found.append(int(name))
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+            if mark in file.read().split(b"\0"):
+                found.append(int(name))
     return found
 
 

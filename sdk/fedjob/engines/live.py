@@ -68,8 +68,8 @@ class LocalHandle:
         result = self.result()
         if result is None:
             raise UnavailableError(
-                f"{self._folder.out}: the run stopped before its end; run it again to go on from its "
-                f"last committed round"
+                f"{self._folder.out}: the run stopped before its end; run it again to go on from "
+                f"its last committed round"
             )
         return result
 
@@ -106,6 +106,11 @@ class LocalHandle:
         self.suspend()
         with RunLock(self._folder.lock):
             shutil.rmtree(self._folder.state)
+
+    @property
+    def running(self) -> bool:
+        """Whether a process runs in the folder."""
+        return self._held()
 
     def _held(self) -> bool:
         if not self._folder.lock.exists():

@@ -9,13 +9,13 @@ from fedjob.engines.delivery import delivered
 from fedjob.engines.folder import RunFolder
 from fedjob.engines.interruption import Interrupt, InterruptedRunError, Interruption
 from fedjob.engines.leftovers import RUN_FOLDER, kill_marked
-from fedjob.engines.local_config import write_job_files
 from fedjob.engines.local_run import LocalRun
 from fedjob.engines.lock import RunLock
 from fedjob.engines.observe import RunObserver, SilentObserver
 from fedjob.engines.prepared import PreparedRun
 from fedjob.engines.record import check_same, read_record, record_of
 from fedjob.engines.result import RunResult
+from fedjob.workspace.job_folder import write_job_folder
 
 
 class LocalEngine:
@@ -58,7 +58,8 @@ class LocalEngine:
         """Run, or go on from the last committed round, to the end.
 
         Returns:
-            How it ended, as it stands in result.json; a run that is complete already is not run again.
+            How it ended, as it stands in result.json; a run that is complete already is not run
+            again.
 
         Raises:
             FolderInUseError: Another run is going on in the folder.
@@ -82,7 +83,7 @@ class LocalEngine:
                     return done
                 self._observer.note(f"{folder.out}: goes on with the run that is here")
             folder.result.unlink(missing_ok=True)
-            write_job_files(self._prepared, folder.job)
+            write_job_folder(self._prepared.job_files, folder.job)
             record.write(folder.record)
             run = LocalRun(self._prepared, folder, self._observer, self._commands, interruption)
             try:
@@ -90,8 +91,8 @@ class LocalEngine:
             except Interrupt as interrupt:
                 done_rounds = run.status.completed if run.status is not None else 0
                 raise InterruptedRunError(
-                    f"stopped by {interrupt} after round {done_rounds} of {record.num_rounds}; run the "
-                    f"same command again to go on from there ({folder.out})"
+                    f"stopped by {interrupt} after round {done_rounds} of {record.num_rounds}; run "
+                    f"the same command again to go on from there ({folder.out})"
                 ) from None
 
     def _forget(self) -> None:

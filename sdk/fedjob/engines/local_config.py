@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fedjob.engines.folder import RunFolder
 from fedjob.engines.prepared import PreparedRun
@@ -64,12 +63,3 @@ def write_config(path: Path, config: ServerConfig | WorkerConfig) -> Path:
     path.write_text(config.model_dump_json(by_alias=True, indent=2))
     path.chmod(0o600)
     return path
-
-
-def write_job_files(prepared: PreparedRun, target: Path) -> None:
-    """Write the generated job folder in place of what is at `target`."""
-    shutil.rmtree(target, ignore_errors=True)
-    for name, text in prepared.job_files.items():
-        path = target.joinpath(*PurePosixPath(name).parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")

@@ -19,6 +19,7 @@ from fedjob.engines.interruption import Interruption
 from fedjob.engines.leftovers import RUN_FOLDER, RUN_ID, kill_marked
 from fedjob.engines.live import LiveRun
 from fedjob.engines.local_config import server_config, worker_configs, write_config
+from fedjob.engines.local_report import facts_of, note_commits, note_facts
 from fedjob.engines.observe import RunObserver, Step
 from fedjob.engines.outcome import outcome_of
 from fedjob.engines.ports import Ports
@@ -98,6 +99,7 @@ class LocalRun:
         stack.callback(store.stop)
         store.start()
         bucket = stack.enter_context(Bucket(store.location, store.credentials))
+        note_facts(self._folder, facts_of(self._prepared))
         self._upload(bucket)
         self._observer.step(Step.START)
         http_port = ports.take()
@@ -148,9 +150,7 @@ class LocalRun:
             max_restarts=spec.workers.max_restarts,
             backoff_limit=spec.run_policy.backoff_limit,
         )
-        return Supervision(
-            server, workers, limits, self._observer, self._said_failed, self._told
-        )
+        return Supervision(server, workers, limits, self._observer, self._said_failed, self._told)
 
     def _child(self, name: str, argv: list[str], keys: Mapping[str, str]) -> Child:
         env = {**self._env, **keys}
@@ -194,8 +194,9 @@ class LocalRun:
             urls.renew()
             if deadline is not None and time.monotonic() - self._began > deadline:
                 message = (
-                    f"the run took longer than spec.runPolicy.activeDeadlineSeconds ({deadline} s); "
-                    f"raise it and run again: it goes on from the last committed round"
+                    f"the run took longer than spec.runPolicy.activeDeadlineSeconds "
+                    f"({deadline} s); raise it and run again: it goes on from the last "
+                    f"committed round"
                 )
                 return End(False, message, Reason.DEADLINE_EXCEEDED)
             time.sleep(TICK)
@@ -208,6 +209,7 @@ class LocalRun:
             self._observer.step(Step.TRAIN)
         if status.completed > before:
             supervision.round_committed()
+        note_commits(self._folder, status.history)
         self._observer.status(status)
 
     def _said_failed(self) -> bool:

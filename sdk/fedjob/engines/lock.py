@@ -34,8 +34,8 @@ class FolderInUseError(UnavailableError):
 class RunLock(AbstractContextManager["RunLock"]):
     """An exclusive flock on a file that names its holder.
 
-    The file stays when the lock is released (deleting it would let two processes hold "the" lock); a file
-    left by a dead process is taken over, because the kernel has released its lock.
+    The file stays when the lock is released (deleting it would let two processes hold "the" lock);
+    a file left by a dead process is taken over, because the kernel has released its lock.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an engine tells whoever watches a run: phases, processes, uploads and the server's status."""
+"""What an engine tells whoever watches a run: phases, processes, uploads, the server's status."""
 
 from __future__ import annotations
 

@@ -49,23 +49,21 @@ class PreparedRun:
 
     Attributes:
         job: The resource.
-        source: The text of model_def.py.
         num_classes: As given, or inferred over all shards.
         shards: The workers' shards: worker-<i> gets the i-th.
         validation: The shard that no worker gets, if any.
         checkpoint: The first weights, if any.
-        job_files: The generated job folder: relative path to text.
+        job_files: The generated job folder: relative path to bytes.
         digests: SHA-256 of every file the job reads, by what it is called in messages.
         hints: What looks like a slip but need not be one.
     """
 
     job: FederatedJob
-    source: str
     num_classes: int
     shards: tuple[LocalShard, ...]
     validation: LocalShard | None
     checkpoint: Path | None
-    job_files: Mapping[str, str]
+    job_files: Mapping[str, bytes]
     digests: Mapping[str, str | None] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""The commands of a run as processes: started in sessions of their own, logged to files, ended for sure."""
+"""The commands of a run as processes: in sessions of their own, logged to files, ended for sure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the run in a folder is, so that running there again goes on with the same run and no other."""
+"""What the run in a folder is, so that running there again goes on with it alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FREE = (
     "spec.storage",
     "spec.workers",
 )
-"""Fields that do not change what is trained, or (source, checkpoint, shards) that files stand for."""
+"""Fields that do not change what is trained, or that files stand for."""
 
 
 class RunRecord(Model):
@@ -35,8 +35,8 @@ class RunRecord(Model):
 
     num_rounds: int = Field(ge=1)
     identity: dict[str, str] = Field(
-        description="Every field that makes this job this job, with its value as JSON; the files by "
-        "their SHA-256."
+        description="Every field that makes this job this job, with its value as JSON; the files "
+        "by their SHA-256."
     )
 
     def write(self, path: Path) -> None:

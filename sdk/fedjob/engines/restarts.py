@@ -1,8 +1,8 @@
 """What to do when a process of the run ends: pure rules, no clock but an argument.
 
-Exit codes are an agreement with fedjob_runtime: a server ends with 0 (the run is complete) or 1 (it failed
-for good, and says why in its status); a worker with 0 (done) or 64 (nothing would change by trying again:
-a bad shard, a missing package). Everything else is a crash.
+Exit codes are an agreement with fedjob_runtime: a server ends with 0 (the run is complete) or 1 (it
+failed for good, and says why in its status); a worker with 0 (done) or 64 (nothing would change by
+trying again: a bad shard, a missing package). Everything else is a crash.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Ending:
     Attributes:
         code: Its exit code; negative is minus the signal that killed it.
         lived: Seconds from its start to its end.
-        crashes: Crashes before this one since the last committed round (server) or since it last lived
-            STABLE_SECONDS (worker).
+        crashes: Crashes before this one since the last committed round (server) or since it last
+            lived STABLE_SECONDS (worker).
         restarts: Times it was started anew so far.
     """
 
@@ -74,8 +74,8 @@ def server_ended(ending: Ending, *, said_failed: bool, backoff_limit: int) -> De
 
     Args:
         ending: How it ended.
-        said_failed: Its status says that the run has failed. An exit code of 1 without that is a crash
-            (an uncaught exception ends Python with 1 as well).
+        said_failed: Its status says that the run has failed. An exit code of 1 without that is a
+            crash (an uncaught exception ends Python with 1 as well).
         backoff_limit: spec.runPolicy.backoffLimit: restarts allowed without a committed round.
     """
     if ending.code == 0:

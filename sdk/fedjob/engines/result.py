@@ -50,7 +50,7 @@ class RunResult(Model):
     rounds: list[RoundLine] = Field(default_factory=list)
     model: ModelFile | None = None
     num_classes: int = Field(0, ge=0, description="As given, or inferred over all shards.")
-    restarts: dict[str, int] = Field(default_factory=dict, description="Of server and workers, if any.")
+    restarts: dict[str, int] = Field(default_factory=dict, description="By process.")
     seconds: float = Field(0.0, ge=0, description="Of this call, from its start to its end.")
 
     def write(self, path: Path) -> None:

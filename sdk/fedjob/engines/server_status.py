@@ -42,7 +42,7 @@ def fetch(port: int, since: int | None = None, wait: float = 0.0) -> ServerStatu
 
 
 def read_file(path: Path) -> ServerStatus | None:
-    """The status that the server wrote to `home/status.json` at its end; None when there is none."""
+    """The status that the server wrote to `home/status.json` at its end, if any."""
     try:
         return ServerStatus.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):

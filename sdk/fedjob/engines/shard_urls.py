@@ -1,4 +1,4 @@
-"""Files with presigned URLs, one a worker: the only way to a shard, written anew before they expire."""
+"""Files with presigned URLs, one a worker: the only way to a shard, renewed in time."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ class End:
     Attributes:
         complete: The server says that every round is committed.
         message: Otherwise, why not; empty where the server's own status says it.
-        reason: From the catalogue, where the processes themselves show it; else the server's counts.
+        reason: From the catalogue, where the processes themselves show it; else the server's
+        counts.
     """
 
     complete: bool
@@ -121,11 +122,16 @@ class Supervision:
             if rule.then is Then.DONE:
                 return End(complete=True)
             if rule.then is Then.FAILED:
-                said = self.said_failed()
-                return End(False, "" if said else _with_log(rule.why, self.server))
+                return self._server_failed(rule)
             self._after(self._server, rule, ending)
         self._start_due(self._server)
         return self._hopeless()
+
+    def _server_failed(self, rule: Decision) -> End:
+        if self.said_failed():
+            return End(complete=False)
+        message = _with_log(rule.why, self.server)
+        return End(False, message, Reason.BACKOFF_LIMIT_EXCEEDED)
 
     def _worker_rule(self, watched: _Watched, ending: Ending) -> Decision:
         name = watched.child.name

@@ -1,4 +1,4 @@
-"""What a job reads, brought to its place in S3: the job folder, the shards and the first weights."""
+"""What a job reads, brought to its place in S3: job folder, shards and first weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fedjob.storage.bucket import Bucket, Upload
+from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
+from fedjob.storage.objects import Upload
 
 
 def upload_plan(
@@ -50,8 +51,8 @@ def upload(
 ) -> list[Upload]:
     """Upload a plan; what is there with the same checksum is skipped (row 39).
 
-    Code and configuration of an earlier upload that this plan lacks are deleted, so that no worker runs
-    a file that the job does not have any more; shards are left.
+    Code and configuration of an earlier upload that this plan lacks are deleted, so that no worker
+    runs a file that the job does not have any more; shards are left.
 
     Args:
         bucket: Where to.

@@ -62,7 +62,7 @@ def named_bars(caption: Caption, bars: Sequence[tuple[str, str, int]]) -> Html:
 
     Args:
         caption: Title and words.
-        bars: (name, what is told beside it, value at least 0), as drawn, from the top; at least one.
+        bars: (name, what is told beside it, value at least 0), from the top; at least one.
     """
     across = Scale(0.0, float(max(1, *(value for _, _, value in bars))), 0.0, WIDTH - 2)
     rows = []

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from fedjob.report.facts import JobFacts
-from fedjob.report.markup import Html, tag
+from fedjob.report.markup import Html, join, tag
 from fedjob.report.problems import reason_link
 from fedjob.report.series import best, headline, metric_series, trained
 from fedjob.report.words import count, figure, plural, seconds, size
@@ -68,7 +68,8 @@ def _rounds(facts: JobFacts, rounds: Sequence[Commit]) -> Html:
     total = max(1, facts.total_rounds)
     share = min(100, round(100 * done / total))
     bar = tag("span", tag("span", style=f"width:{share}%"), class_="progress", aria_hidden="true")
-    return _card("Rounds", f"{count(done)} / {count(facts.total_rounds)}", bar)
+    value = join((count(done), tag("small", f" / {count(facts.total_rounds)}")))
+    return _card("Rounds", value, bar)
 
 
 def _metric(commits: Sequence[Commit]) -> list[Html]:

@@ -9,14 +9,17 @@ from fedjob.report.cards import cards
 from fedjob.report.charts import all_charts
 from fedjob.report.facts import JobFacts
 from fedjob.report.markup import Html, join, tag
-from fedjob.report.problems import problems_section, reasons_section
+from fedjob.report.problems import problems, problems_section, reasons_section
 from fedjob.report.series import headline, metric_series, trained
 from fedjob.report.table import clients_table, rounds_table
 from fedjob.report.words import count, figure, plural
+from fedjob.spec.reasons import Reason
 from fedjob.spec.rounds import Commit
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The page asks for nothing and runs nothing, whatever a job's names hold."""
+
+CATALOGUE = {reason.value: f"{reason.summary} What to do: {reason.page}." for reason in Reason}
 
 
 def build(
@@ -28,23 +31,24 @@ def build(
         facts: The job.
         commits: Its committed rounds, in any order; round 0 is the initial model. May be empty.
         reasons: Reason -> what it means and what to do, as plain text; shown for those named.
+            None: the catalogue's summaries.
 
     Returns:
         HTML, to be written as UTF-8. It loads nothing and holds no script.
     """
-    known = reasons or {}
+    known = CATALOGUE if reasons is None else reasons
     ordered = sorted(commits, key=lambda commit: commit.round)
     charts = all_charts(ordered, facts.shards)
-    named = [facts.reason, *(failure.reason for commit in ordered for failure in commit.failures)]
+    found = problems(ordered, known)
     body = [
         _header(facts, ordered),
         cards(facts, ordered, known),
         tag("section", tag("h2", "Charts"), tag("div", *charts, class_="charts")) if charts else "",
-        problems_section(ordered, known),
+        problems_section(found, known),
         rounds_table(ordered) if ordered else tag("p", "No round is committed yet.", class_="note"),
         clients_table(ordered, facts.shards),
         _settings(facts),
-        reasons_section(named, known) or "",
+        reasons_section([facts.reason, *(problem.reason for problem in found)], known) or "",
         tag("footer", f"fedjob report{', ' + facts.generated if facts.generated else ''}"),
     ]
     head = [

@@ -23,8 +23,13 @@ class Problem:
     failure: bool
 
 
-def problems(commits: Sequence[Commit]) -> list[Problem]:
-    """Failures first, then warnings, each once with the rounds in which it came."""
+def problems(commits: Sequence[Commit], reasons: Mapping[str, str]) -> list[Problem]:
+    """Failures first, then warnings, each once with the rounds in which it came.
+
+    Args:
+        commits: All committed rounds.
+        reasons: Reason -> text; a warning that begins `<Reason>: ` has that reason.
+    """
     found: dict[tuple[bool, str, str, str], list[int]] = {}
     for commit in commits:
         for failure in commit.failures:
@@ -32,7 +37,9 @@ def problems(commits: Sequence[Commit]) -> list[Problem]:
             found.setdefault(key, []).append(commit.round)
         for participant in commit.participants:
             for warning in participant.warnings:
-                found.setdefault((False, participant.name, "", warning), []).append(commit.round)
+                reason, _, message = warning.partition(": ")
+                known = (reason, message) if reason in reasons else ("", warning)
+                found.setdefault((False, participant.name, *known), []).append(commit.round)
     return [
         Problem(client, reason, message, tuple(rounds), failure)
         for (failure, client, reason, message), rounds in sorted(
@@ -41,14 +48,13 @@ def problems(commits: Sequence[Commit]) -> list[Problem]:
     ]
 
 
-def problems_section(commits: Sequence[Commit], reasons: Mapping[str, str]) -> Html:
-    """The list, and under it the text of each reason named in it.
+def problems_section(found: Sequence[Problem], reasons: Mapping[str, str]) -> Html:
+    """The list of what went wrong.
 
     Args:
-        commits: All committed rounds.
+        found: What `problems` gives.
         reasons: Reason -> what it means and what to do, as plain text.
     """
-    found = problems(commits)
     if not found:
         return tag(
             "section",

@@ -28,7 +28,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     Args:
         low: The smallest value, finite.
         high: The largest, finite and not below `low`.
-        most: Steps wanted at most; at least 1.
+        most: Steps wanted at most; at least 2, which a range around 0 needs.
     """
     if high - low <= 1e-9 * max(abs(high), abs(low), 1e-100):  # a flat line still needs an axis
         pad = abs(high) / 10 if abs(high) > 1e-100 else 1.0
@@ -59,7 +59,5 @@ def tick_label(value: float, step: float) -> str:
 def _step(atleast: float) -> float:
     """The smallest of 1, 2, 5 times a power of ten that is not below `atleast`."""
     power = 10.0 ** math.floor(math.log10(atleast))
-    for factor in (1, 2, 5, 10):
-        if factor * power >= atleast * (1 - 1e-12):
-            return float(factor * power)
-    raise AssertionError("10 times the power is above atleast")
+    below = atleast * (1 - 1e-12)
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= below), 10 * power)

@@ -24,12 +24,10 @@ def seconds(value: float) -> str:
 
 def size(count: int) -> str:
     """Bytes in powers of 1000, as SI has it: `40.9 KB`."""
-    value = float(count)
-    for unit in UNITS:
-        if value < 999.5 or unit == UNITS[-1]:
-            return f"{count} B" if unit == "B" else f"{value:.3g} {unit}"
-        value /= 1000
-    raise AssertionError("the last unit always returns")
+    power = 0
+    while count / 1000**power >= 999.5 and power < len(UNITS) - 1:
+        power += 1
+    return f"{count / 1000**power:.3g} {UNITS[power]}"
 
 
 def figure(value: float) -> str:

@@ -1,6 +1,6 @@
 """The CustomResourceDefinition, made from the models and the rules.
 
-`python -m fedjob.spec.crd` prints it; `crds/federatedjobs.fedjob.dev.yaml` is that output, checked in.
+`python -m fedjob.spec.crd` prints it; `crds/federatedjobs.fedjob.dev.yaml` is that output.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fedjob.spec.job import GROUP, KIND, MAX_NAME, PLURAL, VERSION, FederatedJob
 from fedjob.spec.rules import RULES
 from fedjob.spec.status import FederatedJobStatus
 from fedjob.spec.structural import Schema, structural_schema
-from fedjob.spec.yaml_text import dump_yaml
+from fedjob.spec.yaml_dump import dump_yaml
 
 NAME = f"{PLURAL}.{GROUP}"
 _HEADER = "# Made from sdk/fedjob/spec by `python -m fedjob.spec.crd`; do not edit.\n"
@@ -112,10 +112,10 @@ def _drop_examples(node: Schema) -> None:
             _drop_examples(child)
 
 
-def main() -> None:
-    """Prints the CRD."""
-    print(_HEADER + dump_yaml(custom_resource_definition()), end="")
+def crd_yaml() -> str:
+    """The CRD as YAML: `crds/federatedjobs.fedjob.dev.yaml`, byte for byte."""
+    return _HEADER + dump_yaml(custom_resource_definition())
 
 
 if __name__ == "__main__":
-    main()
+    print(crd_yaml(), end="")

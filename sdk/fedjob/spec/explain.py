@@ -12,7 +12,8 @@ from fedjob.errors import Fault
 from fedjob.spec.hints import PATTERN_HINTS, TYPE_WORDS
 from fedjob.spec.reader import Path
 from fedjob.spec.structural import Schema
-from fedjob.spec.yaml_text import dotted, resolve
+from fedjob.spec.yaml_scalars import resolve
+from fedjob.spec.yaml_text import dotted
 
 _PYTHON_TYPES = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
 
@@ -39,7 +40,7 @@ def explain(error: ErrorDetails, root: Schema) -> Fault:
     kind = error["type"]
     if kind == "extra_forbidden":
         return unknown_field(path, root)
-    node = schema_at(root, path) or {}
+    node = schema_at(root, path)
     name = str(path[-1]) if path else ""
     if kind == "missing":
         return Fault(dotted(path), "is missing", f"add `{name}: {example(node)}`")
@@ -56,7 +57,7 @@ def unknown_field(path: Path, root: Schema) -> Fault:
     """The fault of a name that no model has, with the name that was probably meant."""
     name = str(path[-1])
     above = dotted(path[:-1]) or "the top"
-    known = list((schema_at(root, path[:-1]) or {}).get("properties", {}))
+    known = list(schema_at(root, path[:-1]).get("properties", {}))
     same = {folded(candidate): candidate for candidate in known}
     if meant := same.get(folded(name)):
         fix = f"write `{meant}`"
@@ -69,16 +70,15 @@ def unknown_field(path: Path, root: Schema) -> Fault:
     return Fault(dotted(path), "is no field of a FederatedJob", fix)
 
 
-def schema_at(root: Schema, path: Path) -> Schema | None:
-    """The schema node of the value at `path`; None where the schema has no such place."""
-    node: Schema | None = root
+def schema_at(root: Schema, path: Path) -> Schema:
+    """The schema node of the value at `path`; empty where the schema has no such place."""
+    node = root
     for part in path:
-        if node is None:
-            return None
         if isinstance(part, int):
-            node = node.get("items")
+            node = node.get("items", {})
         else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties")
+            inner = node.get("properties", {}).get(part)
+            node = node.get("additionalProperties", {}) if inner is None else inner
     return node
 
 
@@ -87,9 +87,8 @@ def example(node: Schema) -> str:
     if node.get("examples"):
         return str(node["examples"][0])
     if node.get("default", {}) != {}:
-        return shown(node["default"])
-    if "enum" in node:
-        return str(node["enum"][0])
+        default = node["default"]
+        return default if isinstance(default, str) else shown(default)
     if "pattern" in node:
         return PATTERN_HINTS[node["pattern"]][1]
     if node.get("type") == "array":
@@ -153,8 +152,10 @@ def _wrong_value(
         fix = f"write `{close[0]}`" if close else f"write one of {', '.join(options)}"
         return f"{value} is none of {', '.join(options)}", fix
     if kind == "string_pattern_mismatch":
-        words, sample = PATTERN_HINTS[ctx["pattern"]]
-        return f"{value} is not {words}", f"write for example `{sample}`"
+        return (
+            f"{value} is not {PATTERN_HINTS[ctx['pattern']][0]}",
+            f"write for example `{example(node)}`",
+        )
     if kind == "string_too_long":
         return f"has {len(given)} characters", f"write at most {ctx['max_length']} characters"
     if kind == "string_too_short":

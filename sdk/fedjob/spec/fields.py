@@ -73,9 +73,7 @@ def _check_node(value: JsonValue, depth: int) -> None:
 def _check_keywords(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     for name in value:
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise PydanticCustomError(
-                "keyword_name", "`{name}` is no name of an argument", {"name": name}
-            )
+            raise PydanticCustomError("keyword_name", "`{name}` names no argument", {"name": name})
     return value
 
 

@@ -16,11 +16,11 @@ TYPE_WORDS = {
 PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.JOB_NAME: ("lower-case letters, digits and `-`, beginning with a letter", "digits-1"),
     fields.DNS_LABEL: ("lower-case letters, digits and `-`", "team-a"),
-    fields.DNS_SUBDOMAIN: ("a Kubernetes name: lower-case letters, digits, `-` and `.`", "my-name"),
+    fields.DNS_SUBDOMAIN: ("a name: lower-case letters, digits, `-` and `.`", "my-name"),
     fields.IDENTIFIER: ("a Python name: letters, digits and `_`, no digit first", "Net"),
     fields.CLASS_PATH: ("a module and a class", "model_def.MyClass"),
     fields.FILE_NAME: (
-        "a file name without folders: letters, digits, `.`, `_`, `-`",
+        "a file name: letters, digits, `.`, `_`, `-`",
         "model_def.py",
     ),
     fields.LABEL: ("letters, digits, `.`, `_` and `-`", "rt_job"),
@@ -28,10 +28,10 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.S3_OBJECT: ("the URI of an S3 object", "s3://bucket/path/file"),
     fields.S3_PREFIX: ("the URI of an S3 prefix", "s3://bucket/path/"),
     fields.BUCKET: (
-        "a bucket's name: 3 to 63 lower-case letters, digits, `-` and `.`",
+        "a bucket: 3 to 63 lower-case letters, digits, `-`, `.`",
         "my-bucket",
     ),
-    fields.KEY_PREFIX: ("a key prefix: letters, digits, `.`, `_`, `-`, `/`, none first", "team-a/"),
+    fields.KEY_PREFIX: ("a key prefix: letters, digits, `.`, `_`, `-` and `/`", "team-a/"),
     fields.HTTP_URL: ("an http or https URL", "https://store.example:9000"),
     fields.REGION: ("a region's name", "us-east-1"),
     fields.IMAGE: ("the reference of an image", "team/runtime:1.0"),
@@ -42,4 +42,4 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.QUANTITY: ("a Kubernetes quantity", "500m` or `4Gi"),
     fields.SHA256: ("a SHA-256 checksum: 64 lower-case hexadecimal digits", "0" * 64),
 }
-"""By pattern: what it takes, in words, and an example. A test requires an entry for every pattern."""
+"""By pattern: what it takes, in words, and an example; a test requires one for every pattern."""

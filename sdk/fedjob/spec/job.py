@@ -20,7 +20,7 @@ from fedjob.spec.status import FederatedJobStatus
 from fedjob.spec.storage import StorageSpec
 from fedjob.spec.training import TrainingConfig
 from fedjob.spec.workers import WorkersSpec
-from fedjob.spec.yaml_text import dump_yaml
+from fedjob.spec.yaml_dump import dump_yaml
 
 GROUP = "fedjob.dev"
 VERSION = "v1alpha1"
@@ -32,7 +32,7 @@ MAX_NAME = 40
 
 
 class ObjectMeta(Model):
-    """The part of Kubernetes metadata that fedjob reads; what else a live object carries is ignored."""
+    """The Kubernetes metadata that fedjob reads; what else a live object carries is ignored."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
@@ -42,7 +42,8 @@ class ObjectMeta(Model):
         min_length=1,
         max_length=MAX_NAME,
         pattern=JOB_NAME,
-        description="Lower-case letters, digits and `-`, from a letter; pods and objects derive from it.",
+        description="Lower-case letters, digits and `-`, a letter first.",
+        examples=["digits"],
     )
     namespace: str = Field("default", min_length=1, max_length=63, pattern=DNS_LABEL)
     labels: dict[str, str] = Field(default_factory=dict)
@@ -99,10 +100,10 @@ class FederatedJob(Model):
     status: FederatedJobStatus | None = None
 
     def to_yaml(self) -> str:
-        """What `kubectl apply` takes: what differs from the defaults, without status.
+        """What `kubectl apply` takes: whatever differs from the defaults, without status.
 
-        `fedjob.spec.parse.parse_job` reads it back as an equal job, but for what the cluster put into
-        metadata (uid, generation, resourceVersion, timestamps).
+        `fedjob.spec.parse.parse_job` reads it back as an equal job, but for what the cluster put
+        into metadata (uid, generation, resourceVersion, timestamps).
         """
         outer = {"apiVersion": self.api_version, "kind": self.kind}
         inner = self.model_dump(

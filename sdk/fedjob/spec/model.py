@@ -48,17 +48,17 @@ class ModelSpec(Model):
     """The model class, its training function and its first weights."""
 
     source: ModelSource = Field(
-        description="Where model_def.py comes from: exactly one of its fields."
+        description="Where model_def.py comes from.", examples=["{uri: s3://bucket/model_def.py}"]
     )
     class_name: Identifier = Field(description="The model class in model_def.py.", examples=["Net"])
     args: KeywordArgs = Field(
         default_factory=dict,
-        description="Keyword arguments of the class; numClasses is passed where its constructor takes it.",
+        description="Keyword arguments of the class; num_classes is added where it takes it.",
     )
     train_function: Identifier | None = Field(
         None,
-        description="The training function in model_def.py; absent: `fl_train_model`, else `fl_train`, "
-        "else the generated training loop.",
+        description="The training function in model_def.py; absent: `fl_train_model`, else "
+        "`fl_train`, else the generated training loop.",
     )
     checkpoint: S3Object | None = Field(
         None, description="`s3://bucket/key` of the initial weights: the global model of round 0."
@@ -66,6 +66,6 @@ class ModelSpec(Model):
     requirements: list[Requirement] = Field(
         default_factory=list,
         max_length=64,
-        description="Python packages that model_def.py needs, as pip names them; not builder `append`.",
+        description="Python packages that model_def.py needs, as pip names them.",
         json_schema_extra=list_set(),
     )

@@ -15,6 +15,7 @@ from fedjob.spec.job import API_VERSION, KIND, FederatedJob
 from fedjob.spec.reader import Path, Reader
 from fedjob.spec.rules import broken_rules
 from fedjob.spec.structural import Schema, structural_schema
+from fedjob.spec.unique import repetitions
 from fedjob.spec.yaml_text import Place, dotted, load_yaml
 
 _METADATA = frozenset(
@@ -78,7 +79,8 @@ def check_job(job: FederatedJob) -> None:
     Raises:
         InvalidInputError: With every rule that it breaks.
     """
-    faults = broken_rules(Reader(job.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    data = job.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status"})
+    faults = [*broken_rules(Reader(data)), *repetitions(data, _schema())]
     if faults:
         raise InvalidInputError(faults)
 
@@ -103,6 +105,7 @@ def _parse(data: Mapping[str, Any], places: Mapping[Path, Place]) -> FederatedJo
     except ValidationError as error:
         errors = error.errors(include_url=False)
     crossed = broken_rules(Reader(pruned, (error["loc"] for error in errors)))
+    crossed.extend(repetitions(pruned, root))
     errors = [error for error in errors if not _is_misspelt(error, errors)]
     faults = [*foreign, *unknown, *(explain(error, root) for error in errors), *crossed]
     if job is None or faults:
@@ -143,7 +146,7 @@ def _without_nulls(value: Any, node: Schema) -> Any:
     """Drops null fields, as the API server does, except within free arguments."""
     if isinstance(value, Mapping) and not node.get("x-kubernetes-preserve-unknown-fields"):
         return {
-            name: _without_nulls(child, schema_at(node, (name,)) or {})
+            name: _without_nulls(child, schema_at(node, (name,)))
             for name, child in value.items()
             if child is not None
         }

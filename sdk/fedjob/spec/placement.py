@@ -66,7 +66,7 @@ class Placement(Model):
 
     resources: Resources = Field(
         default_factory=Resources,
-        description="CPU, memory and disk; absent: the operator's choice.",
+        description="CPU, memory, disk; absent: the operator's choice.",
     )
     node_selector: NodeSelector = Field(
         default_factory=dict, description="Labels that the node must carry."

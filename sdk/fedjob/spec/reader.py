@@ -10,11 +10,11 @@ Path = tuple[str | int, ...]
 
 
 class UnreadableError(LookupError):
-    """A value that a rule needs is faulty itself: its own fault is reported, the rule is not tried."""
+    """A value that a rule needs is faulty itself: that is reported, the rule is not tried."""
 
 
 class Reader:
-    """A job as plain data, by outside (camelCase) names, with the places that are known to be faulty.
+    """A job as plain data, by outside (camelCase) names, with the places known to be faulty.
 
     Args:
         data: The whole object; anything may be missing or of a wrong type.

@@ -54,8 +54,8 @@ class Commit(Model):
     segment: int = Field(0, ge=0, description="The NVFlare job that made it.")
     model_file: str = Field(
         "model.safetensors",
-        description="The model's file name in rounds/<n>/; the log puts the SHA-256 into it, so that two "
-        "servers never write the same key.",
+        description="The model's file name in rounds/<n>/; the log puts the SHA-256 into it, so "
+        "that two servers never write the same key.",
     )
     sha256: str = Field(description="Of the model file, hex.")
     size: int = Field(ge=0, description="Bytes of the model file.")
@@ -63,8 +63,8 @@ class Commit(Model):
     failures: list[ClientFailure] = Field(default_factory=list)
     metrics: dict[str, float] = Field(
         default_factory=dict,
-        description="Sample-weighted means of the participants' metrics; those of the global model on "
-        "validation data carry the prefix `val_`.",
+        description="Sample-weighted means of the participants' metrics; those of the global model "
+        "on validation data carry the prefix `val_`.",
     )
     times: RoundTimes = Field(default_factory=RoundTimes)
     started: str = Field(description="RFC 3339, UTC.")

@@ -1,9 +1,10 @@
 """The rules that one field alone cannot state: each once, as a Python check and as its CEL twin.
 
 The API server runs the CEL rule, fedjob the check; the tests hold both to the same cases. A rule
-without a check compares with the stored object, which only the API server has. A rule over values that
-have a default stands at `spec`, where they are always there: the API server tries the rules of a section
-on its bare `default: {}` too.
+without a check is for the API server alone: it compares with the stored object, or makes up for a
+bound that means less there than in pydantic. A rule over values that have a default stands at
+`spec`, where they are always there: the API server tries a section's own rules on its bare
+`default: {}` too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Rule:
         cel: Over `self`, the value at that node; true accepts.
         message: What `kubectl apply` prints when it is false; ends with what to write.
         field: The field to blame, from that node; empty for the node itself.
-        check: The same in Python; None for a rule over `oldSelf`.
+        check: The same in Python; None for a rule of the API server alone.
     """
 
     at: str
@@ -163,6 +164,13 @@ RULES: tuple[Rule, ...] = (
         "activeDeadlineSeconds is below federation.roundTimeout; raise it to that at least",
         ".runPolicy.activeDeadlineSeconds",
         checks.deadline_after_a_round,
+    ),
+    # The API server rounds a bound down for a value without a fraction: `0` would pass 1e-09.
+    Rule(
+        "spec",
+        "self.training.learningRate > 0.0",
+        "learningRate must be above 0, such as 0.001",
+        ".training.learningRate",
     ),
     *(_unchanged(name) for name in ("model", "shards", "training", "components", "storage")),
     Rule(

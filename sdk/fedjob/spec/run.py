@@ -1,9 +1,10 @@
 """How an engine starts the server and the workers, and what the server tells about the run.
 
 `ServerConfig` and `WorkerConfig` are the files given to `fedjob-server --config` and
-`fedjob-worker --config`; `ServerStatus` is what the server answers on `/status`. The local engine and
-the operator write the first two and read the third; nothing else passes between them. Credentials of
-the store are in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never in a file.
+`fedjob-worker --config`; `ServerStatus` is what the server answers on `/status`. The local engine
+and the operator write the first two and read the third; nothing else passes between them.
+Credentials of the store are in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never in
+a file.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class ServerConfig(Model):
 class WorkerConfig(Model):
     """What `fedjob-worker` needs to know.
 
-    Paths are absolute. `home` is the only place it writes to; the shard is unpacked to `home/shard`.
+    Paths are absolute. `home` is the only place it writes to; the shard is unpacked to
+    `home/shard`.
     """
 
     namespace: str
@@ -70,7 +72,8 @@ class WorkerConfig(Model):
     worker: str
     shard: str = Field(description="The shard's file name.")
     shard_url_file: str = Field(
-        description="A file that holds the presigned GET URL; read anew at each try, so it can be renewed."
+        description="A file that holds the presigned GET URL; read anew at each try, so that it "
+        "can be renewed."
     )
     manifest_file: str = "manifest.ndjson"
     job_folder: str

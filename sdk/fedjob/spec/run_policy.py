@@ -12,7 +12,7 @@ class RunPolicy(Model):
 
     suspend: bool = Field(
         False,
-        description="True stops the pods after the last committed round; false goes on from it.",
+        description="True stops the pods; false goes on from the last committed round.",
     )
     active_deadline_seconds: int | None = Field(
         None, ge=1, le=31536000, description="The job fails when it runs longer; absent: no limit."
@@ -21,7 +21,7 @@ class RunPolicy(Model):
         None,
         ge=0,
         le=31536000,
-        description="A finished job is deleted after this; absent: it stays.",
+        description="A finished job is deleted after this; absent: never.",
     )
     backoff_limit: int = Field(
         6, ge=0, le=100, description="Server starts without a committed round before the job fails."

@@ -17,9 +17,7 @@ MAX_SHARDS = 256
 class ShardItem(Model):
     """One shard, named one by one."""
 
-    name: ShardName = Field(
-        description="File name, unique; workers are numbered by its sort order."
-    )
+    name: ShardName = Field(description="File name, unique; workers are numbered in its order.")
     uri: S3Object = Field(description="`s3://bucket/key` of the ZIP.")
     sha256: str | None = Field(
         None, max_length=64, pattern=SHA256, description="Expected checksum, 64 hexadecimal digits."
@@ -39,7 +37,7 @@ class ShardsSpec(Model):
     )
     validation: ShardName | None = Field(
         None,
-        description="File name of the shard that no worker gets: the global model is evaluated on it.",
+        description="File name of the shard that no worker gets: it evaluates the global model.",
     )
 
     def for_workers(self, names: Iterable[str]) -> list[str]:

@@ -47,7 +47,7 @@ class ConditionType(StrEnum):
 
 
 class StatusModel(Model):
-    """A part of the status; fields of a newer operator are ignored, so that old clients can read it."""
+    """A part of the status; ignores fields of a newer operator, so that old clients can read it."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True

@@ -50,8 +50,8 @@ def structural_schema(model: type[BaseModel], *, defaults: bool = True) -> Schem
 
     Args:
         model: Any pydantic model; not recursive.
-        defaults: Whether to keep defaults, and to give `{}` to each section that may be left out, so
-            that the defaults within it apply. False for a status.
+        defaults: Whether to keep defaults, and to give `{}` to each section that may be left out,
+            so that the defaults within it apply. False for a status.
 
     Raises:
         NotStructuralError: With the path of the field and what to write instead.

@@ -32,7 +32,7 @@ def component(
 ) -> Component:
     """The user's class where there is one, else fedjob's own.
 
-    The user's class gets its own arguments, and of fedjob's those that its constructor takes, as far
+    The user's class gets its own arguments, and of fedjob's those that its constructor takes as far
     as its file shows: all of them where it derives from fedjob's class and leaves the constructor.
 
     Args:
@@ -53,7 +53,7 @@ def component(
         if module.partition(".")[0] in there:
             return Component(ref.path, ref.args)
         known = sorted(path.removeprefix(CUSTOM)[:-3] for path in files if path.startswith(CUSTOM))
-        problem = f"names module {module}, which is neither in app/custom ({', '.join(known)}) nor installed"
+        problem = f"module {module} is neither in app/custom ({', '.join(known)}) nor installed"
         fix = "write the class into model_def.py, or add its package to spec.model.requirements"
         raise InvalidInputError([Fault(f"{field}.path", problem, fix)])
     tree = parse_source(files[name], name)

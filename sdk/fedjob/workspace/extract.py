@@ -1,11 +1,12 @@
 """A model file made from a class that lives in a module, a script or a notebook (row 25).
 
-The class takes with it what it uses of its own file: imports, constants, functions, base classes, and
-the training functions beside it. In a notebook its file is all the cells that have run.
+The class takes with it what it uses of its own file: imports, constants, functions, base classes,
+and the training functions beside it. In a notebook its file is all the cells that have run.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
 import inspect
 import linecache
@@ -53,7 +54,7 @@ def source_of(cls: type) -> str:
     else:
         statements = _cells(cls)
         last_only = True
-    if not any(cls.__name__ in statement.binds for statement in statements):
+    if not any(_writes_class(statement, cls.__name__) for statement in statements):
         raise _refused(cls, "has no source that can be read", _WRITE_FILE)
     beside = (FORM_A, FORM_B, VALIDATE)
     bound = {name for statement in statements for name in statement.binds}
@@ -61,6 +62,12 @@ def source_of(cls: type) -> str:
     taken, missing = needed_statements(statements, wanted, last_only=last_only)
     added = _from_namespace(missing, namespace)
     return _joined(taken, added)
+
+
+def _writes_class(statement: Statement, name: str) -> bool:
+    return name in statement.binds and any(
+        isinstance(node, ast.ClassDef) and node.name == name for node in ast.walk(statement.node)
+    )
 
 
 def _refused(cls: type, problem: str, fix: str) -> InvalidSourceError:
@@ -145,7 +152,7 @@ def _binding(name: str, value: object) -> str | None:
 
 
 def _joined(statements: Sequence[Statement], added: Sequence[str]) -> str:
-    """One text: `__future__` first, then the statements with the blank lines that PEP 8 asks for."""
+    """One text: `__future__` first, then the statements, spaced as PEP 8 asks for."""
     future = [s.text for s in statements if s.text.startswith("from __future__")]
     others = [s.text for s in statements if not s.text.startswith("from __future__")]
     text, previous = "", ""

@@ -11,15 +11,6 @@ from fedjob.workspace.model_class import argument_faults
 from fedjob.workspace.shard_entries import name_problem
 from fedjob.workspace.source import SourceInfo
 
-ENV_NAMES = frozenset(
-    {
-        *("EPOCHS", "BATCH_SIZE", "LR", "DATA_ROOT", "CURRENT_ROUND", "SITE_NAME", "JOB_ID"),
-        *("DEVICE", "NUM_CLASSES", "IMG_SIZE", "MANIFEST_FILE", "local_epochs", "batch_size"),
-        *("learning_rate", "num_classes", "img_size", "manifest_file"),
-    }
-)
-"""What `env` has already, in form A or B: training.extra may not hide it."""
-
 _CLASS_KEYS = ("path", "class_path")
 
 
@@ -40,12 +31,6 @@ def job_faults(
     yield from argument_faults(
         info.constructor, info.class_name, spec.model.args, "spec.model.args"
     )
-    for name in sorted(ENV_NAMES & spec.training.extra.keys()):
-        yield Fault(
-            f"spec.training.extra.{name}",
-            "is in the training function's env already",
-            "set the field of spec.training instead, or choose another name",
-        )
     yield from _config_faults(spec.model.args, "spec.model.args")
     yield from _config_faults(spec.training.extra, "spec.training.extra")
     for path in extra_files:

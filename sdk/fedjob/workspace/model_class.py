@@ -126,7 +126,9 @@ def _lineage(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> Iterabl
 
 def _unknown_bases(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> list[str]:
     names = [ast.unparse(base) for base in node.bases]
-    return [name for name in names if name not in classes and name not in _OBJECT_BASES]
+    # `class Net(Net)` derives from an earlier class of that name, which is not in `classes`.
+    known = (classes.keys() | _OBJECT_BASES) - {node.name}
+    return [name for name in names if name not in known]
 
 
 def _methods(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:

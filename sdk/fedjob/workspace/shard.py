@@ -6,12 +6,14 @@ A shard is one worker's data: a ZIP with the manifest at its root and the files 
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -121,7 +123,7 @@ def unpack_shard(
     except (FileNotFoundError, IsADirectoryError):
         missing = Fault(shard, f"{path} is no file", "check the path")
         raise InvalidShardError([missing]) from None
-    with file, opened_zip(file, shard) as archive:
+    with file, opened_zip(file, shard) as archive, _room(shard):
         entries = entries_of(archive.infolist(), shard, limits)
         info = _inspect(archive, entries, _packed(file), shard, manifest_file, limits)
         dest.parent.mkdir(parents=True, exist_ok=True)
@@ -188,6 +190,17 @@ def _manifest_fault(name: str, manifest_file: str, files: Collection[str]) -> Fa
         fix = "add one, with a line for each sample"
     # CONTRACT promises this beginning, which is what Python would say on the worker.
     return Fault(f"FileNotFoundError: {manifest_file}", found, fix)
+
+
+@contextmanager
+def _room(shard: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        msg = f"{shard}: {error.strerror}; free some space, or give the worker a larger disk"
+        raise NoSpaceError(msg) from error
 
 
 def _check_space(folder: Path, info: ShardInfo) -> None:

@@ -97,6 +97,21 @@ def check_source(
     Raises:
         InvalidSourceError: Syntax, the class, undefined names, the signatures: every fault found.
     """
+    try:
+        return _checked(text, class_name, train_function, filename, requirements)
+    except RecursionError:
+        problem = "has an expression that is nested too deeply to be read"
+        fault = Fault(filename, problem, "split the longest expression into several lines")
+        raise InvalidSourceError([fault]) from None
+
+
+def _checked(
+    text: str,
+    class_name: str,
+    train_function: str | None,
+    filename: str,
+    requirements: Collection[str],
+) -> SourceInfo:
     tree = parse_source(text, filename)
     functions = {f.name: f for f in top_level(tree) if isinstance(f, Function)}
     classes = {c.name: c for c in top_level(tree) if isinstance(c, ast.ClassDef)}
@@ -157,7 +172,7 @@ def parse_source(text: str, filename: str) -> ast.Module:
             compile(text, filename, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise InvalidSourceError([_syntax_fault(error, text, filename)]) from None
-    except (ValueError, RecursionError, MemoryError) as error:
+    except (ValueError, MemoryError) as error:
         fault = Fault(
             filename, f"cannot be read as Python: {error}", "check that it is plain source"
         )

@@ -1,7 +1,7 @@
 """FedAvg as one accumulator: results are folded in as they arrive and then freed.
 
-Memory does not grow with the number of workers. Source: McMahan et al. 2017, algorithm 1: the global
-model is the mean of the workers' models weighted by their numbers of samples.
+Memory does not grow with the number of workers. Source: McMahan et al. 2017, algorithm 1: the
+global model is the mean of the workers' models weighted by their numbers of samples.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ class WeightedMean:
     """The sample-weighted mean of state dicts with the names, shapes and dtypes of `reference`.
 
     Floating tensors accumulate in float32, or in float64 where the reference is float64, so that
-    bfloat16 and float16 models do not lose the small workers' parts. Integer and boolean tensors (such
-    as BatchNorm's num_batches_tracked) accumulate in float64 and are rounded to the nearest, ties to
-    even; complex tensors in complex128.
+    bfloat16 and float16 models do not lose the small workers' parts. Integer and boolean tensors
+    (such as BatchNorm's num_batches_tracked) accumulate in float64 and are rounded to the nearest,
+    ties to even; complex tensors in complex128.
     """
 
     def __init__(self, reference: dict[str, Tensor]) -> None:

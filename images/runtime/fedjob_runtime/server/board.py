@@ -1,4 +1,4 @@
-"""The status that the supervisor shows: one frozen value, replaced whole, with a sequence number."""
+"""The status that the supervisor shows: one frozen value, replaced whole, with a sequence."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The workflow of one segment: rounds of FedAvg from the last committed model to the last round.
 
-Runs in NVFlare's server job process, the only process of the server that imports torch and the user's
-code. It holds no credentials: a finished round is handed to the supervisor, which commits it; at most
-one round is under way while the one before it becomes durable.
+Runs in NVFlare's server job process, the only process of the server that imports torch and the
+user's code. It holds no credentials: a finished round is handed to the supervisor, which commits
+it; at most one round is under way while the one before it becomes durable.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class SupersededError(Exception):
     """A newer segment has taken over; this one ends without a word."""
 
 
-class SegmentController(ModelController):  # type: ignore[misc]
+class SegmentController(ModelController):
     """FedAvg as one segment of a federation that outlives its processes.
 
     Args:
         num_rounds: Rounds of the whole job.
         min_clients: Results that a round needs.
         wait_time_after_min_received: Seconds to wait for further results after min_clients.
-        round_timeout: Seconds after which a round goes on without those that have not answered; None
-            waits for as long as they are connected.
+        round_timeout: Seconds after which a round goes on without those that have not answered;
+            None waits for as long as they are connected.
         persistor_id: The component that gives the initial model.
         segment: This segment's number, set by the supervisor.
         start_round: The committed round it starts from; -1 where there is none yet.
@@ -179,7 +179,7 @@ class SegmentController(ModelController):  # type: ignore[misc]
                     name,
                     Reason.TRAINING_TIMEOUT,
                     f"{name} did not answer round {number} within roundTimeout "
-                    f"({self._terms.timeout:g} s); raise federation.roundTimeout or train less a round",
+                    f"({self._terms.timeout:g} s); raise federation.roundTimeout or train less",
                 )
         self.cancel_all_tasks()
         self._tell("training", number)
@@ -261,7 +261,11 @@ class SegmentController(ModelController):  # type: ignore[misc]
         name = model.meta["client_name"]
         with self._mutex:
             answers = self._answers
-            if answers.closed or name in answers.accepted or model.current_round != self.current_round:
+            if (
+                answers.closed
+                or name in answers.accepted
+                or model.current_round != self.current_round
+            ):
                 return False
             try:
                 samples = check_samples(model.meta.get(SAMPLES), name)

@@ -16,8 +16,8 @@ from fedjob_runtime.exchange import (
     env_path,
     env_text,
 )
-from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.context import TrainingContext
+from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.model import build_model, load_user_module, set_weights
 
 
@@ -72,4 +72,3 @@ class GlobalEvaluation:
 
 def _shard() -> Path:
     return env_path(ENV_STATE) / "validation"
-

@@ -2,7 +2,8 @@
 
     control.json        supervisor → job process: {segment, committed, lost: [..], stop_after_round}
     segment.json        job process → supervisor: SegmentReport
-    rounds/<n>/         job process → supervisor: model.safetensors, then round.json, then the supervisor
+    rounds/<n>/         job process → supervisor: model.safetensors, then round.json, then the
+    supervisor
                         commits it; supervisor → job process: the model a segment starts from
 
 A job process whose segment is not the one in control.json has been superseded and ends itself.
@@ -45,8 +46,8 @@ class SegmentReport:
         round: The round under way, as its commit will be numbered.
         answered: Samples by worker, of results accepted in this round.
         failed: {reason, message} by worker, in this round.
-        outcome: Why it ended: `complete`, `stop`, `short` (below min_clients), `hung` (a worker did not
-            answer within roundTimeout and needs a fresh process), `error`.
+        outcome: Why it ended: `complete`, `stop`, `short` (below min_clients), `hung` (a worker did
+            not answer within roundTimeout and needs a fresh process), `error`.
         error: {reason, message} of an `error`.
         time: Seconds since the epoch.
     """

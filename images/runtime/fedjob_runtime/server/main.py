@@ -1,7 +1,7 @@
 """`fedjob-server --config FILE`: supervises one job's federation until its last round is committed.
 
-Exit codes: 0 complete; 1 failed for good, the reason is in status.json; 143 stopped by SIGTERM after a
-drain; any other: something broke, start it again.
+Exit codes: 0 complete; 1 failed for good, the reason is in status.json; 143 stopped by SIGTERM
+after a drain; any other: something broke, start it again.
 """
 
 from __future__ import annotations

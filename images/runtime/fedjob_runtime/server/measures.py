@@ -28,8 +28,12 @@ class BoardCollector(Collector):
         yield CounterMetricFamily(
             "fedjob_segments", "NVFlare jobs submitted by this server start.", value=status.segments
         )
-        yield GaugeMetricFamily("fedjob_attempt", "Number of this server start.", value=status.attempt)
-        phase = GaugeMetricFamily("fedjob_phase", "1 for the phase the run is in.", labels=["phase"])
+        yield GaugeMetricFamily(
+            "fedjob_attempt", "Number of this server start.", value=status.attempt
+        )
+        phase = GaugeMetricFamily(
+            "fedjob_phase", "1 for the phase the run is in.", labels=["phase"]
+        )
         for each in RunPhase:
             phase.add_metric([each.value], float(each is status.phase))
         yield phase

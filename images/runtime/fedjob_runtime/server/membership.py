@@ -12,7 +12,8 @@ class Membership:
     """The clients, cells and jobs that NVFlare's parent sees at one moment.
 
     Attributes:
-        clients: Live clients by name; the value is the incarnation, which changes at each registration.
+        clients: Live clients by name; the value is the incarnation, which changes at each
+            registration.
         heard: When each registered client was last heard, seconds since the epoch.
         cells: Fully qualified names of connected cells; a job process is `<client>.<job id>`.
         jobs: Ids of the running jobs.
@@ -29,9 +30,7 @@ class Membership:
         return frozenset(cell.removesuffix(suffix) for cell in self.cells if cell.endswith(suffix))
 
 
-def read_membership(
-    published: Mapping[str, Any] | None, now: float, silence: float
-) -> Membership:
+def read_membership(published: Mapping[str, Any] | None, now: float, silence: float) -> Membership:
     """Reads what the registry published.
 
     Args:

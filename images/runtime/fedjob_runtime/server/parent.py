@@ -1,4 +1,4 @@
-"""NVFlare's server parent as a child of the supervisor: started, spoken to, killed with all its jobs."""
+"""NVFlare's server parent as the supervisor's child: started, spoken to, killed with its jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ParentError(FedjobError):
 
 
 class Parent:
-    """The NVFlare server process (it launches one job process per segment) and an admin session to it.
+    """The NVFlare server process, which launches the job processes, and an admin session to it.
 
     Args:
         config: The server's configuration.

@@ -20,7 +20,7 @@ INITIAL_SEED = 0
 """Two starts of the same job begin with the same weights."""
 
 
-class ModelPersistor(NVFlarePersistor):  # type: ignore[misc]
+class ModelPersistor(NVFlarePersistor):
     """Builds `class_name` of model_def.py; a checkpoint, where given, is the round-0 global model.
 
     Args:
@@ -37,7 +37,7 @@ class ModelPersistor(NVFlarePersistor):  # type: ignore[misc]
         self._args = model_args or {}
         self._num_classes = num_classes
 
-    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:  # noqa: ARG002 (NVFlare's signature)
+    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
         """The initial weights by name, on the CPU."""
         torch.manual_seed(INITIAL_SEED)
         module = load_user_module(env_path(ENV_JOB_FOLDER) / "app/custom", "model_def")

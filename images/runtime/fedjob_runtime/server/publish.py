@@ -1,4 +1,4 @@
-"""`python -m fedjob_runtime.server.publish SAFETENSORS PT`: the result in the form torch.load reads.
+"""`python -m fedjob_runtime.server.publish SAFETENSORS PT`: the result as torch.load reads it.
 
 A command of its own, so that the supervisor never imports torch.
 """

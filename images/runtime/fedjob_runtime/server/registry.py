@@ -1,7 +1,8 @@
 """Inside NVFlare's server parent: tells the supervisor who is connected.
 
 A connection's loss is seen through the cell network's callbacks in a fraction of a second, where
-NVFlare's own answer takes a heartbeat timeout. A worker's incarnation is a digest of the token it got at
+NVFlare's own answer takes a heartbeat timeout. A worker's incarnation is a digest of the token it
+got at
 registration: it changes when the worker starts anew, and the token itself stays here.
 """
 
@@ -30,7 +31,7 @@ _EVENTS = {
 }
 
 
-class ClientRegistry(Widget):  # type: ignore[misc]
+class ClientRegistry(Widget):
     """Writes `state_dir`/clients.json at every change of the set of clients, cells or jobs."""
 
     def __init__(self, state_dir: str) -> None:

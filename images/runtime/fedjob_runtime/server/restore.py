@@ -36,7 +36,8 @@ def restore(
 ) -> Restored:
     """Brings here what the next segment starts from.
 
-    Files of an earlier start that were not committed are dropped: whether they were whole is not known.
+    Files of an earlier start that were not committed are dropped: whether they were whole is not
+    known.
     """
     shutil.rmtree(state / "rounds", ignore_errors=True)
     (state / "segment.json").unlink(missing_ok=True)
@@ -59,8 +60,8 @@ def restore(
     last = rounds[-1]
     if rounds != list(range(last + 1)):
         msg = (
-            f"the log of rounds has a gap: {rounds} were found; restore the missing commits, or delete "
-            "the job's rounds/ to start anew"
+            f"the log of rounds has a gap: {rounds} were found; restore the missing commits, or "
+            "delete the job's rounds/ to start anew"
         )
         raise GapError(msg)
     history = [log.read(number) for number in rounds[-HISTORY:] if number > 0]

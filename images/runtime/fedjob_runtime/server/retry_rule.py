@@ -1,8 +1,8 @@
 """What follows a round that fell short of min_clients, or a job process that ended. Pure.
 
-A fault of the user's code or data is not retried blindly: it fails the run as soon as those without such
-a fault cannot make min_clients. What may pass (a lost connection, a killed process, a slow round) is
-tried again with backoff.
+A fault of the user's code or data is not retried blindly: it fails the run as soon as those without
+such a fault cannot make min_clients. What may pass (a lost connection, a killed process, a slow
+round) is tried again with backoff.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When a round is over. Pure: the clock is an argument.
 
-CONTRACT row 14: min_clients must answer, then wait_time_after_min_received, then aggregate; row 13: a
-round that cannot reach min_clients is not aggregated but tried again.
+CONTRACT row 14: min_clients must answer, then wait_time_after_min_received, then aggregate; row 13:
+a round that cannot reach min_clients is not aggregated but tried again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The NVFlare job of one segment: the generated job folder's configuration with this segment's facts.
+"""The NVFlare job of one segment: the generated configuration with this segment's facts.
 
 The user's code is not in it: every site has app/custom from the job's image or folder already.
 """

@@ -1,8 +1,9 @@
 """The supervisor: runs the federation as segments until the last round is committed.
 
 NVFlare 2.9 can neither resume a server nor readmit a client to a running job. So each segment is an
-NVFlare job that starts at the last committed round; a lost or returned worker, a dead job process, a dead
-parent or this process's own restart supersedes it with the next. What is committed is never lost.
+NVFlare job that starts at the last committed round; a lost or returned worker, a dead job process,
+a dead parent or this process's own restart supersedes it with the next. What is committed is never
+lost.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ class Supervisor:
             self._sleep(delay_before(self._tries.count + self._fruitless))
 
     def _gather(self) -> dict[str, str] | None:
-        """Waits until enough workers are there; their incarnations, or None when the parent died."""
+        """Waits until enough workers are there; their incarnations; None: the parent died."""
         began = time.monotonic()
         changed, last = began, None
         self._board.update(phase=RunPhase.WAITING, current=None)
@@ -241,7 +242,8 @@ class Supervisor:
         if segments > 1:
             self._board.event(
                 "SegmentStarted",
-                f"segment {segments} goes on after round {max(start, 0)} with {', '.join(sorted(members))}",
+                f"segment {segments} goes on after round {max(start, 0)} "
+                f"with {', '.join(sorted(members))}",
             )
         return job
 
@@ -319,8 +321,8 @@ class Supervisor:
                     number,
                     name,
                     Reason.WORKER_EXITED,
-                    f"{name}: its training process exited in round {number}; see its log for what the "
-                    "training function did, and whether the node ran out of memory",
+                    f"{name}: its training process exited in round {number}; see its log for what "
+                    "the training function did, and whether the node ran out of memory",
                 )
                 self._count("job-process", f"{name}: its training process ended in round {number}")
             self._tries.count += 1

@@ -1,4 +1,4 @@
-"""The workers as the server shows them: membership and the segment's report, read as one list. Pure."""
+"""The workers as the server shows them: membership and the report, read as one list. Pure."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ _REFUSED = (
     ipaddress.ip_network(
         "168.63.129.16/32"
     ),  # a cloud's metadata and agent service, in public space
+    ipaddress.ip_network("192.0.0.0/24"),  # IETF protocols, RFC 6890; a cloud's metadata service
     ipaddress.ip_network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
     ipaddress.ip_network("2001::/32"),  # Teredo: the IPv4 address inside is anybody's guess
     ipaddress.ip_network("64:ff9b:1::/48"),  # local NAT64, RFC 8215

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -140,21 +141,31 @@ def _get(url: str, allow_hosts: frozenset[str], max_bytes: int, deadline: float)
 def _connected(
     host: str, endpoints: list[Endpoint], deadline: float
 ) -> Iterator[http.client.HTTPConnection]:
-    """An HTTP connection over TLS to one of the checked addresses, closed at the deadline."""
-    raw = _connect(endpoints)
-    timer = threading.Timer(deadline, _shut, (raw,))
-    timer.daemon = True
-    timer.start()
-    try:
-        context = ssl.create_default_context()
-        with context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False) as secure:
+    """An HTTP connection over TLS to one of the checked addresses, cut at the deadline."""
+    context = ssl.create_default_context()
+    expired = threading.Event()
+    with context.wrap_socket(
+        _connect(endpoints),
+        server_hostname=host,
+        do_handshake_on_connect=False,
+        suppress_ragged_eofs=False,  # a cut connection is an error, not the end of the body
+    ) as secure:
+        timer = threading.Timer(deadline, _cut, (secure, expired))
+        timer.daemon = True
+        timer.start()
+        try:
+            secure.do_handshake()
             connection = http.client.HTTPConnection(host)
             connection.auto_open = 0  # it must never look the name up itself
             connection.sock = secure
             yield connection
-    finally:
-        timer.cancel()
-        raw.close()
+        except (OSError, http.client.HTTPException) as error:
+            if expired.is_set():
+                msg = f"not done after {deadline:g} seconds"
+                raise TimeoutError(msg) from error
+            raise
+        finally:
+            timer.cancel()
 
 
 def _connect(endpoints: list[Endpoint]) -> socket.socket:
@@ -172,12 +183,12 @@ def _connect(endpoints: list[Endpoint]) -> socket.socket:
     raise failure or OSError("no address")
 
 
-def _shut(connection: socket.socket) -> None:
-    """Wakes a reader from another thread; its read then fails or ends short."""
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # already closed
+def _cut(connection: ssl.SSLSocket, expired: threading.Event) -> None:
+    """Wakes a reader from another thread: its read fails."""
+    expired.set()
+    # The plain socket's shutdown: SSLSocket's own would let the reader see a regular end.
+    with contextlib.suppress(OSError):  # already closed
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _answer(response: http.client.HTTPResponse, url: str, max_bytes: int) -> bytes | str:

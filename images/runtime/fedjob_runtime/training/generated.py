@@ -67,7 +67,8 @@ def batches(order: torch.Tensor, size: int) -> list[list[int]]:
     """
     parts: list[list[int]] = [part.tolist() for part in order.split(size)]
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2] += parts.pop()
+        single = parts.pop()
+        parts[-1] += single
     return parts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from collections import OrderedDict
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
@@ -18,9 +19,11 @@ from torch import Tensor
 MIN_ELEMENTS = 1000
 """Below this many values two random directions are too often alike to tell."""
 MAX_COSINE = 0.1
-"""Of independent random weights the cosine is 0 with a standard deviation of at most 1/sqrt(1000) =
-0.03. Training from the global weights falls below 0.1 only where it makes them ten times as
-long."""
+"""Measured on handwritten digits with a CNN, an MLP and a transformer, Adam, AdamW and SGD, 2 and
+20 epochs: 0.42 to 1.0 from the global weights, -0.04 to 0.08 from another start."""
+MIN_MATRICES = 2
+"""A model of one matrix is left alone: it is convex and comes to the same optimum from every start,
+and training takes it far from a random one (0.12 measured)."""
 
 REASON = "WeightsNotLoaded"
 
@@ -106,7 +109,8 @@ class InitialWeights(dict[str, Tensor]):
         return other | self._read()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return dict, (self._read(),)
+        # As load_state_dict's own type, which torch.load takes with weights_only.
+        return OrderedDict, (), None, None, iter(self._read().items())
 
 
 def cosine(weights: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> float | None:
@@ -116,11 +120,11 @@ def cosine(weights: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> floa
     models that have nothing to do with each other.
 
     Returns:
-        -1..1, or None where there are fewer than MIN_ELEMENTS values to compare, or one side is all
+        -1..1, or None where there is less than MIN_ELEMENTS and MIN_MATRICES, or one side is all
         0.
     """
     product = mine = theirs = 0.0
-    count = 0
+    count = matrices = 0
     for name, start in initial.items():
         if start.dim() < 2 or not start.is_floating_point() or name not in weights:
             continue
@@ -132,7 +136,8 @@ def cosine(weights: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> floa
         theirs += float(torch.dot(first, first))
         mine += float(torch.dot(second, second))
         count += first.numel()
-    if count < MIN_ELEMENTS or mine == 0 or theirs == 0:
+        matrices += 1
+    if count < MIN_ELEMENTS or matrices < MIN_MATRICES or mine == 0 or theirs == 0:
         return None
     return product / math.sqrt(mine * theirs)
 

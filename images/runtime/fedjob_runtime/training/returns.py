@@ -189,7 +189,8 @@ def _inside(given: object, out_dir: Path, data_root: Path, worker: str) -> Path:
     for path in candidates:
         if path.is_file() and any(path.is_relative_to(folder) for folder in folders):
             return path
-    outside = not any(path.is_relative_to(f) for path in candidates for f in folders)
+    inside = [path for path in candidates if any(path.is_relative_to(f) for f in folders)]
+    outside = not inside or any(path.is_file() for path in candidates)
     what = "lies outside out_dir and data_root" if outside else "is not a file"
     raise CheckpointInvalidError(
         f"the checkpoint {given} {what}",

@@ -90,8 +90,9 @@ def tail_of(error: BaseException, folder: Path) -> str:
 def summary_of(error: BaseException) -> str:
     """`ZeroDivisionError: division by zero`, on one line."""
     text = "".join(traceback.format_exception_only(type(error), error)).strip()
-    # A SyntaxError shows its source line first; only what it says is wanted.
-    return (text.splitlines()[-1] if text else type(error).__name__)[:500]
+    lines = text.splitlines() or [type(error).__name__]
+    # A SyntaxError shows its source line first; others say what happened first, and advise after.
+    return lines[-1 if isinstance(error, SyntaxError) else 0][:500]
 
 
 def fix_of(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def load_checkpoint(path: Path) -> dict[str, Tensor]:
             "save it with safetensors, or with torch.save(model.state_dict(), 'init.pt')",
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # torch warns of pickle protocols other than its own, whether or not it can read them.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointInvalidError(f"{path} does not exist", _SAVE + " there") from error
     except pickle.UnpicklingError as error:

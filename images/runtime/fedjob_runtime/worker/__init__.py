@@ -1,1 +1,1 @@
-"""A worker: prepares its shard, runs NVFlare's client, and trains in that client's job processes."""
+"""A worker: prepares its shard, runs NVFlare's client, trains in that client's job processes."""

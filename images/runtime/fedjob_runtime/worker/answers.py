@@ -1,7 +1,7 @@
-"""The worker's last answers on disk, so that a round asked again is answered without training again.
+"""The worker's last answers on disk, so that a round asked again is not trained again.
 
-A round is asked again when the server died before its commit was durable. The answer counts only for
-the very same global model (its sha256), so a stale one can never be sent.
+A round is asked again when the server died before its commit was durable. The answer counts only
+for the very same global model (its sha256), so a stale one can never be sent.
 """
 
 from __future__ import annotations

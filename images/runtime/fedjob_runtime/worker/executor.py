@@ -1,8 +1,8 @@
 """The executor: what NVFlare calls in a worker's job process, once per task.
 
-It loads the user's code, gives it the global weights, checks what comes back and answers with tensors.
-Whatever goes wrong becomes an answer that names the worker and says what to do; nothing is raised into
-NVFlare, which would end the job for every worker.
+It loads the user's code, gives it the global weights, checks what comes back and answers with
+tensors. Whatever goes wrong becomes an answer that names the worker and says what to do; nothing is
+raised into NVFlare, which would end the job for every worker.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from fedjob_runtime.worker.turn import training_turn
 logger = logging.getLogger("fedjob.worker")
 
 
-class TrainExecutor(Executor):  # type: ignore[misc]
+class TrainExecutor(Executor):
     """Runs the user's training function on this worker's shard (CONTRACT section 1).
 
     Args:
@@ -64,8 +64,8 @@ class TrainExecutor(Executor):  # type: ignore[misc]
         validate_fn: The user's fl_validate, or None.
         class_name: The model's class in model_def.py.
         model_args: Keyword arguments of its constructor.
-        hyperparameters: local_epochs, batch_size, learning_rate, num_classes, img_size, manifest_file,
-            extra.
+        hyperparameters: local_epochs, batch_size, learning_rate, num_classes, img_size,
+            manifest_file, extra.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class TrainExecutor(Executor):  # type: ignore[misc]
         self._hyperparameters = hyperparameters
         self._last: Answer | None = None
 
-    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:  # noqa: ARG002
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Prepares the process at the start of a segment."""
         if event_type == EventType.START_RUN:
             exit_when_orphaned()
@@ -102,7 +102,7 @@ class TrainExecutor(Executor):  # type: ignore[misc]
         try:
             return self._execute(task_name, shareable, worker, abort_signal)
         except FedjobError as error:
-            logger.error("%s: %s", worker, error)  # noqa: TRY400 (a message for a person)
+            logger.error("%s: %s", worker, error)
             return _refusal(reason_of(error), str(error))
         except Exception as error:
             # The boundary to NVFlare: an exception here would end the job for every worker.
@@ -140,7 +140,9 @@ class TrainExecutor(Executor):  # type: ignore[misc]
                 answer = self._train(weights, self._context(worker, number, home))
                 store.keep(number, base, answer)
             else:
-                logger.info("%s: round %d was trained before; its answer is sent again", worker, number)
+                logger.info(
+                    "%s: round %d was trained before; its answer is sent again", worker, number
+                )
         self._last = answer
         return _reply(answer, number)
 
@@ -200,9 +202,7 @@ def _reply(answer: Answer, number: int | None) -> Shareable:
     return FLModelUtils.to_shareable(model)
 
 
-def _refusal(
-    reason: str, message: str, code: str = ReturnCode.EXECUTION_EXCEPTION
-) -> Shareable:
+def _refusal(reason: str, message: str, code: str = ReturnCode.EXECUTION_EXCEPTION) -> Shareable:
     reply = make_reply(code)
     reply.set_header(FAILURE, failure_header(reason, message))
     return reply

@@ -1,7 +1,7 @@
-"""`fedjob-worker --config FILE`: prepares the shard, then runs NVFlare's client until the job is over.
+"""`fedjob-worker --config FILE`: prepares the shard, then runs NVFlare's client to the end.
 
-Exit codes: 0 the server ended the run; 64 the shard or the kit is wrong and a restart does not help;
-143 stopped by SIGTERM; any other: something broke, start it again.
+Exit codes: 0 the server ended the run; 64 the shard or the kit is wrong and a restart does not
+help; 143 stopped by SIGTERM; any other: something broke, start it again.
 """
 
 from __future__ import annotations

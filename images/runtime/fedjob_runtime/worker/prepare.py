@@ -1,4 +1,4 @@
-"""Brings the worker's own shard: a presigned GET, checked, unpacked; skipped where it is here already."""
+"""Brings the worker's own shard: a presigned GET, checked, unpacked; skipped where it is here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fedjob.workspace.shard import unpack_shard
 from fedjob_runtime.state_files import read_json, write_json
 
 PATIENCE_SECONDS = 600.0
-"""How long a store that cannot be reached is waited for before the process gives up and is restarted."""
+"""How long a store out of reach is waited for before the process gives up and is restarted."""
 TIMEOUT_SECONDS = 30.0
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
@@ -83,7 +83,11 @@ def _download(config: WorkerConfig, archive: Path, marker: Path | None) -> str |
     url = Path(config.shard_url_file).read_text().strip()
     if not url.startswith(("http://", "https://")):
         raise InvalidInputError(
-            [Fault(config.shard_url_file, "holds no http(s) URL", "write a presigned GET URL to it")]
+            [
+                Fault(
+                    config.shard_url_file, "holds no http(s) URL", "write a presigned GET URL to it"
+                )
+            ]
         )
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 (checked)
         etag = str(response.headers.get("ETag", ""))

@@ -1,8 +1,9 @@
 """One training at a time in a worker, whatever becomes of its job processes.
 
-A new segment may start while a job process of an older one still trains: NVFlare lets it linger for up
-to 17 s. The older one gets a moment to finish, since what it finishes is kept and answered without
-training again, and is then ended. So a round is not trained twice, and two processes never share a GPU.
+A new segment may start while a job process of an older one still trains: NVFlare lets it linger for
+up to 17 s. The older one gets a moment to finish, since what it finishes is kept and answered
+without training again, and is then ended. So a round is not trained twice, and two processes never
+share a GPU.
 """
 
 from __future__ import annotations

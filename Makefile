@@ -1,0 +1,80 @@
+# What a developer and the continuous integration run. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python from 3.11 on; `make PYTHON=/path/to/python ...` takes another.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c \
+  'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SHARDS := examples/digits/shards
+PYTEST := $(BIN)/python -m pytest
+FILES := sdk operator images tests examples
+
+.PHONY: help demo test lint types verify generate unit integration bench format clean
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.local $(SHARDS)/validation.zip ## a real federation here: 3 workers, 5 rounds, handwritten digits
+	$(BIN)/fedjob run examples/digits/job.yaml --shards $(SHARDS) --out out/demo
+
+test: lint types verify unit integration ## everything that must pass before a commit
+
+lint: $(VENV)/.dev ## style, and the directions in which packages may import
+	$(BIN)/ruff check $(FILES)
+	$(BIN)/ruff format --check $(FILES)
+	$(BIN)/lint-imports --no-cache
+
+types: $(VENV)/.dev ## mypy, strict
+	$(BIN)/mypy
+
+verify: $(VENV)/.dev ## generated files are fresh: crds/, docs/reference/
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(MAKE) --no-print-directory generate INTO="$$fresh/"; \
+	for file in $$(cd "$$fresh" && find . -type f); do \
+	  diff -u "$$file" "$$fresh/$$file" || { echo "$$file is stale: run 'make generate'"; exit 1; }; \
+	done; echo "generated files are fresh"
+
+INTO ?=
+generate: $(VENV)/.dev ## write the generated files anew
+	@mkdir -p $(INTO)crds $(INTO)docs/reference
+	$(BIN)/python -m fedjob.spec.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
+	$(BIN)/python -m fedjob.spec.reference > $(INTO)docs/reference/spec.md
+
+unit: $(VENV)/.dev ## fast tests, no processes
+	$(PYTEST) tests/unit -n 2
+
+integration: $(VENV)/.dev ## real federations, a real S3 store, a real browser; one after the other
+	$(PYTEST) tests/integration
+
+bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
+	$(BIN)/python tests/bench/run.py
+
+format: $(VENV)/.dev ## rewrite the sources in the house style
+	$(BIN)/ruff check --fix $(FILES)
+	$(BIN)/ruff format $(FILES)
+
+clean: ## delete what runs and tests leave; keeps .venv
+	rm -rf out build dist fedjob-out $(SHARDS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+	  .hypothesis .coverage*
+	find $(FILES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SHARDS)/validation.zip: examples/digits/make_shards.py $(VENV)/.local
+	$(BIN)/python examples/digits/make_shards.py --out $(SHARDS)
+	@touch $@
+
+# Stamps: installed once, and again when pyproject.toml changes. torch is up to 3 GB: pip's cache is kept.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "fedjob needs Python 3.11 or newer: install it, or make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet -e '.[local]' 'scikit-learn>=1.6'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet -e '.[dev]'
+	@touch $(VENV)/.local $@

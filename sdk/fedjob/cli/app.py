@@ -1,0 +1,50 @@
+"""The command `fedjob`: its subcommands, and what happens to errors that reach the top."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from fedjob.cli import build, crd, report, run, upload, validate, version
+from fedjob.cli.console import error_console, show_error
+from fedjob.errors import EXIT_INTERRUPTED, FedjobError
+
+app = typer.Typer(
+    name="fedjob",
+    help="Federated learning on Kubernetes as one resource; the same file runs on a laptop.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 3 something is out of "
+    "reach, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for _command in (run, validate, build, upload, report, crd, version):
+    _command.register(app)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C or SIGTERM outside of a run (a run takes its signals itself)."""
+
+
+def main() -> None:
+    """The entry point: never shows a traceback for an error that fedjob raised on purpose."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        app()
+    except FedjobError as error:
+        if os.environ.get("FEDJOB_DEBUG") == "1":
+            raise
+        show_error(error)
+        sys.exit(error.exit_code)
+    except _Interrupted:
+        error_console().print("interrupted", style="yellow")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise _Interrupted

@@ -1,0 +1,54 @@
+"""Where output goes: results to stdout, everything about the way there to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from fedjob.errors import FedjobError, InvalidInputError
+
+
+def error_console() -> Console:
+    """Progress, notes and errors."""
+    return Console(stderr=True, highlight=False)
+
+
+def output_console() -> Console:
+    """Results that a person reads."""
+    return Console(highlight=False)
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """One JSON object on stdout: all that a script gets to read there."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def error_json(error: FedjobError) -> dict[str, object]:
+    """An error as a script reads it."""
+    faults = error.faults if isinstance(error, InvalidInputError) else ()
+    return {
+        "error": str(error),
+        "exitCode": error.exit_code,
+        "faults": [{"field": f.field, "problem": f.problem, "fix": f.fix} for f in faults],
+    }
+
+
+def show_error(error: FedjobError, console: Console | None = None) -> None:
+    """Print an error: each fault as where, what, and what to do; no traceback."""
+    console = console or error_console()
+    if not isinstance(error, InvalidInputError):
+        console.print(Text(f"error: {error}", style="red"), soft_wrap=True)
+        return
+    count = len(error.faults)
+    console.print(Text(f"error: {count} fault{'s' * (count != 1)}", style="bold red"))
+    for fault in error.faults:
+        text = Text("  ")
+        text.append(fault.field, style="bold")
+        text.append(f"\n    {fault.problem}", style="red")
+        text.append(f"\n    fix: {fault.fix}")
+        console.print(text, soft_wrap=True)

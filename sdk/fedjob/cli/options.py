@@ -1,0 +1,61 @@
+"""Arguments that several commands share, and how the job's file is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from fedjob.engines.prepared import LocalFiles
+from fedjob.errors import Fault, InvalidInputError
+
+File: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="The FederatedJob as YAML or JSON; - reads it from stdin."),
+]
+Shards: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the shard ZIPs. [default: shards/ beside FILE, if it is there]",
+    ),
+]
+ModelFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="model_def.py, in place of what spec.model.source names."),
+]
+Checkpoint: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="First weights, in place of spec.model.checkpoint."),
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, for scripts.")
+]
+
+
+def read_job_text(file: str) -> tuple[str, str]:
+    """The text of a job file, and what messages call it.
+
+    Raises:
+        InvalidInputError: It is not there, or is not UTF-8 text.
+    """
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read().decode("utf-8"), "stdin"
+        return Path(file).read_text(encoding="utf-8"), file
+    except UnicodeDecodeError as error:
+        problem, fix = "is not UTF-8 text", "give a FederatedJob as YAML or JSON"
+        raise InvalidInputError([Fault(file, problem, fix)]) from error
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+        raise InvalidInputError([Fault(file, problem, "give the path of a job file")]) from error
+
+
+def local_files(
+    file: str, shards: Path | None, model_file: Path | None, checkpoint: Path | None
+) -> LocalFiles:
+    """What stands on this machine for what the job names."""
+    base = Path() if file == "-" else Path(file).parent
+    return LocalFiles(base, shards, model_file, checkpoint)

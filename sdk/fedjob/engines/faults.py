@@ -1,0 +1,44 @@
+"""Collects what is wrong in several places, so that it can be told all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fedjob.errors import Fault, InvalidInputError
+
+
+class FaultList:
+    """Faults in the order in which they are found; each only once."""
+
+    def __init__(self) -> None:
+        """Begins empty."""
+        self._faults: dict[Fault, None] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._faults)
+
+    def add(self, field: str, problem: str, fix: str) -> None:
+        """Add one."""
+        self._faults[Fault(field, problem, fix)] = None
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Take the faults of an InvalidInputError, and of a file that cannot be read, and go on."""
+        try:
+            yield
+        except InvalidInputError as error:
+            self._faults.update(dict.fromkeys(error.faults))
+        except OSError as error:
+            name = str(error.filename or "file")
+            self.add(name, error.strerror or str(error), "check the path and its permissions")
+
+    def check(self) -> None:
+        """Raise when there are any.
+
+        Raises:
+            InvalidInputError: With all of them.
+        """
+        if self._faults:
+            raise InvalidInputError(self._faults)

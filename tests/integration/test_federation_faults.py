@@ -1,0 +1,159 @@
+"""Whatever is killed, rounds 1..N are committed once each (CONTRACT rows 13, 15, 29)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from federation import Federation
+from fedjob.engines.embedded_store import EmbeddedStore
+
+pytestmark = pytest.mark.federation
+
+SLOW = """
+import json, os, time
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+
+def fl_train_model(payload, out_dir):
+    model = Net()
+    model.set_weights(payload["initial_weights"])
+    root = payload["dataset"]["data_root"]
+    with open(f"{root}/../begun.ndjson", "a") as file:
+        file.write(json.dumps({"round": payload["env"]["CURRENT_ROUND"]}) + "\\n")
+    time.sleep(1.5)
+    with torch.no_grad():
+        model.fc.weight += 1
+    with open(f"{root}/../calls.ndjson", "a") as file:
+        file.write(json.dumps({"round": payload["env"]["CURRENT_ROUND"]}) + "\\n")
+    return {"weights": model.state_dict(), "samples": 2}
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    """A store that a test may kill, in place of the session's."""
+    with EmbeddedStore(tmp_path / "store", tmp_path / "store.log") as own:
+        yield own
+
+
+def test_rounds_survive_every_kill_in_the_middle_of_a_round(
+    federation: Callable[..., Federation], store: EmbeddedStore
+) -> None:
+    """SIGKILL of a worker, a job process, NVFlare's parent, the supervisor and S3, one a round."""
+    rounds = 7
+    fed = federation(
+        SLOW,
+        [2, 2, 2],
+        federation={"num_rounds": rounds, "min_clients": 2, "wait_time_after_min_received": 20},
+    )
+    attempts = {1}
+    with fed.kept_restarting():
+        fed.start()
+        fed.until(lambda s: s.completed >= 1 and s.current == 2, what="round 2 under way")
+        os.kill(fed.pid_of("worker-1", "worker_process"), signal.SIGKILL)  # its job process
+        fed.until(lambda s: s.completed >= 2 and s.current == 3, what="round 3 under way")
+        for pid, _ in fed.descendants("worker-2"):
+            os.kill(pid, signal.SIGKILL)
+        fed.processes["worker-2"].kill()
+        fed.until(lambda s: s.completed >= 3 and s.current == 4, what="round 4 under way")
+        os.kill(fed.pid_of("server", "server_train"), signal.SIGKILL)  # NVFlare's parent
+        fed.until(lambda s: s.completed >= 4 and s.current == 5, what="round 5 under way")
+        fed.processes["server"].kill()  # the supervisor
+        status = fed.until(
+            lambda s: s.attempt == 2 and s.completed >= 5 and s.current == 6, what="attempt 2"
+        )
+        attempts.add(status.attempt)
+        assert store.pid is not None
+        os.kill(store.pid, signal.SIGKILL)
+        while not store.ensure_running():
+            time.sleep(0.1)
+        fed.until(lambda s: s.completed == rounds, what="the end")
+        assert fed.wait_end() == 0, fed.logs()
+
+    assert fed.log.commits() == list(range(rounds + 1))
+    commits = fed.commits()
+    assert [commit.round for commit in commits] == list(range(1, rounds + 1))
+    assert {commit.attempt for commit in commits} == attempts
+    # Every round added exactly 1 to every weight: none was lost, none applied twice.
+    first, last = fed.model(0), fed.model(rounds)
+    assert (last["fc.weight"] - first["fc.weight"]).sub(rounds).abs().max() < 1e-5
+    status = fed.last_status()
+    assert status.phase == "Complete"
+    for worker in fed.workers:
+        done = Counter(
+            json.loads(line)["round"]
+            for line in (fed.home(worker) / "calls.ndjson").read_text().splitlines()
+        )
+        # Row 8: a training that finished is never run again, even when its round is.
+        assert max(done.values()) == 1, (worker, done)
+
+
+def test_sigterm_drains_and_the_next_start_goes_on(
+    federation: Callable[..., Federation],
+) -> None:
+    fed = federation(SLOW, [2, 2], federation={"num_rounds": 4, "min_clients": 2})
+    fed.start()
+    fed.until(lambda s: s.completed >= 1 and s.current == 2)
+    fed.processes["server"].terminate()
+    assert fed.wait_end(30) == 143
+    done = fed.log.commits()
+    assert done == list(range(len(done)))
+    assert 2 <= len(done) <= 3
+    assert [pid for pid, _ in fed.descendants("server")] == []
+    fed.start("server")
+    assert fed.wait_end() == 0, fed.logs()
+    assert fed.log.commits() == [0, 1, 2, 3, 4]
+    assert [commit.attempt for commit in fed.commits()][-1] == 2
+
+
+def test_row_15_a_silent_client_is_dropped_and_readmitted(
+    federation: Callable[..., Federation],
+) -> None:
+    """Stopped, not killed: its connection stays open and only its heartbeats are missing."""
+    fed = federation(
+        SLOW,
+        [2, 2],
+        federation={
+            "num_rounds": 6,
+            "min_clients": 1,
+            "wait_time_after_min_received": 60,
+            "heart_beat_timeout": 6,
+        },
+    )
+    fed.start()
+    fed.until(lambda s: s.completed >= 1 and s.current == 2)
+    frozen = [pid for pid, _ in fed.descendants("worker-1")]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        fed.until(
+            lambda s: (
+                s.completed >= 2 and {c.name: c.state for c in s.clients}["worker-1"] == "Lost"
+            ),
+            what="worker-1 dropped",
+        )
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    fed.until(
+        lambda s: any(len(c.participants) == 2 and c.round > 2 for c in s.history),
+        what="worker-1 readmitted",
+    )
+    assert fed.wait_end() == 0, fed.logs()
+    assert fed.log.commits() == list(range(7))
+    assert any(len(commit.participants) == 1 for commit in fed.commits())
