@@ -72,9 +72,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.local: pyproject.toml | $(BIN)/python
+	@echo 'installing fedjob with PyTorch and NVFlare into $(VENV): up to 3 GB, once, a few minutes'
 	$(PIP) install --quiet -e '.[local]' 'scikit-learn>=1.6'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo 'installing fedjob and the tools of its development into $(VENV): up to 3 GB, once, a few minutes'
 	$(PIP) install --quiet -e '.[dev]'
 	@touch $(VENV)/.local $@

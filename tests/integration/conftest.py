@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from federation import Federation
 
+from federation import Federation
 from fedjob.engines.embedded_store import EmbeddedStore
 
 

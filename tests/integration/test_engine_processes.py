@@ -86,6 +86,7 @@ def test_a_server_that_keeps_crashing_fails_the_run_with_the_end_of_its_log(pyth
     supervision = Supervision(server, [python("w", SLEEP)], Limits(1, 0, 1), Notes(), lambda: False)
     end = run_to_end(supervision)
     assert not end.complete
+    assert end.reason == "BackoffLimitExceeded"
     assert "no such module: torch" in end.message
     assert "exit code 1" in end.message
 
@@ -105,7 +106,7 @@ def test_a_worker_that_crashes_is_started_again_up_to_its_limit(python):
         python("server", SLEEP), workers, Limits(2, 1, 6), notes, lambda: False
     )
     end = run_to_end(supervision)
-    assert end.too_few
+    assert end.reason == "TooFewWorkers"
     assert "worker-0" in end.message
     assert "boom" in end.message
     assert "minClients" in end.message
@@ -120,6 +121,20 @@ def test_a_worker_that_cannot_work_is_not_started_again_and_others_go_on(python)
     assert run_to_end(supervision).complete
     assert supervision.restarts == {}
     assert any("worker-0 cannot work" in line and "bad shard" in line for line in notes.lines)
+
+
+def test_what_a_worker_says_itself_is_told_instead_of_its_log(python):
+    worker = python("worker-0", "print('a long log'); raise SystemExit(64)")
+    supervision = Supervision(
+        python("server", SLEEP),
+        [worker],
+        Limits(1, 3, 6),
+        Notes(),
+        lambda: False,
+        "{} lacks y".format,
+    )
+    end = run_to_end(supervision)
+    assert end.message.endswith("worker-0 cannot work: worker-0 lacks y")
 
 
 def test_stop_ends_what_ignores_sigterm_and_its_group(python):

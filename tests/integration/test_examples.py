@@ -1,4 +1,4 @@
-"""examples/ run as they are: digits on three workers, forms A, B, C (rows 2, 13, 17, 20, 21, 24)."""
+"""examples/ as they are: digits on three workers, forms A, B, C (rows 2, 13, 17, 20, 21, 24)."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 
 import pytest
-from federation import Federation
 
+from federation import Federation
 from fedjob.spec.reasons import Reason
 
 pytestmark = pytest.mark.federation
@@ -60,7 +60,7 @@ def fl_train_model(payload, out_dir):
 
 CASES = {
     "nan": (Reason.NON_FINITE_WEIGHTS, "fc.bias"),
-    "empty": (Reason.EMPTY_WEIGHTS, "no tensors"),
+    "empty": (Reason.EMPTY_WEIGHTS, "weights are empty"),
     "nothing": (Reason.MISSING_WEIGHTS, "weights"),
     "shape": (Reason.SHAPE_MISMATCH, "fc.weight"),
     "missing": (Reason.MISSING_TENSOR, "fc.bias"),

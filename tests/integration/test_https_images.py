@@ -1,4 +1,4 @@
-"""Row 19 against a real HTTPS server: downloaded once and cached, limits, redirects, certificates."""
+"""Row 19 against a real HTTPS server: one download, limits, redirects, certificates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from PIL import Image
 
-from fedjob_runtime.training import addresses, download
+from fedjob_runtime.training import download
 from fedjob_runtime.training.dataset import ManifestDataset
 from fedjob_runtime.training.errors import (
     DatasetInvalidError,
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         path = self.path
         with self.site.lock:
             self.site.hits[path] += 1
@@ -153,8 +153,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
     usage = dict.fromkeys(
-        ["content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
-        + ["crl_sign", "encipher_only", "decipher_only"],
+        [
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ],
         False,
     )
     built = (
@@ -249,8 +256,9 @@ def _open(url: str, root: Path) -> None:
     open_image(url, root)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_processes_that_ask_at_once_download_once(site: Site, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     children = [
         context.Process(target=_open, args=(site.url("/slow/b"), tmp_path)) for _ in range(2)
     ]
@@ -305,7 +313,7 @@ def test_too_many_pixels_are_refused_and_not_cached(site: Site, tmp_path: Path) 
         ("/broken/a", ImageUnavailableError, "answered 500", 3),
         ("/html/a", ImageInvalidError, "not an image", 1),
         ("/zipped/a", ImageInvalidError, "compressed", 1),
-        ("/lie/a", ImageInvalidError, "", 1),
+        ("/lie/a", ImageInvalidError, "not an image of", 1),
     ],
 )
 def test_bad_answers(
@@ -324,7 +332,7 @@ def test_passing_faults_are_tried_again(site: Site, tmp_path: Path, path: str, h
 
 
 def test_a_server_that_drips_is_cut_off_at_the_deadline(site: Site) -> None:
-    with pytest.raises(ImageUnavailableError):
+    with pytest.raises(ImageUnavailableError, match=r"not done after 0\.3 seconds"):
         download.fetch(site.url("/drip/a"), allow_hosts=frozenset({"localhost"}), deadline=0.3)
     assert site.hits["/drip/a"] >= 1
 
@@ -412,7 +420,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, list[list[str]]], l
             asked.append(name)
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in found]
 
-        monkeypatch.setattr(addresses.socket, "getaddrinfo", lookup)
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
         return asked
 
     return script

@@ -40,6 +40,14 @@ def command_of(pid):
         return None
 
 
+def process_with(out, words):
+    """The id of the run's process whose command line has these words (not of its tether)."""
+    seen = {pid: command[0] for pid in left(out) if (command := command_of(pid))}
+    found = [pid for pid, line in seen.items() if words in line and "tether.py" not in line]
+    assert len(found) == 1, (words, seen)
+    return found[0]
+
+
 def check_results(out, rounds):
     """The result is whole, agrees with itself, and every round was trained exactly once."""
     result = json.loads((out / "result.json").read_text())
@@ -125,6 +133,21 @@ def test_broken_off_and_killed_it_leaves_nothing_and_goes_on(tmp_path, shards):
     code, _, stderr = finish(fedjob("run", job, "--out", out))
     assert code == 0, stderr
     check_results(out, 4)
+
+
+def test_what_dies_is_started_again_and_every_round_counts_once(tmp_path, shards):
+    """Row 13: SIGKILL of a worker, of the S3 server and of the federation's server, one a round."""
+    out = tmp_path / "out"
+    process = fedjob("run", write_job(tmp_path, rounds=4, pause=1.0), "--out", out, "--json")
+    for number, mark in enumerate(("configs/worker-0.json", "weed mini", "configs/server.json"), 1):
+        until(lambda number=number: committed(out) >= number, process)
+        os.kill(process_with(out, mark), signal.SIGKILL)
+    code, stdout, stderr = finish(process)
+    assert code == 0, stderr
+    assert check_results(out, 4)["restarts"] == {"worker-0": 1, "server": 1}
+    assert json.loads(stdout)["restarts"] == {"worker-0": 1, "server": 1}
+    assert "the store ended and was started again" in stderr
+    assert "worker-0 ended with signal 9" in stderr
 
 
 def test_two_runs_in_one_folder_are_refused_and_in_two_do_not_meet(tmp_path, shards):

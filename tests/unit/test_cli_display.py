@@ -10,6 +10,7 @@ from fedjob.cli.metrics import duration, in_order, number, size, sparkline
 from fedjob.cli.progress import LineProgress, LiveProgress, progress_for
 from fedjob.cli.run_view import RunView
 from fedjob.cli.screen import rounds_table, screen
+from fedjob.engines.interruption import InterruptedRunError
 from fedjob.engines.observe import Step
 from fedjob.engines.result import RoundLine
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
@@ -288,6 +289,7 @@ def test_errors_show_object_problem_and_fix():
         "    is bad",
         "    fix: zip it again",
     ]
+    assert error_text(InterruptedRunError("stopped")) == "stopped\n"
     assert error_text(UnavailableError("the store is gone; start it")) == (
         "error: the store is gone; start it\n"
     )

@@ -95,3 +95,16 @@ def test_nothing_is_caught_without_a_name(path: Path) -> None:
     for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"{path}:{node.lineno}: name what is caught"
+
+
+def test_the_contract_names_tests_that_are_there() -> None:
+    lines = (ROOT / "docs/contract.md").read_text("utf-8").splitlines()
+    rows = [line.split("|")[1:-1] for line in lines if re.match(r"\| \d+ \|", line)]
+    assert [int(row[0]) for row in rows] == list(range(1, 42))
+    for row in rows:
+        for cell in filter(None, (part.strip() for part in row[-1].split(";"))):
+            path, _, names = cell.partition(":")
+            file = ROOT / "tests" / path.strip("` ")
+            assert file.is_file(), f"row {row[0]}: {file} is gone"
+            for name in filter(None, (name.strip() for name in names.split(","))):
+                assert f"def {name}(" in file.read_text("utf-8"), f"row {row[0]}: {name} is gone"

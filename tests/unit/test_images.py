@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -109,7 +110,7 @@ def test_what_is_not_there(root: Path, uri: str) -> None:
         "100.100.100.200",
         "168.63.129.16",
         "192.0.0.192",
-        "0.0.0.0",
+        "0.0.0.1",
         "224.0.0.1",
         "240.0.0.1",
         "255.255.255.255",
@@ -258,10 +259,8 @@ def test_damaged_images_are_an_error_or_an_image_never_anything_else(kind: str) 
         damaged = bytearray(buffer.getvalue())
         for _ in range(random.randrange(1, 12)):
             damaged[random.randrange(len(damaged))] = random.randrange(256)
-        try:
-            decode(bytes(damaged), "x")
-        except ImageError as error:
-            assert "x " in str(error)
+        with contextlib.suppress(ImageError):
+            assert decode(bytes(damaged), "x").mode == "RGB"
 
 
 def test_to_tensor_scales_and_resizes() -> None:

@@ -173,8 +173,10 @@ def test_samples_that_count(given: object, expected: int) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [0, -1, None, True, False, 2.5, 0.0, math.nan, math.inf, "3", [3], 2**53 + 1]
-    + [torch.tensor([1, 2]), torch.tensor(0), torch.tensor(True), np.float32(2.5), 3 + 0j],
+    [
+        *(0, -1, None, True, False, 2.5, 0.0, math.nan, math.inf, "3", [3], 2**53 + 1, 3 + 0j),
+        *(torch.tensor([1, 2]), torch.tensor(0), torch.tensor(True), np.float32(2.5)),
+    ],
 )
 def test_samples_that_do_not_count(given: object) -> None:
     with pytest.raises(InvalidSamplesError, match=r"^worker-4: samples is .*len\(dataset\)"):

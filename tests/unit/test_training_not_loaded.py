@@ -1,4 +1,4 @@
-"""Row 31: a model trained without loading the global weights is detected; ordinary training is not."""
+"""Row 31: training without the global weights is detected; ordinary training is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -41,13 +41,19 @@ class Net(nn.Module):
     def forward(self, x):
         return self.body(x)
 
+def reset(model):
+    for part in model.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+
 def fit(model, optimizer="Adam", lr=1e-3, epochs=2, decay=0.0):
     model.train()
     digits = load_digits()
     x = torch.tensor(digits.images[:256], dtype=torch.float32).unsqueeze(1) / 16
     y = torch.tensor(digits.target[:256])
     options = {"lr": lr, "weight_decay": decay}
-    step = getattr(torch.optim, optimizer)([p for p in model.parameters() if p.requires_grad], **options)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    step = getattr(torch.optim, optimizer)(trained, **options)
     for _ in range(epochs):
         for batch in torch.arange(256).split(64):
             step.zero_grad()
@@ -89,10 +95,10 @@ FORGETS = {
     "same seed every round": "torch.manual_seed(0); return fit(Net())",
     "read, not loaded": "print(sum(v.numel() for v in initial.values())); return fit(model)",
     "loaded into another": "model.set_weights(initial); return fit(Net())",
-    "no name fits": "model.load_state_dict({'x.' + k: v for k, v in initial.items()}, strict=False); "
+    "no name fits": "named = {'x.' + k: v for k, v in initial.items()}; "
+    "model.load_state_dict(named, strict=False); "
     "return fit(model)",
-    "reset after loading": "model.set_weights(initial); [m.reset_parameters() for m in model.modules() "
-    "if hasattr(m, 'reset_parameters')]; return fit(model)",
+    "reset after loading": "model.set_weights(initial); reset(model); return fit(model)",
 }
 B_GOOD = {
     "plain": "    return fit(model)\n",
@@ -101,8 +107,7 @@ B_GOOD = {
 }
 B_BAD = {
     "own model": "    return fit(Net())\n",
-    "reset": "    [m.reset_parameters() for m in model.modules() if hasattr(m, 'reset_parameters')]\n"
-    "    return fit(model)\n",
+    "reset": "    reset(model)\n    return fit(model)\n",
 }
 
 
@@ -119,7 +124,7 @@ def _process() -> Iterator[None]:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Callable[[str, int], TrainingResult]:
-    """Runs the text as a model_def.py; round 0 starts at a random model, round 3 at a trained one."""
+    """Runs a model_def.py; round 0 starts at a random model, round 3 at a trained one."""
 
     def run(text: str, round_number: int) -> TrainingResult:
         custom, root = tmp_path / "custom", tmp_path / "shard"
@@ -183,7 +188,7 @@ READS: dict[str, Callable[[InitialWeights], Any]] = {
     "dict": dict,
     "OrderedDict": OrderedDict,
     "stars": lambda w: {**w},
-    "keywords": lambda w: (lambda **k: k)(**w),
+    "keywords": lambda w: (lambda **k: k)(**cast("Any", w)),
     "or": lambda w: w | {},
     "ror": lambda w: {} | w,
     "update": lambda w: _updated({}, w),
@@ -238,6 +243,7 @@ def test_looking_at_names_is_not_taking(look: Callable[[InitialWeights], Any]) -
     assert not given.was_read
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_that_takes_is_seen() -> None:
     given = weights()
     child = os.fork()

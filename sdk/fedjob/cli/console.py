@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-from fedjob.errors import FedjobError, InvalidInputError
+from fedjob.errors import EXIT_INTERRUPTED, FedjobError, InvalidInputError
 
 
 def error_console() -> Console:
@@ -41,6 +41,9 @@ def error_json(error: FedjobError) -> dict[str, object]:
 def show_error(error: FedjobError, console: Console | None = None) -> None:
     """Print an error: each fault as where, what, and what to do; no traceback."""
     console = console or error_console()
+    if error.exit_code == EXIT_INTERRUPTED:
+        console.print(Text(str(error), style="yellow"), soft_wrap=True)
+        return
     if not isinstance(error, InvalidInputError):
         console.print(Text(f"error: {error}", style="red"), soft_wrap=True)
         return

@@ -20,8 +20,9 @@ from fedjob.spec.run import ClientState, RunEvent, ServerStatus
 class LiveProgress(AbstractContextManager["LiveProgress"]):
     """Redraws a display in place, four times a second; implements RunObserver."""
 
-    def __init__(self, console: Console, name: str, total: int) -> None:
+    def __init__(self, console: Console, name: str, total: int, began: float | None = None) -> None:
         self.view = RunView(name, total)
+        self.view.started[Step.PREPARE] = time.monotonic() if began is None else began
         self._live = Live(
             console=console,
             refresh_per_second=4,
@@ -69,10 +70,11 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 class LineProgress(AbstractContextManager["LineProgress"]):
     """One line per event, no control characters: for logs and pipes; implements RunObserver."""
 
-    def __init__(self, console: Console, name: str, total: int) -> None:
+    def __init__(self, console: Console, name: str, total: int, began: float | None = None) -> None:
         self.view = RunView(name, total)
         self._console = console
-        self._begin = time.monotonic()
+        self._begin = time.monotonic() if began is None else began
+        self.view.started[Step.PREPARE] = self._begin
         self._states: dict[str, ClientState] = {}
         self._events: set[tuple[float, str, str]] = set()
         self._tenth = -1
@@ -87,8 +89,9 @@ class LineProgress(AbstractContextManager["LineProgress"]):
 
     def step(self, step: Step) -> None:
         """A line for the phase."""
-        self.view.started.setdefault(step, time.monotonic())
-        self._line(str(step))
+        if step not in self.view.started:
+            self.view.started[step] = time.monotonic()
+            self._line(str(step))
 
     def note(self, message: str, *, warning: bool = False) -> None:
         """The line itself."""
@@ -148,9 +151,18 @@ class LineProgress(AbstractContextManager["LineProgress"]):
         )
 
 
-def progress_for(console: Console, name: str, total: int) -> LiveProgress | LineProgress:
-    """The display that fits the console."""
-    return (LiveProgress if console.is_terminal else LineProgress)(console, name, total)
+def progress_for(
+    console: Console, name: str, total: int, began: float | None = None
+) -> LiveProgress | LineProgress:
+    """The display that fits the console.
+
+    Args:
+        console: Where to.
+        name: The job.
+        total: Its rounds.
+        began: When its preparation began, monotonic seconds; by default now.
+    """
+    return (LiveProgress if console.is_terminal else LineProgress)(console, name, total, began)
 
 
 def _observes(progress: LiveProgress | LineProgress) -> RunObserver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,6 @@ from fedjob.cli.progress import progress_for
 from fedjob.cli.screen import rounds_table
 from fedjob.engines.commands import require_local_packages
 from fedjob.engines.folder import RunFolder
-from fedjob.engines.observe import Step
 from fedjob.engines.prepare import prepare_text
 from fedjob.engines.prepared import PreparedRun
 from fedjob.engines.result import RunResult, RunState
@@ -72,14 +72,15 @@ def _run(
     # Imported late: boto3 costs 0.3 s that no other command needs.
     from fedjob.engines.local import LocalEngine
 
+    began = time.monotonic()
     text, source = read_job_text(file)
     console = error_console()
     with console.status("prepare: reading the job, its model and its shards"):
         prepared = prepare_text(text, source, local_files(file, shards, model_file, checkpoint))
     name = prepared.job.metadata.name
     folder = RunFolder.at(out or Path("fedjob-out") / name)
-    with progress_for(console, name, prepared.job.spec.federation.num_rounds) as progress:
-        progress.step(Step.PREPARE)
+    rounds = prepared.job.spec.federation.num_rounds
+    with progress_for(console, name, rounds, began) as progress:
         progress.note(_summary(prepared))
         for hint in prepared.hints:
             progress.note(hint, warning=True)

@@ -41,7 +41,8 @@ def screen(view: RunView, now: float) -> Group:
         parts.append(_bar(f"UPLOAD {size(done)} / {size(total)}", done, total, ""))
     if view.status is not None:
         parts.append(_rounds(view, view.status, now))
-        parts.append(_clients(view, view.status))
+        if view.status.clients:
+            parts.append(_clients(view, view.status))
         parts.extend(_metrics(view))
     parts.extend(_notes(view))
     return Group(*parts)

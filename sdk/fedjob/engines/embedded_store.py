@@ -183,7 +183,7 @@ class EmbeddedStore:
         deadline = time.monotonic() + self._start_timeout
         # After one kill -9 in about fifteen its first write hangs for 10-15 s, then succeeds
         # (measured; neither a shorter election timeout nor -master.resumeState=false changed it
-        # clearly). Giving up on that write and trying anew only hangs again, so it gets time.
+        # clearly). Giving up on that write and trying anew hung again, so it gets time.
         with Bucket(
             self.location, self.credentials, attempts=1, connect_timeout=2, read_timeout=20
         ) as bucket:

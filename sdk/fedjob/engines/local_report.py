@@ -14,6 +14,7 @@ from fedjob.engines.live import LocalHandle
 from fedjob.engines.prepared import PreparedRun
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.report import JobFacts, build
+from fedjob.spec.reasons import Reason
 from fedjob.spec.rounds import Commit
 
 
@@ -88,6 +89,7 @@ def write_report(folder: RunFolder) -> int:
         facts = replace(facts, state="Stopped")
     facts = replace(facts, generated=datetime.now(UTC).isoformat(timespec="seconds"))
     scratch = folder.report.with_name(f".{folder.report.name}.tmp")
-    scratch.write_text(build(facts, commits), encoding="utf-8")
+    reasons = {str(reason): reason.summary for reason in Reason}
+    scratch.write_text(build(facts, commits, reasons), encoding="utf-8")
     scratch.replace(folder.report)
     return sum(commit.round > 0 for commit in commits)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Mapping
@@ -15,22 +14,22 @@ from fedjob.engines.delivery import deliver
 from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.engines.environment import process_environment
 from fedjob.engines.folder import RunFolder
-from fedjob.engines.interruption import Interruption
+from fedjob.engines.interruption import Interrupt, Interruption
 from fedjob.engines.leftovers import RUN_FOLDER, RUN_ID, kill_marked
 from fedjob.engines.live import LiveRun
 from fedjob.engines.local_config import server_config, worker_configs, write_config
+from fedjob.engines.local_kits import make_kits
 from fedjob.engines.local_report import facts_of, note_commits, note_facts
 from fedjob.engines.observe import RunObserver, Step
 from fedjob.engines.outcome import outcome_of
 from fedjob.engines.ports import Ports
 from fedjob.engines.prepared import PreparedRun
-from fedjob.engines.processes import Child, Guard, stop, tail
+from fedjob.engines.processes import Child, Guard, stop
 from fedjob.engines.result import RunResult
 from fedjob.engines.server_status import StatusFollower, read_file
 from fedjob.engines.shard_urls import ShardUrls
 from fedjob.engines.supervision import End, Limits, Supervision
 from fedjob.engines.upload import upload, upload_plan
-from fedjob.errors import FedjobError
 from fedjob.spec.reasons import Reason
 from fedjob.spec.run import RunPhase, ServerStatus
 from fedjob.storage.bucket import Bucket
@@ -38,10 +37,7 @@ from fedjob.storage.layout import Layout
 
 TICK = 0.2
 """Seconds between looks at the processes."""
-
-
-class KitsError(FedjobError):
-    """The startup kits could not be made."""
+_STEPS = {RunPhase.TRAINING: Step.TRAIN, RunPhase.FINISHING: Step.FINISH}
 
 
 class LocalRun:
@@ -66,7 +62,6 @@ class LocalRun:
         self._commands = commands
         self._interruption = interruption
         self._run_id = uuid.uuid4().hex
-        self._trains = False
         self._began = time.monotonic()
         meta = prepared.job.metadata
         self._layout = Layout(meta.namespace, meta.name)
@@ -83,6 +78,9 @@ class LocalRun:
         with ExitStack() as stack:
             try:
                 return self._run(stack)
+            except Interrupt as interrupt:
+                self._observer.note(f"{interrupt}: stops; once more kills at once", warning=True)
+                raise
             finally:
                 # From here on a signal hurries the clean-up, and breaks nothing off.
                 self._interruption.close()
@@ -104,17 +102,17 @@ class LocalRun:
         self._observer.step(Step.START)
         http_port = ports.take()
         supervision = self._prepare(store, ports.take(), http_port)
-        stack.callback(self._stop, supervision)
         urls = self._urls(bucket)
         urls.renew()
         live = LiveRun(pid=os.getpid(), http_port=http_port)
         self._folder.live.write_text(live.model_dump_json(by_alias=True))
         follower = StatusFollower(http_port, lambda status: self._seen(status, supervision))
+        # In reverse: the processes end first, so that no poll has to be waited for.
         stack.callback(follower.stop)
+        stack.callback(self._stop, supervision)
         supervision.start()
         follower.start()
         end = self._watch(store, supervision, urls)
-        follower.stop()
         self._last_words()
         self._observer.step(Step.FINISH)
         seconds = time.monotonic() - self._began
@@ -130,7 +128,15 @@ class LocalRun:
 
     def _prepare(self, store: EmbeddedStore, fl_port: int, http_port: int) -> Supervision:
         folder, commands = self._folder, self._commands
-        self._make_kits(fl_port)
+        make_kits(
+            commands.kits,
+            folder.kits,
+            project=self._prepared.job.metadata.name,
+            port=fl_port,
+            workers=self._prepared.workers,
+            env=self._env,
+            log=folder.log("kits"),
+        )
         server_file = write_config(
             folder.config("server"),
             server_config(self._prepared, folder, store.location, http_port),
@@ -156,26 +162,6 @@ class LocalRun:
         env = {**self._env, **keys}
         return Child(name, argv, env, self._folder.log(name), self._folder.home(name))
 
-    def _make_kits(self, fl_port: int) -> None:
-        shutil.rmtree(self._folder.kits, ignore_errors=True)
-        argv = [*self._commands.kits, "--out", str(self._folder.kits)]
-        argv += ["--project", self._prepared.job.metadata.name, "--server-name", "localhost"]
-        argv += ["--host", "127.0.0.1", "--fl-port", str(fl_port)]
-        for name in self._prepared.workers:
-            argv += ["--worker", name]
-        kits = Child("kits", argv, self._env, self._folder.log("kits"))
-        kits.start()
-        try:
-            while kits.running:
-                time.sleep(0.05)
-        finally:
-            stop([kits], grace=0)
-        if kits.poll() != 0:
-            raise KitsError(
-                f"startup kits: the command ended with code {kits.poll()}; see {kits.log}, which "
-                f"ends with:\n{tail(kits.log)}"
-            )
-
     def _urls(self, bucket: Bucket) -> ShardUrls:
         keys = {
             self._folder.url_file(name): self._layout.shard(shard.name)
@@ -189,6 +175,9 @@ class LocalRun:
             end = supervision.tick()
             if end is not None:
                 return end
+            if self.status is not None and self.status.phase is RunPhase.COMPLETE:
+                # All is published; the server says farewell while we fetch it.
+                return End(complete=True)
             if store.ensure_running():
                 self._observer.note("the store ended and was started again", warning=True)
             urls.renew()
@@ -204,9 +193,8 @@ class LocalRun:
     def _seen(self, status: ServerStatus, supervision: Supervision) -> None:
         before = self.status.completed if self.status is not None else 0
         self.status = status
-        if status.phase is RunPhase.TRAINING and not self._trains:
-            self._trains = True
-            self._observer.step(Step.TRAIN)
+        if status.phase in _STEPS:
+            self._observer.step(_STEPS[status.phase])
         if status.completed > before:
             supervision.round_committed()
         note_commits(self._folder, status.history)

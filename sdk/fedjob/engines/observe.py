@@ -22,7 +22,7 @@ class RunObserver(Protocol):
     """Receives everything worth showing; every call returns at once and raises nothing."""
 
     def step(self, step: Step) -> None:
-        """A phase begins; the one before it has ended."""
+        """A phase begins; the one before it has ended. Told again of one that began, do nothing."""
 
     def note(self, message: str, *, warning: bool = False) -> None:
         """One line that a person may want to read."""

@@ -229,14 +229,14 @@ class RoundLog:
         newest = self.latest_attempt()
         if newest > attempt:
             raise FencedError(
-                f"{self._bucket.uri(self._layout.attempts)}: this server is attempt {attempt}, and "
-                f"attempt {newest} has started; stop this one"
+                f"{self._bucket.uri(self._layout.attempts)}: this server is attempt {attempt}, "
+                f"and attempt {newest} has started; stop this one"
             )
 
     def _corrupt(self, number: int, found: str) -> CorruptCommitError:
         return CorruptCommitError(
-            f"{self._bucket.uri(self._layout.commit(number))}: it is {found}; restore it, or delete "
-            f"{self._bucket.uri(self._layout.round(number))} to run the round again"
+            f"{self._bucket.uri(self._layout.commit(number))}: it is {found}; restore it, or "
+            f"delete {self._bucket.uri(self._layout.round(number))} to run the round again"
         )
 
     def _settle(self, ours: Commit, body: bytes) -> Commit:
@@ -248,8 +248,8 @@ class RoundLog:
         if theirs.model_file != ours.model_file:
             self._patience.call(lambda: self._bucket.delete(self.model_key(ours)))
         raise RoundTakenError(
-            f"{self._bucket.uri(key)}: attempt {theirs.attempt} committed round {ours.round}; go on "
-            f"from it if this server (attempt {ours.attempt}) is the latest attempt, else stop"
+            f"{self._bucket.uri(key)}: attempt {theirs.attempt} committed round {ours.round}; go "
+            f"on from it if this server (attempt {ours.attempt}) is the latest attempt, else stop"
         )
 
     def _sweep(self, winner: Commit) -> None:

@@ -360,7 +360,7 @@ class _Answers:
         self.accepted[name] = Participant(
             name=name,
             samples=samples,
-            metrics={key: float(value) for key, value in (model.metrics or {}).items()},
+            metrics=own_metrics(model.metrics),
             seconds=max(0.0, now - self.sent),
             warnings=[str(warning)[:1000] for warning in model.meta.get(WARNINGS) or []],
         )
@@ -375,6 +375,16 @@ class _Answers:
     def seconds_since(self, count: int) -> float | None:
         """Seconds since the count-th result was accepted."""
         return self._clock() - self._times[count - 1] if len(self._times) >= count else None
+
+
+def own_metrics(metrics: object) -> dict[str, float]:
+    """A worker's metrics; `val_` is kept for the global model's, so theirs become `own_val_`."""
+    if not isinstance(metrics, dict):
+        return {}
+    return {
+        f"own_{name}" if str(name).startswith("val_") else str(name): float(value)
+        for name, value in metrics.items()
+    }
 
 
 def _rfc3339(seconds: float) -> str:

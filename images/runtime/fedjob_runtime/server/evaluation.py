@@ -19,6 +19,7 @@ from fedjob_runtime.exchange import (
 from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.model import build_model, load_user_module, set_weights
+from fedjob_runtime.training.signatures import find_validate_function
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class GlobalEvaluation:
             data_root=_shard(),
             device=env_text(ENV_DEVICE),
         )
-        validate = getattr(module, settings.validate_fn) if settings.validate_fn else None
+        name = settings.validate_fn
+        validate = find_validate_function(module, name) if name else None
         found = evaluate(model.to(context.device), context, validate)
         return {f"val_{name}": value for name, value in found.metrics.items()}
 

@@ -57,7 +57,9 @@ def run_training(
     Raises:
         TrainingError: A subclass for each way to fail; each names the worker and says what to do.
     """
-    train = find_train_function(module, train_function)
+    folder = Path(str(module.__file__)).resolve().parent
+    with guarded("its training function", folder, context.worker, context.batch_size):
+        train = find_train_function(module, train_function)
     if not initial_weights and context.round > 0:
         raise EmptyWeightsError(
             f"the task of round {context.round} carries no weights; only round 0 may",
@@ -67,7 +69,6 @@ def run_training(
     expected = reference or initial_weights or model_weights(model)
     logger = logger or logging.getLogger(f"fedjob.training.{context.worker}")
     out_dir = make_fresh(context.out_dir)
-    folder = Path(str(module.__file__)).resolve().parent
     given = InitialWeights(initial_weights) if train.form is Form.DOCUMENTED else None
     what = f"{train.name} in round {context.round}"
     with guarded(what, folder, context.worker, context.batch_size):

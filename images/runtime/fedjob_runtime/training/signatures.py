@@ -56,7 +56,9 @@ def find_train_function(module: ModuleType, name: str | None) -> TrainFunction:
     function = _function(module, name)
     if function is generated_fl_train:
         return TrainFunction(Form.GENERATED, name, function)
-    if name != "fl_train" and (name == "fl_train_model" or "payload" in _accepted(function)):
+    if name != "fl_train" and (
+        name == "fl_train_model" or "payload" in inspect.signature(function).parameters
+    ):
         _check_documented(function, name)
         return TrainFunction(Form.DOCUMENTED, name, function)
     _check_published(function, name)

@@ -39,7 +39,7 @@ from fedjob_runtime.exchange import (
     failure_header,
 )
 from fedjob_runtime.processes import exit_when_orphaned
-from fedjob_runtime.training.errors import reason_of
+from fedjob_runtime.training.errors import TrainingError, reason_of
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.forms import TrainingContext, run_training
 from fedjob_runtime.training.model import (
@@ -48,6 +48,7 @@ from fedjob_runtime.training.model import (
     model_weights,
     set_weights,
 )
+from fedjob_runtime.training.signatures import find_validate_function
 from fedjob_runtime.worker.answers import Answer, AnswerStore
 from fedjob_runtime.worker.turn import training_turn
 
@@ -102,6 +103,8 @@ class TrainExecutor(Executor):
         try:
             return self._execute(task_name, shareable, worker, abort_signal)
         except FedjobError as error:
+            if isinstance(error, TrainingError) and not error.worker:
+                error.worker = worker
             logger.error("%s: %s", worker, error)
             return _refusal(reason_of(error), str(error))
         except Exception as error:
@@ -159,7 +162,7 @@ class TrainExecutor(Executor):
 
     def _validate(self, weights: dict[str, Tensor], context: TrainingContext) -> Shareable:
         _, module, model = self._model(weights)
-        function = getattr(module, self._validate_fn) if self._validate_fn else None
+        function = find_validate_function(module, self._validate_fn) if self._validate_fn else None
         found = evaluate(model.to(context.device), context, function, logger)
         reply = FLModel(
             metrics=found.metrics, current_round=context.round, meta={SAMPLES: found.samples}

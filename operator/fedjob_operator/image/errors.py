@@ -1,0 +1,75 @@
+"""What can go wrong between the operator and a registry, each with a reason and a fix."""
+
+from __future__ import annotations
+
+from fedjob.errors import EXIT_INVALID, EXIT_UNAVAILABLE, FedjobError
+from fedjob.spec.reasons import Reason
+
+
+class ImageError(FedjobError):
+    """The job's image is not there, and why.
+
+    Attributes:
+        reason: For the condition ImageReady.
+        transient: Whether the same request may succeed later with nothing changed.
+        subject: What it is about: a registry, a repository, an image or a field.
+        problem: What is wrong.
+        fix: What to do.
+    """
+
+    reason = Reason.IMAGE_BUILD_FAILED
+    transient = False
+
+    def __init__(self, subject: str, problem: str, fix: str) -> None:
+        self.subject = subject
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"{subject}: {problem}; {fix}")
+
+
+class ImageBuildFailedError(ImageError):
+    """The image cannot be put together, or the registry cannot store it."""
+
+
+class ImageRequestInvalidError(ImageError):
+    """The request contradicts itself; nothing was sent anywhere."""
+
+    reason = Reason.SPEC_INVALID
+    exit_code = EXIT_INVALID
+
+
+class BaseImageMissingError(ImageError):
+    """The registry has no such base image, or none for the nodes' platform."""
+
+    reason = Reason.BASE_IMAGE_MISSING
+
+
+class RegistryUnreachableError(ImageError):
+    """The registry gave no usable answer over all retries."""
+
+    reason = Reason.REGISTRY_UNREACHABLE
+    transient = True
+    exit_code = EXIT_UNAVAILABLE
+
+
+class RegistryRefusedError(ImageError):
+    """The registry, or its token server, refuses us.
+
+    Attributes:
+        registry: Host and port.
+        secret: What the credentials came from; empty where there were none.
+    """
+
+    reason = Reason.REGISTRY_REFUSED
+    exit_code = EXIT_UNAVAILABLE
+
+    def __init__(self, registry: str, problem: str, secret: str = "") -> None:
+        self.registry = registry
+        self.secret = secret
+        fix = (
+            f"correct the user name and password in {secret}, or give that user the right to pull "
+            "the base and push to the repository"
+            if secret
+            else "name a Secret with its user name and password in spec.image.pullSecrets"
+        )
+        super().__init__(registry, problem, fix)

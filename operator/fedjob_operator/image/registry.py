@@ -1,0 +1,249 @@
+"""A repository of images: the verbs of the OCI distribution specification 1.1 that we need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import requests
+
+from fedjob_operator.image.config import INDEXES, MANIFESTS, Document, read_document
+from fedjob_operator.image.connection import Access, Connection
+from fedjob_operator.image.errors import (
+    BaseImageMissingError,
+    ImageBuildFailedError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+)
+from fedjob_operator.image.layer import sha256_digest
+from fedjob_operator.image.reference import Reference
+
+_ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
+_BINARY = {"Content-Type": "application/octet-stream"}
+_COPY_ATTEMPTS = 3
+_UPLOAD = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND)
+
+
+class Repository:
+    """One repository, opened with the credentials for it.
+
+    Attributes:
+        reference: Registry and repository, and the tag or digest it was opened with.
+        access: How it is reached.
+    """
+
+    def __init__(self, reference: Reference, access: Access) -> None:
+        """Opens nothing yet; see `Connection` for what `access` may raise."""
+        self.reference = reference
+        self.access = access
+        self._connection = Connection(reference.host, access)
+        self._path = f"/v2/{reference.repository}"
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def manifest(self, version: str) -> Document | None:
+        """Fetches a manifest or index by tag or digest; None where there is none.
+
+        Raises:
+            ImageBuildFailedError: It is of a type that we cannot read, or not what its digest says.
+        """
+        response = self._connection.request(
+            "GET",
+            f"{self._path}/manifests/{version}",
+            headers=_ACCEPT,
+            expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+        )
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        name = f"{self.reference.name}:{version}"
+        document = read_document(response.content, response.headers.get("Content-Type", ""), name)
+        if version.startswith("sha256:"):
+            self._check(version, response.content)
+        return document
+
+    def manifest_digest(self, version: str) -> str | None:
+        """Asks what a tag stands for, without fetching it; None where there is none."""
+        response = self._connection.request(
+            "HEAD",
+            f"{self._path}/manifests/{version}",
+            headers=_ACCEPT,
+            expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+        )
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        told = response.headers.get("Docker-Content-Digest")
+        if told is not None:
+            return told
+        document = self.manifest(version)  # the header is a SHOULD in the specification
+        return document.digest if document is not None else None
+
+    def blob(self, digest: str) -> bytes:
+        """Fetches a small blob, such as a config.
+
+        Raises:
+            BaseImageMissingError: The registry has lost it.
+            ImageBuildFailedError: It is not what its digest says.
+        """
+        response = self._connection.request(
+            "GET",
+            f"{self._path}/blobs/{digest}",
+            expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+        )
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise self._lost(digest)
+        return self._check(digest, response.content)
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether a blob is there."""
+        response = self._connection.request(
+            "HEAD",
+            f"{self._path}/blobs/{digest}",
+            expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+        )
+        return response.status_code == HTTPStatus.OK
+
+    def push_blob(self, data: bytes) -> str:
+        """Stores a blob unless it is there already; returns its digest."""
+        digest = sha256_digest(data)
+        if not self.has_blob(digest):
+            self._finish(self._begin(), digest, data)
+        return digest
+
+    def push_manifest(self, version: str, document: Document) -> str:
+        """Stores a manifest under a tag: from here on the image exists; returns its digest.
+
+        Raises:
+            ImageBuildFailedError: The registry stored something else, or refuses the manifest.
+        """
+        response = self._connection.request(
+            "PUT",
+            f"{self._path}/manifests/{version}",
+            headers={"Content-Type": document.media_type},
+            data=document.body,
+            expect=(HTTPStatus.CREATED,),
+        )
+        told = response.headers.get("Docker-Content-Digest", document.digest)
+        if told != document.digest:
+            raise ImageBuildFailedError(
+                self.reference.name,
+                f"it stored the manifest as {told}, not as {document.digest}",
+                "use a registry that keeps manifests byte for byte",
+            )
+        return document.digest
+
+    def take_layer(self, digest: str, source: Repository) -> None:
+        """Gets a blob of another repository: by mounting it, else by copying it.
+
+        Raises:
+            BaseImageMissingError: The source does not have it.
+        """
+        if source.reference.name == self.reference.name:
+            return
+        upload = None
+        if source.reference.registry == self.reference.registry:
+            try:
+                upload = self._begin({"mount": digest, "from": source.reference.repository})
+            except RegistryRefusedError:
+                # Our user may not read the source; whoever opened `source` may.
+                upload = None
+            else:
+                if not upload:
+                    return
+        if not self.has_blob(digest):
+            self._copy(digest, source, upload)
+
+    def _copy(self, digest: str, source: Repository, upload: str | None) -> None:
+        for attempt in range(1, _COPY_ATTEMPTS + 1):
+            try:
+                with source._open(digest) as stream:
+                    self._finish(upload or self._begin(), digest, stream)
+            except RegistryUnreachableError:
+                if attempt == _COPY_ATTEMPTS:
+                    raise
+                upload = None  # what was sent of the stream cannot be sent again
+            else:
+                return
+
+    def _open(self, digest: str) -> _Stream:
+        response = self._connection.request(
+            "GET",
+            f"{self._path}/blobs/{digest}",
+            stream=True,
+            headers={"Accept-Encoding": "identity"},
+            expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+        )
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            response.close()
+            raise self._lost(digest)
+        return _Stream(response)
+
+    def _begin(self, mount: dict[str, str] | None = None) -> str:
+        """Begins an upload; returns where it goes on, or "" where the mount has done it."""
+        query = f"?{urlencode(mount)}" if mount else ""
+        response = self._connection.request(
+            "POST", f"{self._path}/blobs/uploads/{query}", expect=_UPLOAD
+        )
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise RegistryRefusedError(
+                self.reference.registry,
+                f"it does not know the repository {self.reference.repository}",
+                self.access.secret,
+            )
+        return "" if response.status_code == HTTPStatus.CREATED else response.headers["Location"]
+
+    def _finish(self, upload: str, digest: str, data: bytes | _Stream) -> None:
+        parts = urlsplit(upload)
+        query = urlencode([*parse_qsl(parts.query), ("digest", digest)])
+        self._connection.request(
+            "PUT",
+            parts._replace(query=query).geturl(),
+            headers=_BINARY,
+            data=data,
+            expect=(HTTPStatus.CREATED,),
+        )
+
+    def _check(self, digest: str, data: bytes) -> bytes:
+        if sha256_digest(data) != digest:
+            raise ImageBuildFailedError(
+                self.reference.name,
+                f"what the registry gives for {digest} has another hash",
+                "look for a broken registry or a proxy that changes what it passes on",
+            )
+        return data
+
+    def _lost(self, digest: str) -> BaseImageMissingError:
+        return BaseImageMissingError(
+            self.reference.name,
+            f"the registry has no blob {digest}",
+            "push the image again",
+        )
+
+
+class _Stream:
+    """A blob on its way from one registry to another; its length is known, its bytes pass once."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self._length = int(response.headers.get("Content-Length", 0))
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._response.iter_content(1 << 20)
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes; requests and urllib3 take a body with `read` and a length."""
+        data: bytes = self._response.raw.read(size if size >= 0 else None)
+        return data

@@ -1,0 +1,150 @@
+"""What becomes of the pods of one site, the server or a worker. Pure.
+
+A site has one pod at a time. One that is lost (deleted, evicted, on a node that is gone) is
+replaced under the next ordinal, after a delay that grows while replacements do not last. In-place
+restarts are the kubelet's; here they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedjob_operator.backoff import next_streak, pod_delay
+from fedjob_operator.pod_view import PodView
+from fedjob_operator.record import Site
+
+EXIT_TERMINAL = 64
+"""A worker's "a restart does not help" (EX_USAGE of sysexits.h): its shard or its kit is wrong."""
+OVERDUE_SECONDS = 2.0
+"""Beyond its grace, a pod that is being deleted is on a node that does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """What to do.
+
+    Attributes:
+        site: What to remember.
+        pod: The pod that is there and stays; None where there is none.
+        create: The ordinal of a pod to create now.
+        delete: Pods to delete.
+        again: Seconds until there is more to do; None when only events matter.
+        lost: Why a pod was given up just now; empty when none was.
+    """
+
+    site: Site
+    pod: PodView | None = None
+    create: int | None = None
+    delete: tuple[PodView, ...] = ()
+    again: float | None = None
+    lost: str = ""
+
+
+def plan_site(
+    site: Site, pods: Sequence[PodView], config: str, now: float, *, rerun: bool = False
+) -> SitePlan:
+    """Plans a site that should run.
+
+    Args:
+        site: What is remembered.
+        pods: Every pod of the site, those that are being deleted included.
+        config: Hash of what its pod should be started with.
+        now: Seconds since the epoch.
+        rerun: A pod that has ended well has to run again: there are more rounds.
+    """
+    live = sorted((p for p in pods if p.deleting is None), key=lambda p: p.ordinal)
+    leaving = [p for p in pods if p.deleting is not None]
+    # A pod beyond what is remembered was created just before the operator ended.
+    newest = max((p.ordinal for p in pods), default=-1)
+    if newest > site.ordinal:
+        site = _next(_folded(site), newest)
+    current = next((p for p in reversed(live) if p.ordinal == site.ordinal), None)
+    delete = tuple(p for p in live if p is not current)
+    if current is not None:
+        site = _counted(site, current)
+        if current.config != config and not current.ended:
+            fresh = _next(_folded(site), site.ordinal + 1)
+            return _start(fresh, (current, *delete), now, wait=2.0)
+        if current.phase == "Succeeded" and rerun:
+            fresh = _next(_folded(site), site.ordinal + 1)
+            return _start(fresh, (current, *delete), now)
+        if current.phase == "Failed":
+            why = current.reason or "it failed"
+            return _start(_lose(site, now), (current, *delete), now, lost=f"{current.name}: {why}")
+        return SitePlan(site, current, None, delete)
+    waits = [p.deleting + OVERDUE_SECONDS - now for p in leaving if p.deleting is not None]
+    if waits and max(waits) > 0:
+        # Two pods of one site must not meet in the federation: the old one goes first.
+        return SitePlan(site, delete=delete, again=max(waits))
+    if site.seen:
+        gone = f"the pod of start {site.ordinal + 1} is gone"
+        return _start(_lose(site, now), delete, now, lost=gone)
+    if any(p.ordinal == site.ordinal for p in leaving):
+        # Its name is taken by a pod that cannot go.
+        site = _next(site, site.ordinal + 1)
+    return _start(site, delete, now)
+
+
+def stop_site(site: Site, pods: Sequence[PodView]) -> SitePlan:
+    """Plans a site that should not run: what runs is deleted, what has ended stays to be read."""
+    running = tuple(p for p in pods if p.deleting is None and not p.ended)
+    kept = next((p for p in pods if p.deleting is None and p.ended), None)
+    top = max(pods, key=lambda p: p.ordinal, default=None)
+    if top is not None and site.ordinal <= top.ordinal:
+        # The next start is another pod; what stopped was no loss.
+        site = _next(_folded(_counted(site, top)), top.ordinal + 1)
+    elif site.seen:
+        site = _next(_folded(site), site.ordinal + 1)
+    return SitePlan(site, kept, None, running)
+
+
+def _start(
+    site: Site,
+    delete: tuple[PodView, ...],
+    now: float,
+    *,
+    lost: str = "",
+    wait: float = 0.0,
+) -> SitePlan:
+    due = (site.lost_at or 0.0) + pod_delay(site.streak) - now
+    due = max(due if site.lost_at is not None else 0.0, wait)
+    if due > 0:
+        return SitePlan(site, None, None, delete, due, lost)
+    started = site.model_copy(update={"seen": True, "born": now})
+    return SitePlan(started, None, site.ordinal, delete, None, lost)
+
+
+def _lose(site: Site, now: float) -> Site:
+    lived = now - site.born if site.born is not None else 0.0
+    update = {
+        "restarts": site.total + 1,
+        "in_place": 0,
+        "excused": 0,
+        "streak": next_streak(site.streak, lived),
+        "lost_at": now,
+        "ordinal": site.ordinal + 1,
+        "seen": False,
+        "born": None,
+    }
+    return site.model_copy(update=update)
+
+
+def _counted(site: Site, pod: PodView) -> Site:
+    """Takes the kubelet's restarts in; those after EXIT_TERMINAL wait for a shard to be mended."""
+    update: dict[str, object] = {"seen": True, "born": pod.created}
+    if pod.exit_code == EXIT_TERMINAL:
+        update["excused"] = max(0, pod.restarts - site.in_place)
+    else:
+        update["in_place"] = max(0, pod.restarts - site.excused)
+    return site.model_copy(update=update)
+
+
+def _folded(site: Site) -> Site:
+    """Restarts within a pod that is no longer the current one are kept in the sum."""
+    return site.model_copy(update={"restarts": site.total, "in_place": 0, "excused": 0})
+
+
+def _next(site: Site, ordinal: int) -> Site:
+    update = {"ordinal": ordinal, "seen": False, "born": None, "lost_at": None}
+    return site.model_copy(update=update)

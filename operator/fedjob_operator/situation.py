@@ -1,0 +1,63 @@
+"""What the plan has found out about a job, for the status to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from fedjob.spec.job import FederatedJob
+from fedjob.spec.run import ServerStatus
+from fedjob_operator.labels import Body
+from fedjob_operator.observed import Defaults, Problem, Stage
+from fedjob_operator.preparation import Preparation
+from fedjob_operator.record import Failure, Record, Result
+from fedjob_operator.sites import SitePlan
+
+
+class Mode(StrEnum):
+    """What the job is in the middle of."""
+
+    WAITING = "waiting"
+    SUSPENDED = "suspended"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that the status follows from.
+
+    Attributes:
+        job: The job.
+        generation: Of its spec.
+        before: The status that the API server has, as JSON.
+        mode: What it is in the middle of.
+        record: What will be remembered.
+        problems: Stages that failed.
+        preparation: How far it is; None where it was not looked at.
+        server: The plan of the server; None where there is none.
+        workers: The plans of the workers.
+        said: What the server said last, or the log of rounds.
+        end: How the run ended, if it did.
+        waits_for: What the job waits for before anything else.
+        defaults: The operator's choices.
+        now: Seconds since the epoch.
+    """
+
+    job: FederatedJob
+    generation: int
+    before: Body
+    mode: Mode
+    record: Record
+    now: float
+    problems: Mapping[Stage, Problem] = MappingProxyType({})
+    preparation: Preparation | None = None
+    server: SitePlan | None = None
+    workers: Mapping[str, SitePlan] = MappingProxyType({})
+    said: ServerStatus | None = None
+    end: Failure | Result | None = None
+    waits_for: str = ""
+    defaults: Defaults = Defaults()
