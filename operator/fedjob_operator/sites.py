@@ -111,7 +111,7 @@ def _start(
     due = max(due if site.lost_at is not None else 0.0, wait)
     if due > 0:
         return SitePlan(site, None, None, delete, due, lost)
-    started = site.model_copy(update={"seen": True, "born": now})
+    started = site.model_copy(update={"seen": True, "born": int(now)})
     return SitePlan(started, None, site.ordinal, delete, None, lost)
 
 
@@ -122,7 +122,7 @@ def _lose(site: Site, now: float) -> Site:
         "in_place": 0,
         "excused": 0,
         "streak": next_streak(site.streak, lived),
-        "lost_at": now,
+        "lost_at": int(now),
         "ordinal": site.ordinal + 1,
         "seen": False,
         "born": None,
@@ -132,7 +132,9 @@ def _lose(site: Site, now: float) -> Site:
 
 def _counted(site: Site, pod: PodView) -> Site:
     """Takes the kubelet's restarts in; those after EXIT_TERMINAL wait for a shard to be mended."""
-    update: dict[str, object] = {"seen": True, "born": pod.created}
+    update: dict[str, object] = {"seen": True}
+    if site.born is None:
+        update["born"] = pod.created
     if pod.exit_code == EXIT_TERMINAL:
         update["excused"] = max(0, pod.restarts - site.in_place)
     else:

@@ -22,9 +22,7 @@ def location_of(job: FederatedJob, defaults: Defaults) -> StoreLocation:
 
 def layout_of(job: FederatedJob, defaults: Defaults) -> Layout:
     """The keys of the job's objects."""
-    return Layout(
-        job.metadata.namespace, job.metadata.name, location_of(job, defaults).prefix
-    )
+    return Layout(job.metadata.namespace, job.metadata.name, location_of(job, defaults).prefix)
 
 
 def check_store(job: FederatedJob, defaults: Defaults) -> StoreLocation:

@@ -157,3 +157,15 @@ def test_row_15_a_silent_client_is_dropped_and_readmitted(
     assert fed.wait_end() == 0, fed.logs()
     assert fed.log.commits() == list(range(7))
     assert any(len(commit.participants) == 1 for commit in fed.commits())
+
+
+def test_a_newer_server_fences_this_one(federation: Callable[..., Federation]) -> None:
+    """A server thought dead comes to life: it commits nothing more and stops itself."""
+    fed = federation(SLOW, [2, 2], federation={"num_rounds": 6, "min_clients": 2})
+    fed.start()
+    fed.until(lambda s: s.completed >= 1 and s.current == 2)
+    assert fed.log.claim_attempt("another server") == 2
+    done = fed.log.commits()
+    assert fed.wait_end(60) == 1, fed.logs()
+    assert fed.last_status().reason == "Fenced"
+    assert fed.log.commits() == done

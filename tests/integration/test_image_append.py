@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from fedjob.spec.reasons import Reason
 from fedjob_operator.image import config as documents
-from fedjob_operator.image.builder import ImageRequest, ensure_image, ensure_image_now
+from fedjob_operator.image.builder import ImageRequest, ImageResult, ensure_image, ensure_image_now
 from fedjob_operator.image.errors import (
     BaseImageMissingError,
     ImageBuildFailedError,
@@ -22,7 +24,7 @@ from fedjob_operator.image.errors import (
 )
 from fedjob_operator.image.layer import sha256_digest
 from fedjob_operator.image.registry import Repository
-from integration.test_image_servers import RegistryServer, push_base, repository
+from integration.test_image_servers import CuttingRelay, RegistryServer, push_base, repository
 
 FILES = {"meta.json": b"{}", "app/custom/model_def.py": b"class Net: pass\n"}
 UPLOADS = {"POST", "PUT", "PATCH"}
@@ -217,13 +219,47 @@ def test_a_missing_base_is_named(names: tuple[str, str], suffix: str) -> None:
     assert not caught.value.transient
 
 
-async def test_two_at_once_converge(names: tuple[str, str]) -> None:
+def test_two_at_once_converge(names: tuple[str, str]) -> None:
     base, target = names
+
+    async def four() -> list[ImageResult]:
+        return await asyncio.gather(*(ensure_image(make(base, target)) for _ in range(4)))
+
     with repository(base) as opened:
         push_base(opened, layers=6)
-    results = await asyncio.gather(*(ensure_image(make(base, target)) for _ in range(4)))
+    results = asyncio.run(four())
     assert len({result.digest for result in results}) == 1
+    assert sorted(result.cache_hit for result in results) == [False, True, True, True]
     pull(target, results[0].digest)
+
+
+def test_operators_that_know_nothing_of_each_other_converge(
+    names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This registry refuses a manifest that another is just writing."""
+    base, target = names
+    monkeypatch.setattr("fedjob_operator.image.append.one_at_a_time", contextlib.nullcontext)
+    with repository(base) as opened:
+        push_base(opened)
+    for number in range(3):
+        asked = make(base, target, files={"n": str(number).encode()})
+        with ThreadPoolExecutor(6) as pool:
+            results = list(pool.map(ensure_image_now, [asked] * 6))
+        assert len({result.digest for result in results}) == 1
+        pull(target, results[0].digest)
+
+
+def test_a_copy_that_is_cut_begins_anew(
+    registry: RegistryServer, names: tuple[str, str], tmp_path: Path
+) -> None:
+    _, target = names
+    with RegistryServer(tmp_path / "other") as other:
+        with repository(f"{other.name}/base") as opened:
+            push_base(opened, filler=3_000_000)
+        with CuttingRelay(other.port, after=1_000_000) as relay:
+            result = ensure_image_now(make(f"{relay.name}/base", target, base_insecure=True))
+            assert relay.cuts == 1
+        pull(target, result.digest)
 
 
 @pytest.mark.parametrize("allowed", range(7))
@@ -290,5 +326,5 @@ def test_a_registry_that_takes_nothing_is_an_error_with_its_words(tmp_path: Path
         server.stop()
         (server.folder / "config.yml").write_text(json.dumps(config))
         server.start()
-        with pytest.raises(ImageBuildFailedError, match="405 UNSUPPORTED"):
+        with pytest.raises(ImageBuildFailedError, match="405 Method Not Allowed to POST"):
             ensure_image_now(make(base, f"{server.name}/job"))

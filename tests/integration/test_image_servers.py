@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import gzip
 import io
+import ipaddress
 import json
 import os
 import re
@@ -55,7 +56,11 @@ def registry_program() -> str:
         return found
     if not own.exists():
         own.parents[2].mkdir(parents=True, exist_ok=True)
-        fetch = "apt-get download docker-registry && dpkg -x docker-registry_*.deb ."
+        fetch = (
+            "apt-get download -qq docker-registry ||"
+            " { apt-get update -qq && apt-get download -qq docker-registry; };"
+            " dpkg -x docker-registry_*.deb ."
+        )
         subprocess.run(["bash", "-ec", fetch], cwd=own.parents[2], check=True, capture_output=True)
     return str(own)
 
@@ -161,8 +166,6 @@ class Authority:
     def _sign(
         name: str, key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurvePrivateKey, *, ca: bool
     ) -> x509.Certificate:
-        import ipaddress
-
         now = datetime.datetime.now(datetime.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         parent = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fedjob test CA")])
@@ -184,8 +187,8 @@ class Authority:
 class TokenServer:
     """Bearer tokens by Docker's token protocol, signed for a real registry to verify.
 
-    Anonymous callers get the right to pull; USER gets what it asks for, except in repositories
-    whose name begins with `locked`.
+    Anonymous callers get the right to pull; USER gets what it asks for. Nobody gets anything in
+    repositories whose name begins with `locked`, and USER nothing where it begins with `public`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -246,7 +249,8 @@ class TokenServer:
         for scope in scopes:
             kind, name, actions = scope.split(":")
             may = set(actions.split(",")) & ({"pull", "push"} if authorization else {"pull"})
-            if not name.startswith("locked"):
+            closed = name.startswith("locked") or (authorization and name.startswith("public"))
+            if not closed:
                 access.append({"type": kind, "name": name, "actions": sorted(may)})
         return 200, json.dumps({"token": self._sign(access)}).encode()
 
@@ -281,6 +285,51 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+class CuttingRelay:
+    """Passes TCP on to a port, and cuts the connection once that many bytes have come back."""
+
+    def __init__(self, port: int, after: int) -> None:
+        self._port, self._left = port, after
+        self.cuts = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.1)
+        self.name = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._closing = threading.Event()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._port))
+                for source, sink, back in ((near, far, False), (far, near, True)):
+                    thread = threading.Thread(target=self._pass, args=(source, sink, back))
+                    self._threads.append(thread)
+                    thread.start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
+        with source, contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if back and self.cuts == 0:
+                    self._left -= len(data)
+                    if self._left < 0:
+                        self.cuts = 1
+                        break
+                sink.sendall(data)
+            for end in (source, sink):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> CuttingRelay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+
 def repository(
     name: str, *, ca_pem: str | None = None, user: bool = False, insecure: bool = True
 ) -> Repository:
@@ -290,15 +339,19 @@ def repository(
 
 
 def push_base(
-    target: Repository, tag: str = "1", media_type: str = documents.OCI_MANIFEST, layers: int = 2
+    target: Repository,
+    tag: str = "1",
+    media_type: str = documents.OCI_MANIFEST,
+    layers: int = 2,
+    filler: int = 0,
 ) -> documents.Document:
-    """A tiny image, from scratch: each layer one file."""
+    """A tiny image, from scratch: each layer one file, with `filler` bytes that do not compress."""
     docker = media_type == documents.DOCKER_MANIFEST
     diff_ids, descriptors = [], []
     for number in range(layers):
         stream = io.BytesIO()
         with tarfile.open(fileobj=stream, mode="w") as tar:
-            content = f"{number} of {target.reference}".encode() * 1000
+            content = f"{number} of {target.reference}".encode() * 1000 + os.urandom(filler)
             info = tarfile.TarInfo(f"base-{number}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))

@@ -63,6 +63,8 @@ def worker_policy(job: FederatedJob, store: StoreLocation, *, https: bool) -> Bo
 
 def _policy(job: FederatedJob, component: str, ingress: list[Body], egress: list[Body]) -> Body:
     selector = _pods(job, component)["podSelector"]
+    # The API server drops an empty list; with the type named, none is none.
+    rules: Body = {"ingress": ingress} if ingress else {}
     return sealed(
         {
             "apiVersion": "networking.k8s.io/v1",
@@ -71,7 +73,7 @@ def _policy(job: FederatedJob, component: str, ingress: list[Body], egress: list
             "spec": {
                 "podSelector": selector,
                 "policyTypes": ["Ingress", "Egress"],
-                "ingress": ingress,
+                **rules,
                 "egress": egress,
             },
         }

@@ -25,9 +25,7 @@ SHARD_KEY = "fedjob.dev/shard"
 """Annotation: the object that a presigned URL reads."""
 
 
-def kit_secret(
-    job: FederatedJob, site: str, kit_set: str, files: Mapping[str, bytes]
-) -> Body:
+def kit_secret(job: FederatedJob, site: str, kit_set: str, files: Mapping[str, bytes]) -> Body:
     """A site's startup kit; only that site's pod mounts it (row 38).
 
     Args:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from fedjob_operator.image.base import find_base
-from fedjob_operator.image.config import Platform, append_to, layer_descriptors
+from fedjob_operator.image.config import Document, Platform, append_to, layer_descriptors
+from fedjob_operator.image.errors import ImageBuildFailedError, RegistryUnreachableError
 from fedjob_operator.image.layer import make_layer
 from fedjob_operator.image.registry import Repository
 from fedjob_operator.image.tag import image_tag
+from fedjob_operator.image.turns import one_at_a_time
 
 _AT_ONCE = 4
 """Layers taken over at once: a mount is one round trip, and a base has ten or more layers."""
+_PAUSES = (0.2, 0.6)
+"""Seconds before the manifest is sent again."""
 
 
 def append_image(
@@ -41,13 +46,33 @@ def append_image(
     image = append_to(base.documents, layer, base.name)
     digest = image.manifest.digest
     tag = image_tag(base.documents.manifest.digest, layer.digest)
-    if target.manifest_digest(tag) == digest:
-        return digest, True
+    with one_at_a_time(f"{target.reference.name}:{tag}"):
+        if target.manifest_digest(tag) == digest:
+            return digest, True
+        below = layer_descriptors(base.documents.manifest, base.name)
+        names = dict.fromkeys(str(each["digest"]) for each in below)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(lambda name: target.take_layer(name, source), names):
+                pass
+        target.push_blob(layer.data)
+        target.push_blob(image.config)
+        _publish(target, tag, image.manifest)
+    return digest, False
 
-    names = [str(each["digest"]) for each in layer_descriptors(base.documents.manifest, base.name)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(lambda name: target.take_layer(name, source), dict.fromkeys(names)):
-            pass
-    target.push_blob(layer.data)
-    target.push_blob(image.config)
-    return target.push_manifest(tag, image.manifest), False
+
+def _publish(target: Repository, tag: str, manifest: Document) -> None:
+    """Sends the manifest.
+
+    A registry that stores in files may answer 400 DIGEST_INVALID or 500 while another operator
+    writes the very same manifest, so a refusal is asked about once the other must be done.
+    """
+    for pause in _PAUSES:
+        try:
+            target.push_manifest(tag, manifest)
+        except (ImageBuildFailedError, RegistryUnreachableError):
+            time.sleep(pause)
+            if target.manifest_digest(tag) == manifest.digest:
+                return
+        else:
+            return
+    target.push_manifest(tag, manifest)

@@ -15,6 +15,7 @@ from fedjob_operator.image.errors import (
 
 _LAST_LINES = 20
 _LINE_LENGTH = 300
+_NOISE = (" --->", "Removing intermediate container")
 _REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth credentials")
 _UNREACHABLE = (
     "connection refused",
@@ -40,7 +41,7 @@ def follow_build(events: Iterable[Mapping[str, Any]], image: str) -> None:
         log.extend(
             line.rstrip()[:_LINE_LENGTH]
             for line in str(event.get("stream", "")).splitlines()
-            if line.strip()
+            if line.strip() and not line.startswith(_NOISE)
         )
         if "error" in event:
             raise ImageBuildFailedError(

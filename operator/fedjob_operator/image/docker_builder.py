@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakValueDictionary
 
 import docker
 import docker.errors
@@ -23,12 +21,11 @@ from fedjob_operator.image.errors import ImageBuildFailedError
 from fedjob_operator.image.layer import make_layer
 from fedjob_operator.image.registry import Repository
 from fedjob_operator.image.tag import image_tag
+from fedjob_operator.image.turns import one_at_a_time
 
 _QUIET_SECONDS = 1800
 """How long the daemon may say nothing: pip prints nothing while it compiles."""
 _INDEX_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
-_building: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
-_building_guard = threading.Lock()
 
 
 def build_image(
@@ -63,7 +60,7 @@ def build_image(
     recipe = dockerfile.replace(base.pinned, "")
     tag = image_tag(base.documents.manifest.digest, layer.digest, requirements, recipe)
     image = f"{target.reference.name}:{tag}"
-    with _alone(image):
+    with one_at_a_time(image):
         found = _find_built(target, tag, base, layer.digest)
         if found is not None:
             return found, True
@@ -177,12 +174,3 @@ def _daemon() -> Iterator[Any]:
         ) from error
     finally:
         client.close()
-
-
-@contextmanager
-def _alone(image: str) -> Iterator[None]:
-    """One build of an image at a time: the second finds what the first has pushed."""
-    with _building_guard:
-        lock = _building.setdefault(image, threading.Lock())
-    with lock:
-        yield

@@ -55,6 +55,7 @@ def prepare_shard(
             etag = _download(config, archive, marker if folder.is_dir() else None)
             break
         except urllib.error.HTTPError as error:
+            error.close()
             _refuse_for_good(config, error)
             problem = f"the store answered {error.code} {error.reason}"
         except (OSError, urllib.error.URLError) as error:

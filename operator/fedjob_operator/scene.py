@@ -1,0 +1,125 @@
+"""The observed, taken apart once for the plan. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedjob.spec.job import FederatedJob
+from fedjob.spec.run import ServerStatus
+from fedjob_operator.children.configmaps import record_map
+from fedjob_operator.drift import drifted, key_of
+from fedjob_operator.labels import SERVER, WORKER, Body, owner_uid, record_name
+from fedjob_operator.observed import ChildKey, Observed
+from fedjob_operator.pod_view import PodView, view_pod
+from fedjob_operator.record import Record, Site, read_record
+from fedjob_operator.sites import SitePlan, stop_site
+from fedjob_operator.situation import Mode, Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A job and what is there of it.
+
+    Attributes:
+        job: The job.
+        observed: Everything that was seen.
+        now: Seconds since the epoch.
+        mine: Children that the job owns.
+        strange: Owners of children with the job's label: earlier jobs of the same name.
+        record: What is remembered.
+        pods: By site.
+    """
+
+    job: FederatedJob
+    observed: Observed
+    now: float
+    mine: Mapping[ChildKey, Body]
+    strange: frozenset[str]
+    record: Record
+    pods: Mapping[str, tuple[PodView, ...]]
+
+    @classmethod
+    def of(cls, job: FederatedJob, observed: Observed, now: float) -> Scene:
+        """Takes the observed apart."""
+        uid = job.metadata.uid
+        owners = {key: owner_uid(body) for key, body in observed.children.items()}
+        mine = {key: body for key, body in observed.children.items() if owners[key] == uid}
+        strange = frozenset(o for o in owners.values() if o is not None and o != uid)
+        record = read_record(mine.get(("ConfigMap", record_name(job.metadata.name))))
+        return cls(job, observed, now, mine, strange, record, _pods_by_site(mine))
+
+    def pods_of(self, site: str) -> tuple[PodView, ...]:
+        """The pods of the server or of a worker."""
+        return self.pods.get(site, ())
+
+    def workers(self, record: Record) -> list[str]:
+        """Every worker that has or had a pod."""
+        return sorted({*record.workers, *(site for site in self.pods if site != SERVER)})
+
+    def kept(self, record: Record) -> tuple[SitePlan, dict[str, SitePlan]]:
+        """Every site with the pod it has, and nothing to do."""
+
+        def keep(site: Site, name: str) -> SitePlan:
+            live = [
+                pod
+                for pod in self.pods_of(name)
+                if pod.deleting is None and pod.ordinal >= site.ordinal
+            ]
+            return SitePlan(site, max(live, key=lambda pod: pod.ordinal, default=None))
+
+        sites = {name: record.workers.get(name, Site()) for name in self.workers(record)}
+        return keep(record.server, SERVER), {name: keep(s, name) for name, s in sites.items()}
+
+    def stopped(self, record: Record) -> tuple[Record, SitePlan, dict[str, SitePlan]]:
+        """Every site without a running pod, and the record of that."""
+        server = stop_site(record.server, self.pods_of(SERVER))
+        workers = {
+            name: stop_site(record.workers.get(name, Site()), self.pods_of(name))
+            for name in self.workers(record)
+        }
+        update = {
+            "server": server.site,
+            "workers": {name: plan.site for name, plan in workers.items()},
+            "started": None,
+            "gpus": None,
+        }
+        return record.model_copy(update=update), server, workers
+
+    def said(self) -> ServerStatus | None:
+        """What the server that is there said; the words of an earlier pod are no news."""
+        view = self.observed.facts.server
+        uids = {
+            pod.uid
+            for pod in self.pods_of(SERVER)
+            if pod.deleting is None and pod.ordinal >= self.record.server.ordinal
+        }
+        return view.status if view is not None and view.pod in uids else None
+
+    def record_body(self, record: Record) -> Body | None:
+        """The record's ConfigMap, where it is to be written."""
+        body = record_map(self.job, record)
+        have = self.mine.get(key_of(body))
+        return body if have is None or drifted(body, have) else None
+
+    def situation(self, mode: Mode, record: Record, **more: Any) -> Situation:
+        """What the status follows from."""
+        body = self.observed.body
+        generation = int(body["metadata"].get("generation") or 0)
+        more = {
+            "problems": self.observed.facts.problems,
+            "defaults": self.observed.defaults,
+            **more,
+        }
+        before = body.get("status") or {}
+        return Situation(self.job, generation, before, mode, record, self.now, **more)
+
+
+def _pods_by_site(mine: Mapping[ChildKey, Body]) -> dict[str, tuple[PodView, ...]]:
+    sites: dict[str, tuple[PodView, ...]] = {}
+    for (kind, _), body in sorted(mine.items(), key=lambda item: item[0]):
+        if kind == "Pod":
+            site = (body["metadata"].get("labels") or {}).get(WORKER, SERVER)
+            sites[site] = (*sites.get(site, ()), view_pod(body))
+    return sites
