@@ -214,8 +214,8 @@ def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
     if pod.exit_code == EXIT_TERMINAL:
         return (
             Reason.DATASET_INVALID,
-            f"cannot use its shard: {pod.last_words or 'see its log'}; mend the shard in the store, "
-            f"and it goes on by itself",
+            f"cannot use its shard: {pod.last_words or 'see its log'}; mend the shard in the "
+            f"store, and it goes on by itself",
         )
     if pod.exit_code:
         return (

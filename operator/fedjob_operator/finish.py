@@ -79,9 +79,9 @@ def _result(job: FederatedJob, seen: Seen, now: float) -> Result | None:
 
 
 def _server_failed(seen: Seen) -> tuple[str, str] | None:
-    if seen.said is not None and seen.said.phase is RunPhase.FAILED:
-        if seen.said.reason not in PASSING:
-            return seen.said.reason or Reason.SERVER_CRASHED, seen.said.message
+    said = seen.said
+    if said is not None and said.phase is RunPhase.FAILED and said.reason not in PASSING:
+        return said.reason or Reason.SERVER_CRASHED, said.message
     words = last_status(seen.server) if seen.server is not None else None
     if words is not None and words["phase"] == RunPhase.FAILED:
         reason = str(words.get("reason") or Reason.SERVER_CRASHED)

@@ -193,7 +193,9 @@ def _run_actions(
 ) -> Actions:
     job, defaults, gpus = scene.job, scene.observed.defaults, bool(record.gpus)
     prepared = preparation.prepared
-    wanted, pods, delete = list(preparation.wanted), [], ()
+    wanted = list(preparation.wanted)
+    pods: list[Body] = []
+    delete: tuple[Body, ...] = ()
     if preparation.complete and prepared is not None:
         wanted = [*fixed_children(job, prepared, defaults, gpus=gpus), *wanted]
         pods = new_pods(job, prepared, preparation.kit_set, server, workers, defaults, gpus=gpus)

@@ -96,7 +96,7 @@ def view_pod(body: Body) -> PodView:
     meta, status = body["metadata"], body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
-    container = next(iter(status.get("containerStatuses") or []), {})
+    container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
     state = container.get("state") or {}
     ends = [part.get("terminated") for part in (state, container.get("lastState") or {})]
     ended = [end for end in ends if end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -60,4 +60,4 @@ class Situation:
     said: ServerStatus | None = None
     end: Failure | Result | None = None
     waits_for: str = ""
-    defaults: Defaults = Defaults()
+    defaults: Defaults = field(default_factory=Defaults)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import torch
@@ -23,21 +22,21 @@ from torch import Tensor
 
 from fedjob.errors import FedjobError
 from fedjob.spec.reasons import Reason
-from fedjob.spec.rounds import ClientFailure, Participant, RoundTimes
+from fedjob.spec.rounds import ClientFailure, RoundTimes
 from fedjob_runtime.exchange import (
     BASE,
     ENV_STATE,
     FAILURE,
     SAMPLES,
     SEGMENT,
-    WARNINGS,
     env_path,
     read_failure,
 )
 from fedjob_runtime.processes import exit_when_orphaned
-from fedjob_runtime.server.aggregation import WeightedMean, weighted_metrics
+from fedjob_runtime.server.aggregation import weighted_metrics
 from fedjob_runtime.server.evaluation import GlobalEvaluation
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.round_answers import RoundAnswers
 from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
 from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.returns import check_samples
@@ -85,7 +84,7 @@ class SegmentController(ModelController):
         self._members = list(clients or [])
         self._report = SegmentReport(segment)
         self._mutex = threading.Lock()
-        self._answers = _Answers({})
+        self._answers = RoundAnswers({})
 
     def run(self) -> None:
         """Runs the segment; NVFlare calls it."""
@@ -152,12 +151,12 @@ class SegmentController(ModelController):
         target = self._handover.model_file(0)
         target.parent.mkdir(parents=True, exist_ok=True)
         save_weights(target, weights)
-        self._offer(0, file_sha256(target), _Answers(weights), {}, RoundTimes(), started)
+        self._offer(0, file_sha256(target), RoundAnswers(weights), {}, RoundTimes(), started)
         return weights
 
     def _train(self, number: int, weights: dict[str, Tensor], base: str) -> Verdict:
         """Sends the round's tasks and gathers results until the rule says that it is over."""
-        answers = self._answers = _Answers(weights)
+        answers = self._answers = RoundAnswers(weights)
         self.current_round = number - 1
         self._tell("training", number)
         task = FLModel(
@@ -185,7 +184,7 @@ class SegmentController(ModelController):
         self._tell("training", number)
         return verdict
 
-    def _watch(self, answers: _Answers, terms: RoundTerms) -> Verdict:
+    def _watch(self, answers: RoundAnswers, terms: RoundTerms) -> Verdict:
         told = -1
         while True:
             if self.abort_signal.triggered:
@@ -209,7 +208,7 @@ class SegmentController(ModelController):
 
     def _validate(self, number: int, weights: dict[str, Tensor]) -> dict[str, float]:
         """The workers' fl_validate on the new global model; nobody is waited for twice."""
-        training, self._answers = self._answers, _Answers(weights)
+        training, self._answers = self._answers, RoundAnswers(weights)
         members = sorted(training.accepted)
         self._report.phase = "validating"
         task = FLModel(
@@ -306,7 +305,7 @@ class SegmentController(ModelController):
         self,
         number: int,
         sha256: str,
-        answers: _Answers,
+        answers: RoundAnswers,
         metrics: dict[str, float],
         times: RoundTimes,
         started: float,
@@ -336,55 +335,6 @@ class SegmentController(ModelController):
     def _end(self, outcome: str) -> None:
         self._report.outcome = outcome
         self._tell("ended", self._report.round)
-
-
-class _Answers:
-    """What one round has got so far; the caller holds the mutex."""
-
-    def __init__(
-        self, reference: dict[str, Tensor], clock: Callable[[], float] = time.time
-    ) -> None:
-        self.reference = reference
-        self.mean = WeightedMean(reference)
-        self.accepted: dict[str, Participant] = {}
-        self.failed: dict[str, dict[str, str]] = {}
-        self.closed = False
-        self._clock = clock
-        self.sent = clock()
-        self._times: list[float] = []
-
-    def accept(self, name: str, samples: int, model: FLModel) -> None:
-        now = self._clock()
-        self._times.append(now)
-        self.failed.pop(name, None)
-        self.accepted[name] = Participant(
-            name=name,
-            samples=samples,
-            metrics=own_metrics(model.metrics),
-            seconds=max(0.0, now - self.sent),
-            warnings=[str(warning)[:1000] for warning in model.meta.get(WARNINGS) or []],
-        )
-
-    def fail(self, name: str, reason: str, message: str) -> None:
-        self.failed[name] = {"reason": str(reason), "message": message}
-
-    def waiting(self, members: list[str], lost: tuple[str, ...]) -> list[str]:
-        done = {*self.accepted, *self.failed, *lost}
-        return [name for name in members if name not in done]
-
-    def seconds_since(self, count: int) -> float | None:
-        """Seconds since the count-th result was accepted."""
-        return self._clock() - self._times[count - 1] if len(self._times) >= count else None
-
-
-def own_metrics(metrics: object) -> dict[str, float]:
-    """A worker's metrics; `val_` is kept for the global model's, so theirs become `own_val_`."""
-    if not isinstance(metrics, dict):
-        return {}
-    return {
-        f"own_{name}" if str(name).startswith("val_") else str(name): float(value)
-        for name, value in metrics.items()
-    }
 
 
 def _rfc3339(seconds: float) -> str:

@@ -11,14 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from fedjob.errors import FedjobError
 from fedjob.spec.reasons import Reason
 from fedjob.spec.rounds import Commit
 from fedjob.spec.run import RunPhase, ServerConfig, ServerStatus
@@ -32,20 +29,17 @@ from fedjob_runtime.server.committer import Committer
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
 from fedjob_runtime.server.membership import Membership, read_membership
 from fedjob_runtime.server.parent import Parent, ParentError
-from fedjob_runtime.server.report_page import report_page
+from fedjob_runtime.server.publication import publish
 from fedjob_runtime.server.restore import HISTORY, restore
 from fedjob_runtime.server.retry_rule import Failure, RoundTries, delay_before, judge_tries
 from fedjob_runtime.server.segment_folder import write_segment
+from fedjob_runtime.server.segment_watch import SETTLE_SECONDS, SegmentEnd, SegmentWatch, Wishes
 from fedjob_runtime.server.views import SeenClients, view_clients
 from fedjob_runtime.state_files import read_json, write_json
 
 POLL_SECONDS = 0.1
 START_GRACE = 30.0
 """Seconds that the first segment waits for all workers once min_clients are there."""
-SETTLE_SECONDS = 1.5
-"""Quiet time after a join, so that workers that return one by one share a segment."""
-SCHEDULE_SECONDS = 45.0
-"""A submitted segment that has not started by then is submitted anew."""
 STORE_PATIENCE = 3600.0
 DRAIN_SECONDS = 10.0
 FAREWELL_SECONDS = 15.0
@@ -56,14 +50,6 @@ MAX_FRUITLESS = 12
 
 class Stopped(Exception):  # noqa: N818 (a request, not an error)
     """SIGTERM: leave the loop, drain, go."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEnd:
-    """Why a segment is over."""
-
-    why: str
-    exited: frozenset[str] = frozenset()
 
 
 class Supervisor:
@@ -144,7 +130,7 @@ class Supervisor:
         if self._failure is not None:
             self._finish(RunPhase.FAILED, self._failure)
             return False
-        self._publish(total)
+        self._publish()
         return True
 
     def farewell(self) -> None:
@@ -195,7 +181,7 @@ class Supervisor:
         self._board.update(phase=RunPhase.WAITING, current=None)
         need = self._config.spec.federation.min_clients
         while True:
-            membership = self._look(None)
+            membership = self._look()
             usable = {
                 name: incarnation
                 for name, incarnation in membership.clients.items()
@@ -249,67 +235,35 @@ class Supervisor:
 
     def _watch(self, job: str, members: dict[str, str]) -> SegmentEnd:
         """Follows a segment until it ends or has to be superseded."""
-        submitted = time.monotonic()
-        started = False
-        working: frozenset[str] = frozenset()
-        joined_at: float | None = None
+        welcome = set(self._expected) - self._tries.left_out
+        watch = SegmentWatch(job, members, welcome, time.monotonic())
         while True:
             self._sleep(POLL_SECONDS)
-            report = self._handover.read_report(self._segment)
-            membership = self._look(report)
+            # In this order: what a job process says last must be seen before that it is gone.
+            alive = self._parent.alive
+            membership = self._look()
+            report = self._show_report()
             if self._failure is not None:
                 return SegmentEnd("failed")
+            step = watch.step(time.monotonic(), report, membership, alive)
+            if isinstance(step, Wishes):
+                self._set_control(lost=step.lost, stop_after_round=step.stop_after_round)
+                continue
             if report is not None and report.phase == "ended":
-                return self._ended(report)
-            if not self._parent.alive:
-                return SegmentEnd("parent")
-            started = started or job in membership.jobs
-            if started and job not in membership.jobs:
-                # Its last words may have been written since they were read.
-                report = self._handover.read_report(self._segment)
-                if report is not None and report.phase == "ended":
-                    return self._ended(report)
-                return SegmentEnd("job", self._exited(membership, job, members, working))
-            if not started and time.monotonic() - submitted > SCHEDULE_SECONDS:
-                return SegmentEnd("not scheduled")
-            lost = frozenset(n for n, i in members.items() if membership.clients.get(n) != i)
-            now_working = membership.job_cells(job)
-            exited = working - now_working - lost
-            working |= now_working
-            if exited:
-                return SegmentEnd("exited", exited)
-            joined = {
-                name
-                for name, incarnation in membership.clients.items()
-                if name in self._expected
-                and name not in self._tries.left_out
-                and members.get(name) != incarnation
-            }
-            joined_at = (joined_at or time.monotonic()) if joined else None
-            settled = joined_at is not None and time.monotonic() - joined_at >= SETTLE_SECONDS
-            if settled and (report is None or report.phase == "started"):
-                return SegmentEnd("membership")
-            self._set_control(lost=tuple(sorted(lost)), stop_after_round=settled)
+                self._take_report(report)
+            return step
 
-    def _ended(self, report: SegmentReport) -> SegmentEnd:
+    def _take_report(self, report: SegmentReport) -> None:
+        """What a segment says at its end; its last round is durable afterwards."""
         if report.outcome == "error":
             self._fail(report.error["reason"], report.error["message"])
         if report.outcome in ("complete", "stop", "hung"):
-            target = report.round
-            while self._control.committed < target and self._failure is None:
-                self._look(report)
+            while self._control.committed < report.round and self._failure is None:
+                self._look()
                 self._sleep(POLL_SECONDS)
         for name, fault in report.failed.items():
             if report.outcome == "short" or fault["reason"] == Reason.TRAINING_TIMEOUT:
                 self._tries.note(report.round, name, fault["reason"], fault["message"])
-        return SegmentEnd(report.outcome)
-
-    def _exited(
-        self, membership: Membership, job: str, members: dict[str, str], working: frozenset[str]
-    ) -> frozenset[str]:
-        lost = frozenset(n for n, i in members.items() if membership.clients.get(n) != i)
-        gone = working - membership.job_cells(job) - lost
-        return gone if len(gone) < len(working) else frozenset()
 
     def _note_end(self, end: SegmentEnd, job: str) -> None:
         number = self._control.committed + 1
@@ -363,12 +317,14 @@ class Supervisor:
             self._config.spec.federation.heart_beat_timeout,
         )
 
-    def _look(self, report: SegmentReport | None) -> Membership:
+    def _look(self) -> Membership:
+        """Reads who is there, notes who came and went, and shows it."""
         self._pulse = time.monotonic()
         membership = self._members()
         for name in self._seen.note(membership):
             self._board.event("WorkerReturned", f"{name} registered anew")
         before = {view.name: view.state for view in self._board.status.clients}
+        report = self._handover.read_report(self._segment)
         if report is not None:
             self._seen.samples.update(report.answered)
         views = view_clients(
@@ -377,11 +333,14 @@ class Supervisor:
         for view in views:
             if view.state == "Lost" and before.get(view.name) not in (None, "Lost"):
                 self._count("worker", f"the connection to {view.name} is gone")
-        changes: dict[str, object] = {"clients": views}
-        if report is not None and report.phase != "ended":
-            changes["current"] = max(report.round, 1)
-        self._board.update(**changes)
+        self._board.update(clients=views)
         return membership
+
+    def _show_report(self) -> SegmentReport | None:
+        report = self._handover.read_report(self._segment)
+        if report is not None and report.phase != "ended":
+            self._board.update(current=max(report.round, 1))
+        return report
 
     def _committed(self, commit: Commit) -> None:
         self._set_control(committed=commit.round)
@@ -441,26 +400,10 @@ class Supervisor:
 
     # The end.
 
-    def _publish(self, total: int) -> None:
+    def _publish(self) -> None:
         self._board.update(phase=RunPhase.FINISHING, message="publishes the model", current=None)
-        folder = Path(self._config.home) / "result"
-        folder.mkdir(parents=True, exist_ok=True)
-        model, legacy = folder / "model.safetensors", folder / "GLOBAL_MODEL.pt"
-        commit = self._log.fetch_model(total, model)
-        command = [sys.executable, "-m", "fedjob_runtime.server.publish", str(model), str(legacy)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise FedjobError(f"GLOBAL_MODEL.pt could not be written: {done.stderr[-500:]}")
-        page = folder / "report.html"
-        page.write_text(report_page(self._config, self._log), encoding="utf-8")
-        self._log.publish_result(
-            total, {"model.safetensors": model, "GLOBAL_MODEL.pt": legacy, "report.html": page}
-        )
-        layout = Layout(self._config.namespace, self._config.name, self._config.store.prefix)
-        self._board.update(
-            result_key=layout.under(layout.model_out, "model.safetensors"),
-            result_sha256=commit.sha256,
-        )
+        published = publish(self._config, self._log)
+        self._board.update(result_key=published.key, result_sha256=published.sha256)
         self._finish(RunPhase.COMPLETE, Failure("", ""))
 
     def _finish(self, phase: RunPhase, end: Failure) -> None:

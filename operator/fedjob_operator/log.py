@@ -1,0 +1,42 @@
+"""Logs as one JSON object a line: time, level, logger, message, and what the record adds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_QUIET = ("kopf", "aiohttp", "botocore", "boto3", "urllib3", "asyncio", "kubernetes", "docker", "oras")
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, object] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {k: v for k, v in vars(record).items() if k not in _STANDARD and k[:1] != "_"}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def log_json(level: str = "INFO") -> None:
+    """Sends all logs to stdout as JSON; libraries only from WARNING on."""
+    handler = logging.StreamHandler(sys.stdout)
+    formatter = JsonLines()
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        # kopf logs every event at INFO.
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,98 @@
+"""The operator's settings, from environment variables that begin with FEDJOB_."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.spec.base import Model
+from fedjob_operator.observed import Defaults
+
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+class Settings(Model):
+    """Each field is FEDJOB_<FIELD> in the environment; lists are separated by commas.
+
+    The keys of the default store are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where they are
+    temporary, AWS_SESSION_TOKEN.
+    """
+
+    namespaces: list[str] = Field(
+        default_factory=list, description="Namespaces to serve; none: the whole cluster."
+    )
+    namespace: str = Field("fedjob-system", description="The operator's own.")
+    pod_name: str = Field("fedjob-operator", description="Who holds the lease.")
+    lease: bool = Field(True, description="Whether one of several operators acts at a time.")
+    store_bucket: str = Field("", description="Bucket of jobs that name none.")
+    store_prefix: str = Field("", description="Put before `jobs/`.")
+    store_endpoint: str | None = Field(None, description="http(s) URL; none is AWS.")
+    store_region: str = "us-east-1"
+    store_external_endpoint: str | None = Field(
+        None,
+        description="Under which the operator itself reaches the default store, where that is not "
+        "the endpoint of the pods: an operator outside the cluster.",
+    )
+    base_image: str = Field("", description="Runtime image of jobs that name none.")
+    repository: str = Field("", description="Where jobs' images go, without a tag.")
+    registry_insecure: bool = Field(False, description="The registry speaks plain HTTP.")
+    registry_ca: str = Field("", description="File of certificates to trust for the registry.")
+    registry_config: str = Field("", description="File: docker config JSON for push and pull.")
+    pull_secrets: list[str] = Field(
+        default_factory=list, description="Names of pull Secrets, in each job's namespace."
+    )
+    network_policies: bool = True
+    poll: Literal["direct", "proxy"] = Field(
+        "direct", description="How servers are reached: `proxy` goes through the API server."
+    )
+    resync_seconds: float = Field(300.0, ge=5, description="Every job is looked at so often.")
+    http_port: int = Field(8080, ge=0, le=65535, description="/healthz, /readyz, /metrics.")
+    workers: int = Field(16, ge=1, le=256, description="Jobs reconciled at once.")
+    default_cpu: str = "100m"
+    default_memory: str = "512Mi"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def defaults(self, environment: Mapping[str, str]) -> Defaults:
+        """What jobs get that choose nothing themselves."""
+        keys = {key: environment[key] for key in STORE_KEYS if environment.get(key)}
+        return Defaults(
+            bucket=self.store_bucket,
+            prefix=self.store_prefix,
+            endpoint=self.store_endpoint,
+            region=self.store_region,
+            keys=keys if len(keys) >= 2 else {},
+            pull_secrets=tuple(self.pull_secrets),
+            namespace=self.namespace,
+            policies=self.network_policies,
+            open_status=self.poll == "proxy",
+            cpu=self.default_cpu,
+            memory=self.default_memory,
+        )
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        InvalidInputError: Every variable that cannot be used.
+    """
+    given: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        text = environment.get(f"FEDJOB_{name.upper()}", "")
+        if text:
+            many = field.annotation == list[str]
+            given[name] = [p.strip() for p in text.split(",") if p.strip()] if many else text
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise InvalidInputError(
+            Fault(
+                f"FEDJOB_{str(found['loc'][0]).upper()}",
+                f"{found['input']!r}: {found['msg']}",
+                "correct it, or leave it out for the default",
+            )
+            for found in error.errors()
+        ) from None
