@@ -51,7 +51,7 @@ integration: $(VENV)/.dev ## real federations, a real S3 store, a real browser; 
 	$(PYTEST) tests/integration
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/compare.py
 
 format: $(VENV)/.dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix $(FILES)

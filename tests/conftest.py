@@ -6,10 +6,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.spec.run import StoreLocation
 from fedjob.storage.bucket import Bucket
+
+# These machines are noisy: a slow example is not a wrong one.
+settings.register_profile("fedjob", deadline=None)
+settings.load_profile("fedjob")
 
 
 @pytest.fixture(scope="session")

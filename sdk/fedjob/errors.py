@@ -1,7 +1,7 @@
 """The errors that reach a person: each names what is wrong and says what to do.
 
-Everything fedjob refuses derives from `FedjobError`; the command line prints its text and exits with
-its code, and never shows a traceback for one. A fault is one thing wrong in one field.
+Everything fedjob refuses derives from `FedjobError`; the command line prints its text and exits
+with its code, and never shows a traceback for one. A fault is one thing wrong in one field.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Fault:
     """One thing wrong in one place.
 
     Attributes:
-        field: Where: a dotted path such as `spec.training.batchSize`, or `shard-1.zip: manifest.ndjson
-            line 7`.
+        field: Where: a dotted path such as `spec.training.batchSize`, or `shard-1.zip:
+            manifest.ndjson line 7`.
         problem: What is wrong, with what was given.
         fix: What to write or do instead.
     """

@@ -59,14 +59,12 @@ class Case:
         tensors: Float32 tensors of the model.
         size: Elements of each.
         rounds: Rounds of a run; the first is not counted among the seconds a round.
-        runs: Runs of each system, of which medians are taken.
     """
 
     name: str
     tensors: int
     size: int
     rounds: int
-    runs: int
 
     @property
     def megabytes(self) -> float:

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import torch
-
 import processes
+import torch
 from cases import CLIENTS, FEDJOB_TRAINING, NET, START, Case
+from memory import MemorySampler
+from run_figures import RunFigures
+
 from federation import Federation
 from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.spec.run import ClientState, ServerStatus
-from memory import MemorySampler
-from run_figures import RunFigures
 
 
 def run(folder: Path, case: Case, seconds: float) -> RunFigures:
@@ -50,7 +50,7 @@ def run(folder: Path, case: Case, seconds: float) -> RunFigures:
             federation.until(complete, seconds, f"{case.name}: all rounds")
         figures.memory = memory.peaks
         started = datetime.fromisoformat(federation.log.read(1).started)
-        figures.marks["first sent"] = started.timestamp() - began
+        figures.marks["round opened"] = started.timestamp() - began
         for name, value in federation.model(case.rounds).items():
             assert torch.all(value == START + case.rounds), f"fedjob trained {name} wrongly"
     return figures

@@ -7,6 +7,7 @@ FOLDER holds net.py and client.py, and gets job/.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -15,13 +16,13 @@ def main(folder: str, tensors: str, size: str, rounds: str, exchange: str) -> No
     """Writes FOLDER/job/bench."""
     os.chdir(folder)
     sys.path.insert(0, folder)
-    from net import Net
+
     from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
     from nvflare.client.config import ExchangeFormat
 
     recipe = FedAvgRecipe(
         name="bench",
-        model=Net(tensors=int(tensors), size=int(size)),
+        model=importlib.import_module("net").Net(tensors=int(tensors), size=int(size)),
         min_clients=2,
         num_rounds=int(rounds),
         train_script="client.py",

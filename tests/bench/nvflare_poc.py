@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import CLIENTS, NET, NVFLARE_TRAINING, Case
+
 from fedjob.engines.ports import Ports
 
 MARK = "FEDJOB_BENCH_NVFLARE"
@@ -93,9 +94,7 @@ class Poc:
         script = Path(__file__).with_name("nvflare_export.py")
         size, rounds = str(self.case.size), str(self.case.rounds)
         exchange = "pytorch" if self.tuned else "numpy"
-        self.command(
-            str(script), str(self.folder), str(self.case.tensors), size, rounds, exchange
-        )
+        self.command(str(script), str(self.folder), str(self.case.tensors), size, rounds, exchange)
 
     def _tune(self) -> None:
         path = self.job / "app/config/config_fed_server.json"

@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-from nvflare.fuel.flare_api.api_spec import NoConnection
-from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
-
 import processes
+import torch
 from cases import START, Case
 from memory import MemorySampler
+from nvflare.fuel.flare_api.api_spec import NoConnection
+from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 from nvflare_poc import ADMIN, CLIENT_NAMES, MARK, Poc
 from run_figures import RunFigures
 
@@ -64,7 +64,7 @@ def _train(poc: Poc, figures: RunFigures, seconds: float) -> None:
             _wait(poc, deadline, f"round {len(saved) + 1}")
         _check_model(poc.sites / f"server/{job}/app_server/FL_global_model.pt", poc.case.rounds)
         figures.rounds = [moment - began for moment in saved]
-        figures.marks["first sent"] = _times(log, "Round 0 started")[0] - began
+        figures.marks["round opened"] = _times(log, "Sampled clients")[0] - began
     finally:
         with contextlib.suppress(NoConnection):
             session.close()
@@ -89,7 +89,8 @@ def _start(poc: Poc) -> None:
 def _session(poc: Poc, deadline: float) -> Session:
     while True:
         try:
-            return new_secure_session(ADMIN, str(poc.sites / ADMIN), timeout=5)
+            with contextlib.redirect_stdout(sys.stderr):  # it says that it connects
+                return new_secure_session(ADMIN, str(poc.sites / ADMIN), timeout=5)
         except NoConnection:
             _wait(poc, deadline, "an admin session")
 

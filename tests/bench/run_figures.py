@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
-PHASES = ("registered", "submitted", "first sent")
+PHASES = ("registered", "submitted", "round opened")
 """Points on the way to the first round, in order; the last point is the first round itself."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.e2e
@@ -190,11 +191,12 @@ class Store:
                 time.sleep(0.2)
 
     def client(self):  # type: ignore[no-untyped-def]
-        """An S3 client with the keys."""
+        """An S3 client with the keys, patient: volumes come back some seconds after /healthz."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name="us-east-1",
+            config=Config(retries={"max_attempts": 12, "mode": "standard"}),
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )

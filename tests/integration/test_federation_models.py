@@ -67,7 +67,7 @@ def test_rows_6_40_a_checkpoint_is_the_first_global_model_and_fl_validate_follow
     assert torch.equal(fed.model(0)["fc.weight"], start["fc.weight"])
     assert torch.equal(fed.model(2)["fc.weight"], start["fc.weight"] + 2)
     for number, commit in enumerate(fed.commits(), start=1):
-        # The mean over worker-0 (weight 1, shift 0) and worker-1 (weight 3, shift 4), of the NEW model.
+        # The mean of worker-0 (weight 1, shift 0) and worker-1 (weight 3, shift 4), NEW model.
         assert commit.metrics == {
             "loss": 1.0,
             "own_val_loss": 9.0,

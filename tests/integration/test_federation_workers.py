@@ -183,7 +183,7 @@ def test_a_model_that_cannot_be_built_fails_the_run_with_its_line(
 def test_row_14_the_slow_are_waited_for_just_so_long(
     federation: Callable[..., Federation],
 ) -> None:
-    """min_clients answer, then wait_time_after_min_received, then aggregate: without the slow one."""
+    """min_clients answer, then wait_time_after_min_received, then aggregate."""
     slow = MISBEHAVING.replace("time.sleep(600)", "time.sleep(9)")
     fed = federation(
         slow,

@@ -66,7 +66,7 @@ def test_the_context_holds_dockerfile_requirements_and_job() -> None:
 
 
 def test_a_failed_build_ends_with_its_last_lines() -> None:
-    events: list[dict[str, Any]] = [{"stream": f"line {n}\n"} for n in range(100)]
+    events: list[dict[str, Any]] = [{"stream": f"\x1b[91mline {n}\n\x1b[0m"} for n in range(100)]
     events += [{"stream": "\n"}, {"stream": "Removing intermediate container 1\n ---> 2\n"}]
     events += [{"error": "returned a non-zero code: 1"}]
     with pytest.raises(ImageBuildFailedError, match="non-zero code: 1") as caught:

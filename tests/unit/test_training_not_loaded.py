@@ -19,7 +19,11 @@ from torch import nn
 
 from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.forms import run_training
-from fedjob_runtime.training.initial_weights import InitialWeights, cosine
+from fedjob_runtime.training.initial_weights import (
+    InitialWeights,
+    cosine,
+    not_loaded_warning,
+)
 from fedjob_runtime.training.model import build_model, load_user_module, model_weights
 from fedjob_runtime.training.returns import TrainingResult
 
@@ -273,3 +277,19 @@ def test_models_too_small_or_of_one_matrix_are_not_judged_by_their_direction() -
     zero = {"a": torch.zeros(50, 50), "b": torch.zeros(50, 50)}
     assert cosine(zero, zero) is None
     assert load_digits().images.shape == (1797, 8, 8)
+
+
+def test_form_b_that_trains_a_model_of_its_own_is_found_even_when_it_starts_alike(
+    tmp_path: Path,
+) -> None:
+    """Row 31: the model passed in is untouched and what came back points another way."""
+    torch.manual_seed(0)
+    start = {"a": torch.randn(40, 40), "b": torch.randn(40, 40)}
+    # A cosine of about 0.3: no sign by itself, after a few epochs from a start of one's own.
+    other = {name: 0.3 * value + torch.randn(40, 40) for name, value in start.items()}
+    assert not_loaded_warning(None, start, other, "fl_train", untouched=False) is None
+    warning = not_loaded_warning(None, start, other, "fl_train", untouched=True)
+    assert warning is not None
+    assert "train the model that is passed in" in warning
+    near = {name: value + 0.1 * torch.randn(40, 40) for name, value in start.items()}
+    assert not_loaded_warning(None, start, near, "fl_train", untouched=True) is None

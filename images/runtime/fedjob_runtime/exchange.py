@@ -19,6 +19,9 @@ SAMPLES = "samples"
 WARNINGS = "warnings"
 """Reply meta beside the weights."""
 
+GENERATED_MODULE = "train_loop"
+"""The adapter module of form C in the job folder."""
+
 ENV_STATE = "FEDJOB_STATE"
 """Server: the folder of state files shared by supervisor, parent and job process."""
 ENV_JOB_FOLDER = "FEDJOB_JOB_FOLDER"

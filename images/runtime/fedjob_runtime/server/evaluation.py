@@ -12,6 +12,7 @@ from fedjob_runtime.exchange import (
     ENV_JOB_FOLDER,
     ENV_JOB_ID,
     ENV_STATE,
+    GENERATED_MODULE,
     JobSettings,
     env_path,
     env_text,
@@ -68,7 +69,8 @@ class GlobalEvaluation:
         )
         name = settings.validate_fn
         validate = find_validate_function(module, name) if name else None
-        found = evaluate(model.to(context.device), context, validate)
+        generated = settings.adapter_module == GENERATED_MODULE
+        found = evaluate(model.to(context.device), context, validate, generated=generated)
         return {f"val_{name}": value for name, value in found.metrics.items()}
 
 

@@ -282,9 +282,6 @@ class Supervisor:
             self._tries.count += 1
         elif end.why == "short":
             self._tries.count += 1
-            self._board.event(
-                "RoundShort", f"round {number} had too few results and is tried again", "Warning"
-            )
         elif end.why == "hung":
             self._board.event(
                 "WorkerHung", "a worker did not answer in time; it gets a fresh process", "Warning"
@@ -295,6 +292,10 @@ class Supervisor:
         if self._failure is None:
             self._failure = judge_tries(
                 self._tries, self._expected, self._config.spec.federation.min_clients
+            )
+        if end.why == "short" and self._failure is None:
+            self._board.event(
+                "RoundShort", f"round {number} had too few results and is tried again", "Warning"
             )
         if self._fruitless >= MAX_FRUITLESS:
             self._fail(
@@ -358,7 +359,10 @@ class Supervisor:
         self._board.update(completed=commit.round, history=history)
         for participant in commit.participants:
             for warning in participant.warnings:
-                self._board.event("WeightsNotLoaded", f"{participant.name}: {warning}", "Warning")
+                text = warning.removeprefix(f"{Reason.WEIGHTS_NOT_LOADED}: ")
+                self._board.event(
+                    Reason.WEIGHTS_NOT_LOADED, f"{participant.name}: {text}", "Warning"
+                )
         for failure in commit.failures:
             self._board.event(failure.reason, failure.message, "Warning")
 

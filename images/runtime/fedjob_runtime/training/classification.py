@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from fedjob_runtime.training.errors import TrainFunctionInvalidError
 
@@ -27,6 +27,21 @@ def multi_label_loss(logits: object, labels: Tensor) -> Tensor:
             "end the model with nn.Linear(..., num_classes), or write fl_train and fl_validate",
         )
     return binary_cross_entropy_with_logits(logits, labels)
+
+
+def single_label_loss(logits: object, labels: Tensor) -> Tensor:
+    """Mean cross-entropy: what a model with one label a sample is mostly trained with.
+
+    Args:
+        logits: [N, C], before the softmax.
+        labels: [N, C], one-hot.
+
+    Raises:
+        TrainFunctionInvalidError: The model's output is something else.
+    """
+    multi_label_loss(logits, labels)  # the same demands on the output
+    assert isinstance(logits, Tensor)  # noqa: S101 - for mypy: just checked
+    return cross_entropy(logits, labels.argmax(1))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fedjob_runtime.training.classification import Tally, multi_label_loss
+from fedjob_runtime.training.classification import Tally, multi_label_loss, single_label_loss
 from fedjob_runtime.training.context import TrainingContext, make_fresh
 from fedjob_runtime.training.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import InvalidResultError
@@ -39,6 +39,8 @@ def evaluate(
     context: TrainingContext,
     validate_function: Callable[..., Any] | None = None,
     logger: logging.Logger | None = None,
+    *,
+    generated: bool = False,
 ) -> Evaluation:
     """Evaluates in eval mode, without gradients; the model is left in the mode it was in.
 
@@ -49,6 +51,8 @@ def evaluate(
             metrics as {name: float}, or as {"metrics": {...}, "samples": int}. None: loss and
             accuracy over the manifest, built in.
         logger: Given to fl_validate, where it takes one.
+        generated: The model is trained by the generated loop (form C): the built-in loss is then
+            that loop's binary cross-entropy, else cross-entropy where samples have one label each.
 
     Raises:
         TrainingError: fl_validate raised or returned no dict; the shard or the model's output do
@@ -62,7 +66,7 @@ def evaluate(
             _eval_mode(model),
             torch.no_grad(),
         ):
-            return _built_in(model, context)
+            return _built_in(model, context, generated)
     out_dir = make_fresh(context.validate_dir)
     what = f"{validate_function.__name__} in round {context.round}"
     with (
@@ -74,15 +78,16 @@ def evaluate(
     return _taken(returned, context, logger)
 
 
-def _built_in(model: nn.Module, context: TrainingContext) -> Evaluation:
+def _built_in(model: nn.Module, context: TrainingContext, generated: bool) -> Evaluation:
     dataset = ManifestDataset(
         context.data_root, context.manifest_file, context.num_classes, context.img_size
     )
     tally = Tally(dataset.single_label)
+    loss_of = single_label_loss if dataset.single_label and not generated else multi_label_loss
     for images, labels in DataLoader(dataset, batch_size=context.batch_size):
         labels = labels.to(context.device)
         logits = model(images.to(context.device))
-        tally.add(logits, labels, multi_label_loss(logits, labels))
+        tally.add(logits, labels, loss_of(logits, labels))
     metrics, _ = clean_metrics(tally.metrics())
     return Evaluation(metrics, tally.samples)
 

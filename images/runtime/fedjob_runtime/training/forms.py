@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 
 from fedjob_runtime.training.context import TrainingContext, make_fresh
@@ -74,7 +75,8 @@ def run_training(
     with guarded(what, folder, context.worker, context.batch_size):
         returned = _call(train, model, initial_weights, given, context, out_dir, logger)
         result = collect(returned, out_dir, expected, context.worker, context.data_root)
-    warning = not_loaded_warning(given, initial_weights, result.weights, train.name)
+    untouched = given is None and _untouched(model, initial_weights, result.weights)
+    warning = not_loaded_warning(given, initial_weights, result.weights, train.name, untouched)
     warnings = (*result.warnings, warning) if warning else result.warnings
     for text in warnings:
         logger.warning("%s, round %d: %s", context.worker, context.round, text)
@@ -97,3 +99,12 @@ def _call(
     # After loading: CONTRACT row 31.
     model.to(context.device).train()
     return call_published(train.function, model, context.env(), out_dir, logger)
+
+
+def _untouched(
+    model: nn.Module, initial: Mapping[str, Tensor], returned: Mapping[str, Tensor]
+) -> bool:
+    """Whether the model still has the global weights, and something else was returned."""
+    state = model.state_dict()
+    same = all(name in state and torch.equal(state[name].cpu(), initial[name]) for name in initial)
+    return same and any(not torch.equal(returned[name], initial[name]) for name in initial)

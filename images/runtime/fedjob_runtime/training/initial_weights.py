@@ -25,6 +25,9 @@ MIN_MATRICES = 2
 """A model of one matrix is left alone: it is convex and comes to the same optimum from every start,
 and training takes it far from a random one (0.12 measured)."""
 
+MAX_COSINE_UNTOUCHED = 0.4
+"""The bound where, besides, the model that was passed in is as it was: both signs together."""
+
 REASON = "WeightsNotLoaded"
 
 
@@ -147,6 +150,7 @@ def not_loaded_warning(
     initial: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
     function: str,
+    untouched: bool = False,
 ) -> str | None:
     """A warning for a person where the global weights seem not to have been used; never an error.
 
@@ -155,6 +159,8 @@ def not_loaded_warning(
         initial: The global weights; empty where there were none to load.
         weights: What was returned.
         function: The training function's name.
+        untouched: The model that was passed in still has the global weights, though others came
+            back.
     """
     if not initial:
         return None
@@ -162,7 +168,7 @@ def not_loaded_warning(
     if given is not None and not given.was_read:
         return f'{REASON}: {function} never read payload["initial_weights"]; {load}'
     alike = cosine(weights, initial)
-    if alike is None or abs(alike) >= MAX_COSINE:
+    if alike is None or abs(alike) >= (MAX_COSINE_UNTOUCHED if untouched else MAX_COSINE):
         return None
     if given is None:
         load = "train the model that is passed in, and return its weights"

@@ -32,6 +32,7 @@ from fedjob_runtime.exchange import (
     ENV_HOME,
     ENV_JOB_FOLDER,
     FAILURE,
+    GENERATED_MODULE,
     SAMPLES,
     WARNINGS,
     env_path,
@@ -163,7 +164,8 @@ class TrainExecutor(Executor):
     def _validate(self, weights: dict[str, Tensor], context: TrainingContext) -> Shareable:
         _, module, model = self._model(weights)
         function = find_validate_function(module, self._validate_fn) if self._validate_fn else None
-        found = evaluate(model.to(context.device), context, function, logger)
+        generated = self._adapter == GENERATED_MODULE
+        found = evaluate(model.to(context.device), context, function, logger, generated=generated)
         reply = FLModel(
             metrics=found.metrics, current_round=context.round, meta={SAMPLES: found.samples}
         )
