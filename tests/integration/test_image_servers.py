@@ -309,16 +309,18 @@ class CuttingRelay:
                     thread.start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
-        with source, contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if back and self.cuts == 0:
-                    self._left -= len(data)
-                    if self._left < 0:
-                        self.cuts = 1
-                        break
-                sink.sendall(data)
-            for end in (source, sink):
-                end.shutdown(socket.SHUT_RDWR)
+        with source:
+            with contextlib.suppress(OSError):
+                while data := source.recv(65536):
+                    if back and self.cuts == 0:
+                        self._left -= len(data)
+                        if self._left < 0:
+                            self.cuts = 1
+                            break
+                    sink.sendall(data)
+            for end in (source, sink):  # wakes the thread of the other direction
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> CuttingRelay:
         return self

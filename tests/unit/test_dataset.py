@@ -201,13 +201,20 @@ def context(root: Path, classes: int = 3) -> TrainingContext:
     )
 
 
-def test_built_in_single_label_metrics(tmp_path: Path) -> None:
+@pytest.mark.parametrize("generated", [False, True], ids=["own training", "form C"])
+def test_built_in_single_label_metrics(tmp_path: Path, generated: bool) -> None:
+    """The loss is that of the training: the generated loop's, else cross-entropy."""
     write(tmp_path, [0, 1, 2])
     logits = [[2.0, 1.0, -1.0], [3.0, 1.0, 0.0], [0.0, 0.0, 5.0]]
     model = Fixed(logits).train()
     model.norm.eval()
-    metrics, samples = evaluate(model, context(tmp_path))
-    expected = nn.functional.binary_cross_entropy_with_logits(torch.tensor(logits), torch.eye(3))
+    metrics, samples = evaluate(model, context(tmp_path), generated=generated)
+    outputs = torch.tensor(logits)
+    expected = (
+        nn.functional.binary_cross_entropy_with_logits(outputs, torch.eye(3))
+        if generated
+        else nn.functional.cross_entropy(outputs, torch.arange(3))
+    )
     assert samples == 3
     assert metrics == pytest.approx({"loss": float(expected), "accuracy": 2 / 3}, rel=1e-6)
     assert model.seen == [(False, False), (False, False)]

@@ -36,6 +36,7 @@ from fedjob_runtime.processes import exit_when_orphaned
 from fedjob_runtime.server.aggregation import weighted_metrics
 from fedjob_runtime.server.evaluation import GlobalEvaluation
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.publish import save_torch
 from fedjob_runtime.server.round_answers import RoundAnswers
 from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
 from fedjob_runtime.training.errors import reason_of
@@ -126,6 +127,9 @@ class SegmentController(ModelController):
             target.parent.mkdir(parents=True, exist_ok=True)
             save_weights(target, weights)
             base = file_sha256(target)
+            if number == self._num_rounds:
+                # torch is loaded here: a process of its own for it would cost seconds at the end.
+                save_torch(self._handover.torch_file(number), weights)
             times = RoundTimes(
                 train=aggregating - started,
                 aggregate=evaluating - aggregating,

@@ -76,6 +76,10 @@ class Handover:
         """The global model after `number` rounds."""
         return self.round_folder(number) / "model.safetensors"
 
+    def torch_file(self, number: int) -> Path:
+        """The same model as torch.load reads it; of the last round only."""
+        return self.round_folder(number) / "GLOBAL_MODEL.pt"
+
     def write_control(self, control: Control) -> None:
         """Tells the job process."""
         write_json(self._folder / "control.json", asdict(control))

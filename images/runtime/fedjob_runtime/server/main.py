@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complete = supervisor.run()
         if complete:
             supervisor.farewell()
-        time.sleep(LINGER_SECONDS)
+        supervisor.linger(LINGER_SECONDS)
         return 0 if complete else 1
     except Stopped:
         return 128 + signal.SIGTERM
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"fedjob-server: {error}\n")
         board.update(phase=RunPhase.FAILED, reason=reason_of(error), message=str(error))
         save_status(config, board.status)
-        time.sleep(LINGER_SECONDS)
+        supervisor.linger(LINGER_SECONDS)
         return 1
     finally:
         supervisor.kill()

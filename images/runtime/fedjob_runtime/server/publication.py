@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from fedjob.errors import FedjobError
 from fedjob.spec.run import ServerConfig
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.server.handover import Handover
 from fedjob_runtime.server.report_page import report_page
 
 
@@ -22,7 +25,7 @@ class Published:
     sha256: str
 
 
-def publish(config: ServerConfig, log: RoundLog) -> Published:
+def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Published:
     """Publishes the last round's model; safe to repeat.
 
     Raises:
@@ -33,13 +36,7 @@ def publish(config: ServerConfig, log: RoundLog) -> Published:
     folder.mkdir(parents=True, exist_ok=True)
     model, legacy = folder / "model.safetensors", folder / "GLOBAL_MODEL.pt"
     commit = log.fetch_model(total, model)
-    command = [sys.executable, "-m", "fedjob_runtime.server.publish", str(model), str(legacy)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FedjobError(
-            f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
-            "see whether the server's disk is full, and start it again"
-        )
+    _bring_torch_file(handover, total, model, legacy)
     page = folder / "report.html"
     page.write_text(report_page(config, log), encoding="utf-8")
     log.publish_result(
@@ -47,3 +44,18 @@ def publish(config: ServerConfig, log: RoundLog) -> Published:
     )
     layout = Layout(config.namespace, config.name, config.store.prefix)
     return Published(layout.under(layout.model_out, "model.safetensors"), commit.sha256)
+
+
+def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:
+    made, ours = handover.torch_file(total), handover.model_file(total)
+    # Of the committed model only: a job process of another segment may have left one that lost.
+    if made.exists() and ours.exists() and filecmp.cmp(ours, model, shallow=False):
+        shutil.copyfile(made, target)
+        return
+    command = [sys.executable, "-m", "fedjob_runtime.server.publish", str(model), str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FedjobError(
+            f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
+            "see whether the server's disk is full, and start it again"
+        )

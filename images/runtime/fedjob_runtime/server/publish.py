@@ -1,6 +1,7 @@
 """`python -m fedjob_runtime.server.publish SAFETENSORS PT`: the result as torch.load reads it.
 
-A command of its own, so that the supervisor never imports torch.
+A command of its own, so that the supervisor never imports torch. It is needed only when a server
+starts after the last round was committed; else the job process writes the file.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from fedjob_runtime.training.weights import load_weights
 
 
-def main(source: Path, target: Path) -> None:
-    """Writes the state dict in `source` to `target`, loadable with weights_only."""
+def save_torch(target: Path, weights: dict[str, Tensor]) -> None:
+    """Writes a state dict in one step, loadable with weights_only."""
     scratch = target.with_suffix(".tmp")
     with open(scratch, "wb") as file:
-        torch.save(load_weights(source), file)
+        torch.save(weights, file)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(target)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    save_torch(Path(sys.argv[2]), load_weights(Path(sys.argv[1])))

@@ -8,6 +8,7 @@ lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -134,17 +135,28 @@ class Supervisor:
         return True
 
     def farewell(self) -> None:
-        """Tells the workers that the run is over, and ends NVFlare."""
-        deadline = time.monotonic() + FAREWELL_SECONDS
-        if self._parent.alive:
-            try:
-                while not self._parent.shut_clients_down() and time.monotonic() < deadline:
-                    self._sleep(0.5)
-                while self._members().clients and time.monotonic() < deadline:
-                    self._sleep(0.2)
-            except (ParentError, Stopped):
-                pass  # the workers are ended by whoever started them
+        """Tells the workers that the run is over, and ends NVFlare; at once when asked to stop."""
+        # On a thread, because an admin call cannot be interrupted and may take seconds.
+        said = threading.Thread(target=self._say_farewell, name="farewell", daemon=True)
+        said.start()
+        while said.is_alive() and not self._stop.wait(POLL_SECONDS):
+            pass
         self._parent.kill()
+
+    def _say_farewell(self) -> None:
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        # The workers that are not reached are ended by whoever started them.
+        with contextlib.suppress(ParentError, Stopped):
+            while self._parent.alive and not self._parent.shut_clients_down():
+                if time.monotonic() > deadline:
+                    return
+                self._sleep(0.5)
+            while self._members().clients and time.monotonic() < deadline:
+                self._sleep(0.2)
+
+    def linger(self, seconds: float) -> None:
+        """Waits, unless it is asked to stop."""
+        self._stop.wait(seconds)
 
     def kill(self) -> None:
         """Ends NVFlare at once."""
@@ -406,7 +418,7 @@ class Supervisor:
 
     def _publish(self) -> None:
         self._board.update(phase=RunPhase.FINISHING, message="publishes the model", current=None)
-        published = publish(self._config, self._log)
+        published = publish(self._config, self._log, self._handover)
         self._board.update(result_key=published.key, result_sha256=published.sha256)
         self._finish(RunPhase.COMPLETE, Failure("", ""))
 
