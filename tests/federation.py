@@ -71,6 +71,11 @@ class Federation:
         name: The job's name.
         validate_fn: The user's fl_validate.
         model_args: Of `Net`.
+        validation: The validation shard's ZIP.
+        checkpoint: A file with the initial weights.
+        hyperparameters: Other than HYPERPARAMETERS.
+        shards: The shards' ZIPs, in place of those made from `samples`.
+        components: The user's own `executor`, `persistor`, `aggregator`: {path, args}.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Federation:
         checkpoint: Path | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
         shards: Sequence[bytes] | None = None,
+        components: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.folder, self.store, self.name = folder, store, name
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +130,7 @@ class Federation:
                 "extra": dict(extra or {}),
             },
         }
-        self._job_folder(model_def, arguments)
+        self._job_folder(model_def, arguments, components or {})
         for index, count in enumerate(samples):
             body = shards[index] if shards is not None else shard_bytes(count)
             self.bucket.put_bytes(self.layout.shard(f"shard-{index}.zip"), body)
@@ -137,7 +143,12 @@ class Federation:
         self._kits()
         self._configs(key, validation is not None)
 
-    def _job_folder(self, model_def: str, arguments: dict[str, Any]) -> None:
+    def _job_folder(
+        self,
+        model_def: str,
+        arguments: dict[str, Any],
+        components: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         job = self.folder / "jobfolder"
         (job / "app/custom").mkdir(parents=True)
         (job / "app/config").mkdir()
@@ -160,12 +171,20 @@ class Federation:
                     "executor": {
                         "path": "fedjob_runtime.worker.executor.TrainExecutor",
                         "args": arguments,
-                    },
+                    }
+                    if "executor" not in components
+                    else dict(components["executor"]),
                 }
             ],
             "task_result_filters": [],
             "task_data_filters": [],
-            "components": [],
+            "components": [
+                {
+                    "id": "tensors",
+                    "path": "fedjob_runtime.worker.tensors.TensorExchange",
+                    "args": {},
+                }
+            ],
         }
         federation = self.spec.federation
         server = {
@@ -198,6 +217,10 @@ class Federation:
                 }
             ],
         }
+        if "persistor" in components:
+            server["components"] = [{"id": "persistor", **components["persistor"]}]
+        if "aggregator" in components:
+            server["components"] += [{"id": "aggregator", **components["aggregator"]}]  # type: ignore[operator]
         (job / "app/config/config_fed_client.json").write_text(json.dumps(client))
         (job / "app/config/config_fed_server.json").write_text(json.dumps(server))
         self.job_folder = job

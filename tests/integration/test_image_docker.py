@@ -57,10 +57,19 @@ def registry(daemon: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         docker("import", "-c", "USER 10001:10001", "-", base, given=root_file_system())
         docker("push", "-q", base)
         yield server
+        lowest = "{{index .RootFS.Layers 0}}"
+        ours = docker("image", "inspect", "-f", lowest, base)
         label = f"label={LAYER_LABEL}={make_layer(FILES).digest}"
-        ours = docker("images", "-q", "--filter", label).split()
-        for image in [*dict.fromkeys(ours), base]:
-            subprocess.run(["docker", "rmi", "-f", image], capture_output=True, check=False)
+        images = docker("images", "-q", "--filter", label).split()
+        images += docker("images", "-aq", "--filter", "dangling=true").split()
+        for image in [*dict.fromkeys(images), base]:  # a failed build leaves its first steps
+            found = subprocess.run(
+                ["docker", "image", "inspect", "-f", lowest, image],
+                capture_output=True,
+                check=False,
+            )
+            if found.stdout.decode().strip() == ours:
+                subprocess.run(["docker", "rmi", "-f", image], capture_output=True, check=False)
 
 
 def root_file_system() -> bytes:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import torch
 from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.workflows.model_controller import ModelController
@@ -36,18 +37,26 @@ from fedjob_runtime.processes import exit_when_orphaned
 from fedjob_runtime.server.aggregation import weighted_metrics
 from fedjob_runtime.server.evaluation import GlobalEvaluation
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.mean import full_weights, mean_for
+from fedjob_runtime.server.persistor import ModelPersistor as OwnPersistor
 from fedjob_runtime.server.publish import save_torch
 from fedjob_runtime.server.round_answers import RoundAnswers
 from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
 from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.returns import check_samples
-from fedjob_runtime.training.weights import check_weights, file_sha256, load_weights, save_weights
+from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
 
 POLL_SECONDS = 0.05
 
 
 class SupersededError(Exception):
     """A newer segment has taken over; this one ends without a word."""
+
+
+class PersistorError(FedjobError):
+    """The user's persistor gives no initial model."""
+
+    reason = Reason.MODEL_INVALID
 
 
 class SegmentController(ModelController):
@@ -86,6 +95,8 @@ class SegmentController(ModelController):
         self._report = SegmentReport(segment)
         self._mutex = threading.Lock()
         self._answers = RoundAnswers({})
+        self._aggregator: object = None
+        self._broken: FedjobError | None = None
 
     def run(self) -> None:
         """Runs the segment; NVFlare calls it."""
@@ -103,6 +114,7 @@ class SegmentController(ModelController):
 
     def _run(self) -> None:
         self._tell("started", max(self._start, 0))
+        self._aggregator = self.engine.get_component("aggregator")
         weights = self._first_weights()
         evaluation = GlobalEvaluation.prepare()
         base = file_sha256(self._handover.model_file(max(self._start, 0)))
@@ -135,6 +147,7 @@ class SegmentController(ModelController):
                 aggregate=evaluating - aggregating,
                 evaluate=evaluated - evaluating,
             )
+            self._save(weights)
             self._offer(number, base, answers, metrics, times, started)
             hung = any(f["reason"] == Reason.TRAINING_TIMEOUT for f in answers.failed.values())
             if number == self._num_rounds:
@@ -148,19 +161,41 @@ class SegmentController(ModelController):
         if self._start >= 0:
             return load_weights(self._handover.model_file(self._start))
         started = time.time()
-        model = self.load_model()
-        weights: dict[str, Tensor] = {
-            name: torch.as_tensor(value) for name, value in model.params.items()
-        }
+        weights = self._initial_weights()
         target = self._handover.model_file(0)
         target.parent.mkdir(parents=True, exist_ok=True)
         save_weights(target, weights)
         self._offer(0, file_sha256(target), RoundAnswers(weights), {}, RoundTimes(), started)
         return weights
 
+    def _initial_weights(self) -> dict[str, Tensor]:
+        try:
+            model = self.load_model()
+        except FedjobError:
+            raise
+        except Exception as error:
+            # The user's persistor: whatever it raises is theirs to read.
+            name = type(self.persistor).__name__
+            raise PersistorError(
+                f"{name}.load_model failed: {type(error).__name__}: {error}; correct it, or leave "
+                "spec.components.persistor out"
+            ) from error
+        if model is None or not model.params:
+            name = type(self.persistor).__name__
+            raise PersistorError(
+                f"{name}.load_model gave no weights; return make_model_learnable(state_dict, {{}})"
+            )
+        return {name: torch.as_tensor(value) for name, value in model.params.items()}
+
+    def _save(self, weights: dict[str, Tensor]) -> None:
+        """Gives the user's own persistor the new global model; ours has nothing to do."""
+        if type(self.persistor).save_model is not OwnPersistor.save_model:
+            self.save_model(FLModel(params_type=ParamsType.FULL, params=weights))
+
     def _train(self, number: int, weights: dict[str, Tensor], base: str) -> Verdict:
         """Sends the round's tasks and gathers results until the rule says that it is over."""
-        answers = self._answers = RoundAnswers(weights)
+        mean = mean_for(self._aggregator, weights, number - 1, self.fl_ctx)
+        answers = self._answers = RoundAnswers(weights, mean)
         self.current_round = number - 1
         self._tell("training", number)
         task = FLModel(
@@ -203,6 +238,8 @@ class SegmentController(ModelController):
                     elapsed=time.time() - answers.sent,
                     since_min=answers.seconds_since(terms.min_clients),
                 )
+            if self._broken is not None:
+                raise self._broken
             if done != told:
                 told = done
                 self._tell(self._report.phase, self._report.round)
@@ -271,12 +308,19 @@ class SegmentController(ModelController):
             ):
                 return False
             try:
-                samples = check_samples(model.meta.get(SAMPLES), name)
-                weights = check_weights(model.params or {}, answers.reference, name)
+                # NVFlare's own executors tell their samples under its name for them.
+                steps = model.meta.get(MetaKey.NUM_STEPS_CURRENT_ROUND)
+                samples = check_samples(model.meta.get(SAMPLES, steps), name)
+                weights = full_weights(model, answers.reference, name)
             except FedjobError as error:
                 answers.fail(name, reason_of(error), str(error))
                 return False
-            answers.mean.add(weights, samples)
+            try:
+                answers.mean.add(weights, samples)
+            except FedjobError as error:
+                # Of the user's aggregator: no worker is to blame, and the round cannot be had.
+                self._broken = error
+                return False
             answers.accept(name, samples, model)
         return True
 

@@ -11,22 +11,27 @@ from torch import Tensor
 from fedjob.spec.rounds import Participant
 from fedjob_runtime.exchange import WARNINGS
 from fedjob_runtime.server.aggregation import WeightedMean
+from fedjob_runtime.server.mean import Mean
 
 
 class RoundAnswers:
     """What one round has got so far; the caller holds the mutex."""
 
     def __init__(
-        self, reference: dict[str, Tensor], clock: Callable[[], float] = time.time
+        self,
+        reference: dict[str, Tensor],
+        mean: Mean | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Starts the round's clock.
 
         Args:
             reference: The global model; results must have its names and shapes.
+            mean: Where accepted results go; FedAvg by default.
             clock: Seconds.
         """
         self.reference = reference
-        self.mean = WeightedMean(reference)
+        self.mean: Mean = mean or WeightedMean(reference)
         self.accepted: dict[str, Participant] = {}
         self.failed: dict[str, dict[str, str]] = {}
         self.closed = False

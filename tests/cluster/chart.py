@@ -1,0 +1,109 @@
+"""The chart as Helm renders it, for tests."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+CHART = PROJECT / "charts" / "fedjob"
+NAMESPACE = "fedjob-system"
+REGISTRY = {"imageRegistry": "registry.test/mirror"}
+# A helm that `go install` built knows no version of Kubernetes, and says 1.20.
+KUBERNETES = "1.33.0"
+
+Object = dict[str, Any]
+
+
+def find_helm() -> str:
+    """The helm program; where there is none, a skip, and in CI a failure."""
+    places = [os.environ.get("PATH", ""), str(Path.home() / "go/bin")]
+    if "GOPATH" in os.environ:
+        places.append(f"{os.environ['GOPATH']}/bin")
+    found = shutil.which("helm", path=os.pathsep.join(places))
+    if found is not None:
+        return found
+    missing = "helm is not installed: install it, or run `make cluster`, which does"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> tuple[int, str, str]:
+    """Runs helm with values from stdin; its exit code, output and errors."""
+    given = ["-f", "-"] if values is not None else []
+    done = subprocess.run(
+        [find_helm(), *arguments, *given],
+        capture_output=True,
+        text=True,
+        input=json.dumps(values) if values is not None else None,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def render(values: Mapping[str, Any] | None = None, *, chart: Path = CHART) -> list[Object]:
+    """The objects of a release `fedjob` in fedjob-system; imageRegistry is given."""
+    return json.loads(_render(json.dumps({**REGISTRY, **(values or {})}), str(chart)))  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _render(values: str, chart: str) -> str:
+    code, output, errors = helm(
+        *("template", "fedjob", chart, "-n", NAMESPACE, "--kube-version", KUBERNETES),
+        values=json.loads(values),
+    )
+    if code:
+        pytest.fail(errors)
+    # In C: in Python, reading the CRD takes longer than all of Helm.
+    return json.dumps([found for found in yaml.load_all(output, yaml.CSafeLoader) if found])
+
+
+def refusal(values: Mapping[str, Any]) -> str:
+    """What helm says about values that it must refuse."""
+    code, _, errors = helm(
+        *("template", "fedjob", str(CHART), "--kube-version", KUBERNETES), values=values
+    )
+    assert code, f"{values} was accepted"
+    return errors
+
+
+def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
+    """Those of the kinds."""
+    return [found for found in objects if found["kind"] in kinds]
+
+
+def only(objects: list[Object], kind: str, name: str) -> Object:
+    """The one object of a kind and name."""
+    [found] = [o for o in of_kind(objects, kind) if o["metadata"]["name"] == name]
+    return found
+
+
+def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
+    """The pods that the objects make: the owner's name, and the PodSpec."""
+    for found in of_kind(objects, "Deployment", "StatefulSet", "DaemonSet", "Job"):
+        yield found["metadata"]["name"], found["spec"]["template"]["spec"]
+
+
+def environment(container: Object) -> dict[str, str]:
+    """The variables of a container that are written out."""
+    return {e["name"]: e["value"] for e in container["env"] if "value" in e}
+
+
+ALL = {
+    "store": {"enabled": True},
+    "registry": {"enabled": True},
+    "operator": {
+        "serviceMonitor": {"enabled": True},
+        "podDisruptionBudget": {"enabled": True},
+    },
+}
+"""Values that turn every part on."""

@@ -1,0 +1,145 @@
+"""The user's own NVFlare classes in a real federation (CONTRACT rows 32, 33, 34)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from federation import Federation
+
+pytestmark = pytest.mark.federation
+
+# What a user of NVFlare has lying around: an executor that answers numpy differences, a persistor,
+# and a median in place of the mean.
+OWN = """
+import os
+import numpy as np
+import torch
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.executor import Executor
+from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
+from nvflare.app_common.abstract.model import make_model_learnable
+from nvflare.app_common.abstract.model_persistor import ModelPersistor
+from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 1, bias=False)
+
+
+class MyExecutor(Executor):
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def execute(self, task_name, shareable, fl_ctx, abort_signal):
+        weights = from_shareable(shareable).data
+        index = int(fl_ctx.get_identity_name().rsplit("-", 1)[1])
+        moved = {k: np.full(v.shape, self.step[index], np.float32) for k, v in weights.items()}
+        dxo = DXO(DataKind.WEIGHT_DIFF, moved, {MetaKey.NUM_STEPS_CURRENT_ROUND: 10 + index})
+        reply = dxo.to_shareable()
+        reply.set_header("current_round", shareable.get_header("current_round"))
+        return reply
+
+
+class MyPersistor(ModelPersistor):
+    def __init__(self, value, saved):
+        super().__init__()
+        self.value, self.saved = value, saved
+
+    def load_model(self, fl_ctx):
+        if self.value is None:
+            raise FileNotFoundError("pretrained.bin")
+        return make_model_learnable({"fc.weight": np.full((1, 2), self.value, np.float32)}, {})
+
+    def save_model(self, model, fl_ctx):
+        with open(self.saved, "a") as file:
+            file.write(f"{float(model['weights']['fc.weight'][0, 0])}\\n")
+
+
+class Median(ModelAggregator):
+    def __init__(self, broken=False):
+        super().__init__()
+        self.broken, self.seen = broken, []
+
+    def accept_model(self, model):
+        if self.broken:
+            raise ValueError("cannot weigh this")
+        self.seen.append(model.params)
+
+    def aggregate_model(self):
+        names = self.seen[0]
+        params = {k: torch.stack([p[k] for p in self.seen]).median(0).values for k in names}
+        return FLModel(params_type=ParamsType.FULL, params=params)
+
+    def reset_stats(self):
+        self.seen = []
+"""
+
+
+def test_rows_32_33_34_together(federation: Callable[..., Federation], tmp_path: object) -> None:
+    saved = f"{tmp_path}/saved.txt"
+    fed = federation(
+        OWN,
+        [1, 1, 1],
+        federation={"num_rounds": 2, "min_clients": 3},
+        components={
+            "executor": {"path": "model_def.MyExecutor", "args": {"step": [1.0, 2.0, 600.0]}},
+            "persistor": {
+                "path": "model_def.MyPersistor",
+                "args": {"value": 5.0, "saved": saved},
+            },
+            "aggregator": {"path": "model_def.Median", "args": {}},
+        },
+    )
+    fed.start()
+    assert fed.wait_end() == 0, fed.logs()
+    # Row 33: its initial model. Row 32: its differences. Row 34: the median, not the mean.
+    assert torch.equal(fed.model(0)["fc.weight"], torch.full((1, 2), 5.0))
+    assert torch.equal(fed.model(1)["fc.weight"], torch.full((1, 2), 7.0))
+    assert torch.equal(fed.model(2)["fc.weight"], torch.full((1, 2), 9.0))
+    assert {p.name: p.samples for p in fed.commits()[0].participants} == {
+        "worker-0": 10,
+        "worker-1": 11,
+        "worker-2": 12,
+    }
+    with open(saved) as file:
+        assert file.read().split() == ["7.0", "9.0"]
+
+
+@pytest.mark.parametrize(
+    ("components", "reason", "fragments"),
+    [
+        (
+            {"aggregator": {"path": "model_def.Median", "args": {"broken": True}}},
+            "AggregationFailed",
+            ["Median.accept", "ValueError: cannot weigh this", "spec.components.aggregator"],
+        ),
+        (
+            {"persistor": {"path": "model_def.MyPersistor", "args": {"value": None, "saved": ""}}},
+            "ModelInvalid",
+            ["MyPersistor.load_model", "FileNotFoundError: pretrained.bin"],
+        ),
+    ],
+    ids=["aggregator", "persistor"],
+)
+def test_what_they_raise_fails_the_run_in_their_own_words(
+    federation: Callable[..., Federation],
+    components: dict[str, dict[str, object]],
+    reason: str,
+    fragments: list[str],
+) -> None:
+    steps = {"executor": {"path": "model_def.MyExecutor", "args": {"step": [1.0]}}}
+    fed = federation(OWN, [1], federation={"num_rounds": 2}, components={**steps, **components})
+    fed.start()
+    assert fed.wait_end() == 1, fed.logs()
+    status = fed.last_status()
+    assert status.reason == reason
+    for fragment in fragments:
+        assert fragment in status.message
+    assert status.completed == 0
