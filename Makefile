@@ -14,9 +14,10 @@ SHARDS := examples/digits/shards
 PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
 
-.PHONY: help demo test lint types verify generate unit integration bench format clean
+.PHONY: help demo test lint types verify generate unit programs integration bench format clean \
+  cluster cluster-down images e2e
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.local $(SHARDS)/validation.zip ## a real federation here: 3 workers, 5 rounds, handwritten digits
 	$(BIN)/fedjob run examples/digits/job.yaml --shards $(SHARDS) --out out/demo
@@ -47,8 +48,23 @@ generate: $(VENV)/.dev ## write the generated files anew
 unit: $(VENV)/.dev ## fast tests, no processes
 	$(PYTEST) tests/unit -n 2
 
-integration: $(VENV)/.dev ## real federations, a real S3 store, a real browser; one after the other
+programs: ## what the tests need beside Python: a browser, a registry, Docker
+	@bash tests/programs.sh
+
+integration: $(VENV)/.dev programs ## real federations, a real S3 store, a real browser; one after the other
 	$(PYTEST) tests/integration
+
+cluster: ## a kind cluster of three nodes, and a registry
+	tests/cluster/up
+
+cluster-down: ## remove them
+	tests/cluster/down
+
+images: ## build the images and push them to the cluster's registry
+	tests/cluster/images
+
+e2e: cluster images $(VENV)/.dev ## tests on the cluster
+	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
 	$(BIN)/python tests/bench/compare.py
