@@ -76,6 +76,7 @@ class Federation:
         hyperparameters: Other than HYPERPARAMETERS.
         shards: The shards' ZIPs, in place of those made from `samples`.
         components: The user's own `executor`, `persistor`, `aggregator`: {path, args}.
+        sitecustomize: Code that every process of the federation runs first.
     """
 
     def __init__(
@@ -96,9 +97,15 @@ class Federation:
         hyperparameters: Mapping[str, Any] | None = None,
         shards: Sequence[bytes] | None = None,
         components: Mapping[str, Mapping[str, Any]] | None = None,
+        sitecustomize: str | None = None,
     ) -> None:
         self.folder, self.store, self.name = folder, store, name
         folder.mkdir(parents=True, exist_ok=True)
+        self._path = HERE
+        if sitecustomize is not None:
+            (folder / "site").mkdir()
+            (folder / "site/sitecustomize.py").write_text(sitecustomize)
+            self._path = f"{folder / 'site'}:{HERE}"
         self.workers = [f"worker-{i}" for i in range(len(samples))]
         self.spec = FederatedJobSpec.model_validate(
             {
@@ -277,7 +284,7 @@ class Federation:
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return {
             **env,
-            "PYTHONPATH": HERE,
+            "PYTHONPATH": self._path,
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
             MARK: str(self.folder),

@@ -7,6 +7,7 @@ nothing about time. What is compared, and what is not: docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import signal
@@ -48,16 +49,8 @@ def main() -> None:
             "large", 10, options.megabytes * 25_000, options.rounds or (3 if options.quick else 5)
         ),
     ]
-    began, loads = datetime.now(UTC), [machine.load()]
-    runs: list[RunFigures] = []
-    for turn in range(options.runs or (1 if options.quick else 3)):
-        for case in cases:
-            for system, run in RUNS.items():
-                _say(f"run {turn + 1}, {case.name} model, {system} (load {loads[-1]:.1f}) ...")
-                with tempfile.TemporaryDirectory(prefix="fedjob-bench-") as folder:
-                    runs.append(run(Path(folder) / "run", case, RUN_SECONDS))
-                loads.append(machine.load())
-                _say(f"  first round {runs[-1].first:.1f} s, then {runs[-1].a_round:.2f} s a round")
+    began = datetime.now(UTC)
+    runs, loads = _measure(cases, options.runs or (1 if options.quick else 3))
     command = shlex.join(["python", "tests/bench/compare.py", *sys.argv[1:]])
     facts = {
         "command": command,
@@ -71,8 +64,29 @@ def main() -> None:
     print(tables.comparison(runs, cases), end="\n\n")
     print(tables.way_to_first_round(runs, cases[0]))
     if options.json:
-        document = {**facts, "runs": [run.as_json() for run in runs]}
+        each = [{**run.as_json(), "load": load} for run, load in zip(runs, loads, strict=False)]
+        document = {**facts, "runs": each}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _measure(cases: list[Case], turns: int) -> tuple[list[RunFigures], list[float]]:
+    """Every run, systems in turns, and the machine's load before each and after the last."""
+    runs: list[RunFigures] = []
+    loads = [machine.load()]
+    for turn in range(turns):
+        for case in cases:
+            for system, run in RUNS.items():
+                _say(f"run {turn + 1}, {case.name} model, {system} (load {loads[-1]:.1f}) ...")
+                # NVFlare's admin API searches the working directory with all below it for a file:
+                # for both sides that is an empty one.
+                with (
+                    tempfile.TemporaryDirectory(prefix="fedjob-bench-") as folder,
+                    contextlib.chdir(folder),
+                ):
+                    runs.append(run(Path(folder) / "run", case, RUN_SECONDS))
+                loads.append(machine.load())
+                _say(f"  first round {runs[-1].first:.1f} s, then {runs[-1].a_round:.2f} s a round")
+    return runs, loads
 
 
 def _options() -> argparse.Namespace:
@@ -83,11 +97,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="runs of each, of which medians are taken: 3")
     parser.add_argument("--quick", action="store_true", help="one run of each, fewer rounds")
     parser.add_argument("--megabytes", type=int, default=100, help="size of the large model: 100")
-    parser.add_argument("--json", type=Path, help="write every figure of every run here")
+    parser.add_argument("--json", type=_absolute, help="write every figure of every run here")
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 2:
         parser.error("--rounds must be at least 2: the first is not counted")
     return options
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).absolute()
 
 
 def _heading(facts: dict[str, object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +199,64 @@ def test_row_14_the_slow_are_waited_for_just_so_long(
     assert commits[0].failures == [], "being late is no failure"
     assert commits[0].times.train >= 2
     assert commits[0].times.train < 9
+
+
+# Every unpickling in any process of the federation leaves a line.
+WATCH_PICKLE = """
+import os, pickle, sys
+
+
+def noted(function):
+    def watched(*args, **kwargs):
+        frame = sys._getframe(1)
+        with open(os.environ["FEDJOB_TEST_FEDERATION"] + "/unpickled", "a") as file:
+            file.write(f"{sys.argv} {frame.f_code.co_filename}:{frame.f_lineno}\\n")
+        return function(*args, **kwargs)
+    return watched
+
+
+with open(os.environ["FEDJOB_TEST_FEDERATION"] + "/watched", "a") as file:
+    file.write(f"{os.getpid()}\\n")
+pickle.loads = noted(pickle.loads)
+pickle.load = noted(pickle.load)
+"""
+
+
+def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
+    federation: Callable[..., Federation],
+) -> None:
+    """Torch, which model files need, is in no parent; the store's keys are in no job process."""
+    fed = federation(
+        MISBEHAVING,
+        [5, 5],
+        federation={"num_rounds": 40, "min_clients": 2},
+        extra={"cases": ["good"] * 40},
+        sitecustomize=WATCH_PICKLE,
+    )
+    fed.start()
+    fed.until(lambda s: s.completed >= 2)
+    supervisor = fed.processes["server"].pid
+    parents = [
+        supervisor,
+        fed.pid_of("server", "server_train"),
+        fed.processes["worker-0"].pid,
+        fed.pid_of("worker-0", "client_train"),
+    ]
+    jobs = [fed.pid_of("server", "runner_process"), fed.pid_of("worker-0", "worker_process")]
+    for pid in parents:
+        assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text(), pid
+    for pid in jobs:
+        assert "libtorch" in Path(f"/proc/{pid}/maps").read_text(), pid
+    with_keys = [
+        pid
+        for pid in fed.leftovers()
+        if b"AWS_SECRET_ACCESS_KEY=" in Path(f"/proc/{pid}/environ").read_bytes()
+    ]
+    assert with_keys == [supervisor]
+    watched = (fed.folder / "watched").read_text().split()
+    assert {str(pid) for pid in [*parents, *jobs]} <= set(watched)
+    unpickled = fed.folder / "unpickled"
+    assert not unpickled.exists(), unpickled.read_text()
 
 
 def test_what_the_server_shows_while_it_runs(federation: Callable[..., Federation]) -> None:
