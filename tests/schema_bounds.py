@@ -7,14 +7,21 @@ break a rule over several fields, `COMPANIONS` and `SAMPLES` say what it needs, 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fedjob.spec.hints import PATTERN_HINTS
+from schema_values import (
+    Node,
+    NoValueError,
+    example,
+    items,
+    mismatch,
+    of_another_type,
+    of_length,
+    sample,
+)
 
-Node = dict[str, Any]
 Step = tuple[str, Node]
 """One step down: a property's name, `[]` or `.*`, and the schema node it leads to."""
 
@@ -38,15 +45,6 @@ COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
     },
 }
 """By field: what stands beside it in its mapping, in place of what the smallest job has."""
-
-SAMPLES: dict[str, tuple[Any, str]] = {
-    "spec.model.source": ({"uri": "s3://bucket/model_def.py"}, "exactly one source"),
-    **{
-        f"spec.{section}.tolerations[]": ({"operator": "Exists"}, "an empty one lacks its key")
-        for section in ("server", "workers")
-    },
-}
-"""By node: a valid value, where the one made from the schema is none."""
 
 _SAID = {"type", "description", "default", "properties", "items", "additionalProperties", "anyOf"}
 _BOUNDS = {
@@ -74,10 +72,6 @@ class Bound:
     accepted: bool
 
 
-class NoValueError(Exception):
-    """No value could be made for a node; the text names it, and where to list it."""
-
-
 def bounds_of(schema: Node, smallest: dict[str, Any]) -> Iterator[Bound]:
     """Every bound of `spec` and of `metadata.name`, as jobs made from `smallest`."""
     metadata = schema["properties"]["metadata"]
@@ -101,20 +95,6 @@ def leaves_of(schema: Node) -> Iterator[list[Step]]:
         names = [name for name, _ in steps]
         if "properties" not in steps[-1][1] and not {"[]", ".*"} & set(names):
             yield steps
-
-
-def another(path: str, node: Node, current: Any) -> Any:
-    """A valid value that is neither `current` nor the default.
-
-    Raises:
-        NoValueError: If none could be made.
-    """
-    taken = (current, node.get("default"))
-    for make in _CANDIDATES:
-        value = make(path, node)
-        if value is not None and value not in taken:
-            return value
-    raise NoValueError(f"{path}: made no other valid value; list it in schema_bounds.SAMPLES")
 
 
 def path_of(steps: list[Step]) -> str:
@@ -184,31 +164,31 @@ def _values(path: str, node: Node, *, decoded: bool) -> Iterator[tuple[str, str,
     elif node.get("type") == "object":
         yield from _mappings(path, node)
     if not decoded:
-        yield "type", "", _of_another_type(node), False
+        yield "type", "", of_another_type(node), False
 
 
 def _texts(path: str, node: Node) -> Iterator[tuple[str, str, Any, bool]]:
     least, most = node.get("minLength", 0), node.get("maxLength")
     if "pattern" in node:
-        yield "pattern: within", "", _example(node), True
-        yield "pattern: beyond", "", _mismatch(path, node), False
+        yield "pattern: within", "", example(node), True
+        yield "pattern: beyond", "", mismatch(path, node), False
     if most is not None:
-        yield "maxLength: at", "", _of_length(path, node, most), True
-        yield "maxLength: beyond", "", _of_length(path, node, most + 1, may_mismatch=True), False
+        yield "maxLength: at", "", of_length(path, node, most), True
+        yield "maxLength: beyond", "", of_length(path, node, most + 1, may_mismatch=True), False
     if least:
-        yield "minLength: at", "", _of_length(path, node, least), True
+        yield "minLength: at", "", of_length(path, node, least), True
         yield "minLength: beyond", "", "a" * (least - 1), False
 
 
 def _lists(path: str, node: Node) -> Iterator[tuple[str, str, Any, bool]]:
     most, least = node["maxItems"], node.get("minItems", 0)
-    yield "maxItems: at", "", _items(path, node, most), True
-    yield "maxItems: beyond", "", _items(path, node, most + 1), False
-    yield "minItems: at", "", _items(path, node, least), True
+    yield "maxItems: at", "", items(path, node, most), True
+    yield "maxItems: beyond", "", items(path, node, most + 1), False
+    yield "minItems: at", "", items(path, node, least), True
     if least:
-        yield "minItems: beyond", "", _items(path, node, least - 1), False
+        yield "minItems: beyond", "", items(path, node, least - 1), False
     if node.get("x-kubernetes-list-type") in ("set", "map"):
-        yield "unique", "[1]", _items(path, node, 1) * 2, False
+        yield "unique", "[1]", items(path, node, 1) * 2, False
 
 
 def _mappings(path: str, node: Node) -> Iterator[tuple[str, str, Any, bool]]:
@@ -223,108 +203,3 @@ def _mappings(path: str, node: Node) -> Iterator[tuple[str, str, Any, bool]]:
         yield f"required: {name}", f".{name}", rest, False
     if "properties" in node:
         yield "unknown field", ".zzz", {**full, "zzz": 1}, False
-
-
-def sample(path: str, node: Node) -> Any:
-    """A valid value: the listed one, or the simplest."""
-    if path in SAMPLES:
-        return SAMPLES[path][0]
-    if "enum" in node:
-        return node["enum"][0]
-    if "pattern" in node:
-        return _example(node)
-    simplest: dict[str, Callable[[], Any]] = {
-        "string": lambda: "a" * max(1, node.get("minLength", 0)),
-        "integer": lambda: node["minimum"],
-        "number": lambda: node["minimum"],
-        "boolean": lambda: True,
-        "array": lambda: _items(path, node, max(1, node.get("minItems", 0))),
-        "object": lambda: _required(path, node),
-    }
-    return simplest[node["type"]]()
-
-
-def _required(path: str, node: Node) -> dict[str, Any]:
-    names = node.get("required", ())
-    return {name: sample(f"{path}.{name}", node["properties"][name]) for name in names}
-
-
-def _items(path: str, node: Node, count: int) -> list[Any]:
-    """Valid items, distinct where the list wants that."""
-    item, kind = node["items"], node.get("x-kubernetes-list-type")
-    one = sample(f"{path}[]", item)
-    if kind == "set":
-        return [_numbered(path, item, i) for i in range(count)]
-    if kind == "map":
-        [key] = node["x-kubernetes-list-map-keys"]
-        names = [_numbered(f"{path}[].{key}", item["properties"][key], i) for i in range(count)]
-        return [{**one, key: name} for name in names]
-    return [one] * count
-
-
-def _example(node: Node) -> str:
-    return PATTERN_HINTS[node["pattern"]][1].partition("`")[0]
-
-
-def _matches(node: Node, text: str) -> bool:
-    return "pattern" not in node or re.fullmatch(node["pattern"], text) is not None
-
-
-def _grown(node: Node, insert: str, text: str) -> str | None:
-    """`text` with `insert` at the first place where the pattern still holds."""
-    grown = (text[:at] + insert + text[at:] for at in range(1, len(text) + 1))
-    return next((found for found in grown if _matches(node, found)), None)
-
-
-def _numbered(path: str, node: Node, number: int) -> str:
-    found = _grown(node, str(number), sample(path, node))
-    if found is None:
-        raise NoValueError(f"{path}: no place for a number; teach schema_bounds.py one")
-    return found
-
-
-def _of_length(path: str, node: Node, length: int, *, may_mismatch: bool = False) -> str:
-    """A text of that length; one of the pattern, where the pattern has any."""
-    text = _example(node) if "pattern" in node else ""
-    candidates = [text] if len(text) == length else ["a" * length]
-    if len(text) < length:
-        candidates += [
-            found for c in "a1" if (found := _grown(node, c * (length - len(text)), text))
-        ]
-    for found in candidates:
-        if _matches(node, found):
-            return found
-    if may_mismatch:  # the pattern bounds the length too: any longer text is beyond both
-        return text + "a" * (length - len(text))
-    raise NoValueError(f"{path}: no text of {length} characters; list it in schema_bounds.SAMPLES")
-
-
-def _mismatch(path: str, node: Node) -> str:
-    text = _example(node)
-    for found in (f"{text} ", f"!{text[1:]}", f"{text}\n", " "):
-        if not _matches(node, found) and len(found) <= node.get("maxLength", math.inf):
-            return found
-    raise NoValueError(f"{path}: every text tried fits the pattern; teach schema_bounds.py one")
-
-
-def _of_another_type(node: Node) -> Any:
-    if node.get("type") == "string":
-        return 7
-    return True if node.get("x-kubernetes-int-or-string") else "text"
-
-
-def _next_number(_: str, node: Node) -> Any:
-    if node.get("type") not in ("integer", "number"):
-        return None
-    return node.get("default", node["minimum"]) + 1
-
-
-_CANDIDATES: tuple[Callable[[str, Node], Any], ...] = (
-    _next_number,
-    lambda _, node: node["enum"][-1] if "enum" in node else None,
-    lambda _, node: {"a": 1} if "x-kubernetes-preserve-unknown-fields" in node else None,
-    lambda _, node: {"a": "b"} if "additionalProperties" in node else None,
-    lambda path, node: sample(path, node),
-    lambda _, node: False if node.get("type") == "boolean" else None,
-    lambda path, node: _numbered(path, node, 1) if node.get("type") == "string" else None,
-)

@@ -5,7 +5,8 @@ import pytest
 from fedjob.errors import InvalidInputError
 from fedjob.spec.crd import custom_resource_definition
 from fedjob.spec.parse import parse_object
-from schema_bounds import COMPANIONS, SAMPLES, Bound, NoValueError, bounds_of, nodes_of
+from schema_bounds import COMPANIONS, Bound, bounds_of, nodes_of
+from schema_values import SAMPLES, NoValueError
 from spec_cases import job
 
 SCHEMA = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -25,7 +26,9 @@ def test_fedjob_draws_it_where_the_api_server_does(bound: Bound) -> None:
 
 
 def test_each_bound_has_both_sides() -> None:
-    rules = {bound.name.partition(":")[0]: set() for bound in BOUNDS if ":" in bound.name}
+    rules: dict[str, set[bool]] = {
+        bound.name.partition(":")[0]: set() for bound in BOUNDS if ":" in bound.name
+    }
     for bound in BOUNDS:
         rule = bound.name.partition(":")[0]
         if rule in rules and not rule.endswith("required"):
