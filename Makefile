@@ -45,10 +45,10 @@ generate: $(VENV)/.dev ## write the generated files anew
 	$(BIN)/python -m fedjob.spec.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
 	$(BIN)/python -m fedjob.spec.reference > $(INTO)docs/reference/spec.md
 
-unit: $(VENV)/.dev ## fast tests, no processes
+unit: $(VENV)/.dev programs ## fast tests, no processes
 	$(PYTEST) tests/unit -n 2
 
-programs: ## what the tests need beside Python: a browser, a registry, Docker
+programs: ## what the tests need beside Python: a browser, a registry, Docker, helm
 	@bash tests/programs.sh
 
 integration: $(VENV)/.dev programs ## real federations, a real S3 store, a real browser; one after the other

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the integration tests need beside Python: a browser, a registry, a Docker daemon. Does nothing
+# What the tests need beside Python: a browser, a registry, a Docker daemon, helm. Does nothing
 # where they are there; where they cannot be had, the tests say what they miss (and fail in CI).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,3 +9,6 @@ source "$here/cluster/settings.sh"
 source "$here/cluster/docker.sh"
 command -v docker-registry >/dev/null || install_packages docker-registry
 start_docker
+source "$here/cluster/programs.sh"
+[[ $(helm version --short 2>/dev/null) =~ ^v?(3|4)\. ]] || ! command -v go >/dev/null ||
+  go_install helm "$project" "helm.sh/helm/v3/cmd/helm@$helm_version"

@@ -89,7 +89,9 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, version: str, kind: str, namespace: str = "", labels: str = "") -> list[Body]:
+    async def list_all(
+        self, version: str, kind: str, namespace: str = "", labels: str = ""
+    ) -> list[Body]:
         """All objects of a kind, by label selector."""
         items: list[Body] = []
         query: dict[str, Any] = {"limit": 500, **({"label_selector": labels} if labels else {})}
@@ -104,7 +106,7 @@ class Cluster:
     async def children(self, namespace: str, job: str) -> list[Body]:
         """Everything with the job's label."""
         lists = await asyncio.gather(
-            *(self.list(v, kind, namespace, f"{JOB}={job}") for kind, v in VERSIONS.items())
+            *(self.list_all(v, kind, namespace, f"{JOB}={job}") for kind, v in VERSIONS.items())
         )
         return [body for bodies in lists for body in bodies]
 

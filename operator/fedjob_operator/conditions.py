@@ -148,6 +148,8 @@ def server_ready(situation: Situation) -> Found:
         return Found(kind, True, "Ready", f"{pod.name} answers")
     if blocked is not None:
         return Found(kind, False, blocked.reason, blocked.message)
+    if pod is None and situation.mode is Mode.PREPARING:
+        return Found(kind, False, "Preparing", "what its pods mount is being made")
     if pod is None:
         return Found(kind, False, "NotStarted", _why_absent(situation.server, "the server"))
     reason, message = pod_trouble(pod)
@@ -262,6 +264,9 @@ def training(situation: Situation) -> Found:
         return Found(kind, False, "Suspended")
     if situation.mode is not Mode.RUNNING or said is None:
         return Found(kind, False, "NotStarted")
+    pod = situation.server.pod if situation.server is not None else None
+    if pod is None or not pod.ready:
+        return Found(kind, False, "ServerNotReady", "the server does not answer")
     if said.phase in (RunPhase.TRAINING, RunPhase.FINISHING):
         total = situation.job.spec.federation.num_rounds
         number = min(said.current or said.completed + 1, total)

@@ -8,7 +8,17 @@ import sys
 import time
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET = ("kopf", "aiohttp", "botocore", "boto3", "urllib3", "asyncio", "kubernetes", "docker", "oras")
+_QUIET = (
+    "kopf",
+    "aiohttp",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "asyncio",
+    "kubernetes",
+    "docker",
+    "oras",
+)
 
 
 class JsonLines(logging.Formatter):

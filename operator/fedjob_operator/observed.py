@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from fedjob.spec.run import ServerStatus
 from fedjob_operator.labels import Body
@@ -13,8 +12,6 @@ from fedjob_operator.record import Prepared
 
 ChildKey = tuple[str, str]
 """Kind and name."""
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Stage(StrEnum):
@@ -101,17 +98,19 @@ class Facts:
         server: What the server said last.
         stored: What the log of rounds in S3 says, read after a server ended unheard.
         gpus: The most GPUs that any node offers; None where nodes cannot be listed.
-        held: Names of wanted objects that are there and are not this job's.
+        held: Wanted names that something else has, with the time until which that is believed.
+        image_checked: When the image was last found or built by this process.
     """
 
     prepared: Prepared | None = None
-    problems: Mapping[Stage, Problem] = MappingProxyType({})
+    problems: Mapping[Stage, Problem] = field(default_factory=dict)
     kits: Kits | None = None
-    urls: Mapping[str, SignedUrl] = MappingProxyType({})
+    urls: Mapping[str, SignedUrl] = field(default_factory=dict)
     server: ServerView | None = None
     stored: ServerStatus | None = None
     gpus: int | None = None
-    held: frozenset[ChildKey] = frozenset()
+    held: Mapping[ChildKey, float] = field(default_factory=dict)
+    image_checked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class Defaults:
     prefix: str = ""
     endpoint: str | None = None
     region: str = "us-east-1"
-    keys: Mapping[str, str] = field(default=NOTHING, repr=False)
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     pull_secrets: tuple[str, ...] = ()
     namespace: str = "fedjob-system"
     policies: bool = True
@@ -157,6 +156,6 @@ class Observed:
     """
 
     body: Body
-    children: Mapping[ChildKey, Body] = MappingProxyType({})
-    facts: Facts = Facts()
-    defaults: Defaults = Defaults()
+    children: Mapping[ChildKey, Body] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
+    defaults: Defaults = field(default_factory=Defaults)

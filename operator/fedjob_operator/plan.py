@@ -36,6 +36,8 @@ RERUN_SECONDS = 10.0
 """A worker that ended well this long ago, while the server waits for it, is started anew."""
 OLD_JOB_SECONDS = 2.0
 HELD_SECONDS = 30.0
+IMAGE_SECONDS = 60.0
+"""While a node cannot pull the image, it is looked for in the registry so often."""
 
 
 def plan(job: FederatedJob, observed: Observed, now: float) -> Actions:
@@ -226,6 +228,7 @@ def _run_actions(
         _deadline(scene, record),
         HELD_SECONDS if held else None,
         RERUN_SECONDS if _ended_early(workers, said) else None,
+        IMAGE_SECONDS if _pull_trouble(server, workers) else None,
     ]
     return Actions(
         delete,
@@ -233,7 +236,7 @@ def _run_actions(
         tuple(apply),
         scene.record_body(record),
         build_status(situation),
-        preparation.stages | _unheard(scene, server, said),
+        preparation.stages | _unheard(scene, server, said) | _pulled(scene, server, workers),
         min((wait for wait in waits if wait is not None), default=None),
         news=tuple(_losses(server, workers)),
     )
@@ -259,7 +262,8 @@ def _unwanted(
 
 def _held(scene: Scene, wanted: Iterable[Body]) -> frozenset[ChildKey]:
     """Wanted names that something has which is not ours: it is left alone."""
-    taken = scene.observed.children.keys() | scene.observed.facts.held
+    believed = {key for key, end in scene.observed.facts.held.items() if end > scene.now}
+    taken = scene.observed.children.keys() | believed
     return frozenset(key for key in map(key_of, wanted) if key in taken - scene.mine.keys())
 
 
@@ -284,6 +288,22 @@ def _unheard(scene: Scene, server: SitePlan, said: ServerStatus | None) -> froze
     problem = facts.problems.get(Stage.LOG)
     waits = problem is not None and problem.retry_at > scene.now
     return frozenset() if heard or waits else frozenset({Stage.LOG})
+
+
+def _pull_trouble(server: SitePlan, workers: Mapping[str, SitePlan]) -> bool:
+    sites = (server, *workers.values())
+    return any(site.pod is not None and site.pod.pull_trouble for site in sites)
+
+
+def _pulled(scene: Scene, server: SitePlan, workers: Mapping[str, SitePlan]) -> frozenset[Stage]:
+    """An image that nodes cannot pull may have gone from its registry: it is pushed again."""
+    facts = scene.observed.facts
+    problem = facts.problems.get(Stage.IMAGE)
+    if problem is None and not _pull_trouble(server, workers):
+        return frozenset()
+    waits = problem is not None and problem.retry_at > scene.now
+    fresh = problem is None and scene.now < facts.image_checked + IMAGE_SECONDS
+    return frozenset() if waits or fresh else frozenset({Stage.IMAGE})
 
 
 def _losses(server: SitePlan, workers: Mapping[str, SitePlan]) -> Iterable[News]:

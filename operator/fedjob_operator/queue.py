@@ -46,7 +46,9 @@ class Health:
     oldest_active: float
 
 
-def failure_delay(failures: int, retry_after: float | None = None, *, conflict: bool = False) -> float:
+def failure_delay(
+    failures: int, retry_after: float | None = None, *, conflict: bool = False
+) -> float:
     """Seconds before a key that failed so many times in a row is tried again, without jitter.
 
     Args:

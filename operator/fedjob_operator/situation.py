@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import ServerStatus
@@ -53,10 +52,10 @@ class Situation:
     mode: Mode
     record: Record
     now: float
-    problems: Mapping[Stage, Problem] = MappingProxyType({})
+    problems: Mapping[Stage, Problem] = field(default_factory=dict)
     preparation: Preparation | None = None
     server: SitePlan | None = None
-    workers: Mapping[str, SitePlan] = MappingProxyType({})
+    workers: Mapping[str, SitePlan] = field(default_factory=dict)
     said: ServerStatus | None = None
     end: Failure | Result | None = None
     waits_for: str = ""

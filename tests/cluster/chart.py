@@ -17,7 +17,7 @@ import yaml
 PROJECT = Path(__file__).parents[2]
 CHART = PROJECT / "charts" / "fedjob"
 NAMESPACE = "fedjob-system"
-REGISTRY = {"imageRegistry": "registry.test/mirror"}
+REGISTRY: dict[str, Any] = {"imageRegistry": "registry.test/mirror"}
 # A helm that `go install` built knows no version of Kubernetes, and says 1.20.
 KUBERNETES = "1.33.0"
 

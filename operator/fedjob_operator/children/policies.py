@@ -92,13 +92,13 @@ def _store(job: FederatedJob, store: StoreLocation) -> Body:
     url = urlsplit(store.endpoint or "https://s3.amazonaws.com")
     host = url.hostname or ""
     port = url.port or (443 if url.scheme == "https" else 80)
-    namespace = _service_namespace(host, job.metadata.namespace)
-    if namespace is not None:
-        # The Service's pods may listen on another port than the Service: their namespace is open.
-        return {"to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}]}
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        namespace = _service_namespace(host, job.metadata.namespace)
+        if namespace is not None:
+            # Its pods may listen on another port than the Service: their namespace is open.
+            return {"to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}]}
         anywhere = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
         return {"to": [anywhere], "ports": [_tcp(port)]}
     cidr = f"{address}/{address.max_prefixlen}"
@@ -108,7 +108,7 @@ def _store(job: FederatedJob, store: StoreLocation) -> Body:
 def _service_namespace(host: str, own: str) -> str | None:
     """The namespace of a Service's name; None for a host outside the cluster."""
     parts = host.split(".")
-    if host and len(parts) == 1 and host != "localhost":
+    if len(parts) == 1 and host != "localhost":
         return own
     # `name.namespace` alone reads like any name outside: write `name.namespace.svc`.
     return parts[1] if len(parts) > 2 and parts[2] == "svc" else None

@@ -226,6 +226,16 @@ class _PatientAdapter(HTTPAdapter):
             kwargs["ssl_context"] = self._context
         super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
 
+    def close(self) -> None:
+        # urllib3 drops its pools and leaves their sockets to the garbage collector; after an
+        # error, whose traceback holds the pool, that may take long.
+        pools = self.poolmanager.pools
+        for key in pools.keys():  # noqa: SIM118 (no dict: it cannot be iterated)
+            pool = pools.get(key)
+            if pool is not None:
+                pool.close()
+        super().close()  # type: ignore[no-untyped-call,unused-ignore]
+
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (_CONNECT_SECONDS, _READ_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from fedjob_operator.image.errors import (
 _LAST_LINES = 20
 _LINE_LENGTH = 300
 _NOISE = (" --->", "Removing intermediate container")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _REFUSED = ("unauthorized", "denied", "authentication required", "no basic auth credentials")
 _UNREACHABLE = (
     "connection refused",
@@ -37,18 +39,21 @@ def follow_build(events: Iterable[Mapping[str, Any]], image: str) -> None:
         ImageBuildFailedError: It failed; the message ends with the log's last lines.
     """
     log: deque[str] = deque(maxlen=_LAST_LINES)
-    for event in events:
+    failure = None
+    for event in events:  # to the end, also after an error: only then is the connection free
+        lines = _COLOUR.sub("", str(event.get("stream", ""))).splitlines()
         log.extend(
             line.rstrip()[:_LINE_LENGTH]
-            for line in str(event.get("stream", "")).splitlines()
+            for line in lines
             if line.strip() and not line.startswith(_NOISE)
         )
-        if "error" in event:
-            raise ImageBuildFailedError(
-                image,
-                f"the build failed: {event['error']}",
-                "correct spec.model.requirements; the build's last lines:\n" + "\n".join(log),
-            )
+        failure = failure or event.get("error")
+    if failure:
+        raise ImageBuildFailedError(
+            image,
+            f"the build failed: {failure}",
+            "correct spec.model.requirements; the build's last lines:\n" + "\n".join(log),
+        )
 
 
 def follow_transfer(
@@ -59,9 +64,9 @@ def follow_transfer(
     Raises:
         ImageError: It failed, see `transfer_error`.
     """
-    for event in events:
-        if "error" in event:
-            raise transfer_error(str(event["error"]), registry, image, secret)
+    errors = [str(event["error"]) for event in events if "error" in event]
+    if errors:
+        raise transfer_error(errors[0], registry, image, secret)
 
 
 def transfer_error(message: str, registry: str, image: str, secret: str) -> ImageError:

@@ -1,0 +1,57 @@
+{{/* What follows from several values together. */}}
+
+{{- define "fedjob.storeName" -}}
+{{- printf "%s-store" (include "fedjob.fullname" .) -}}
+{{- end -}}
+
+{{- define "fedjob.storeSecret" -}}
+{{- default (include "fedjob.storeName" .) .Values.store.existingSecret -}}
+{{- end -}}
+
+{{/* The default store: bucket, endpoint, Secret; each empty where there is none. */}}
+{{- define "fedjob.bucket" -}}
+{{- default (ternary "fedjob" "" .Values.store.enabled) .Values.storage.bucket -}}
+{{- end -}}
+
+{{- define "fedjob.endpoint" -}}
+{{- if .Values.store.enabled -}}
+{{- printf "http://%s.%s.svc:8333" (include "fedjob.storeName" .) .Release.Namespace -}}
+{{- else -}}
+{{- .Values.storage.endpoint -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "fedjob.keysSecret" -}}
+{{- if .Values.store.enabled -}}
+{{- include "fedjob.storeSecret" . -}}
+{{- else -}}
+{{- .Values.storage.secretName -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "fedjob.registryName" -}}
+{{- printf "%s-registry" (include "fedjob.fullname" .) -}}
+{{- end -}}
+
+{{- define "fedjob.registryHost" -}}
+{{- printf "%s.%s.svc:5000" (include "fedjob.registryName" .) .Release.Namespace -}}
+{{- end -}}
+
+{{- define "fedjob.registrySecret" -}}
+{{- default (printf "%s-tls" (include "fedjob.registryName" .)) .Values.registry.tls.existingSecret -}}
+{{- end -}}
+
+{{- define "fedjob.jobsRepository" -}}
+{{- if .Values.registry.enabled -}}
+{{- printf "%s/fedjob/jobs" (include "fedjob.registryHost" .) -}}
+{{- else -}}
+{{- .Values.jobs.repository -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" where the operator gets a file of certificates. */}}
+{{- define "fedjob.hasCa" -}}
+{{- if or .Values.builds.ca.configMap (and .Values.registry.enabled .Values.registry.tls.enabled) -}}
+true
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,72 @@
+{{/* The operator's settings: fedjob_operator.settings lists them. */}}
+
+{{- define "fedjob.storeEnv" -}}
+- name: FEDJOB_STORE_BUCKET
+  value: {{ include "fedjob.bucket" . | quote }}
+- name: FEDJOB_STORE_PREFIX
+  value: {{ .Values.storage.prefix | quote }}
+- name: FEDJOB_STORE_ENDPOINT
+  value: {{ include "fedjob.endpoint" . | quote }}
+- name: FEDJOB_STORE_REGION
+  value: {{ .Values.storage.region | quote }}
+{{- with include "fedjob.keysSecret" . }}
+{{- $secret := . }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: {{ . }}}
+{{- end }}
+- name: AWS_SESSION_TOKEN
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: AWS_SESSION_TOKEN, optional: true}
+{{- end }}
+{{- end -}}
+
+{{- define "fedjob.operatorEnv" -}}
+- name: FEDJOB_NAMESPACE
+  valueFrom:
+    fieldRef: {fieldPath: metadata.namespace}
+- name: FEDJOB_POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: FEDJOB_NAMESPACES
+  value: {{ join "," .Values.namespaces | quote }}
+{{ include "fedjob.storeEnv" . }}
+- name: FEDJOB_BASE_IMAGE
+  value: {{ include "fedjob.image" (dict "root" . "image" .Values.jobs.image) | quote }}
+- name: FEDJOB_REPOSITORY
+  value: {{ include "fedjob.jobsRepository" . | quote }}
+- name: FEDJOB_PULL_SECRETS
+  value: {{ join "," .Values.jobs.pullSecrets | quote }}
+- name: FEDJOB_NETWORK_POLICIES
+  value: {{ .Values.jobs.networkPolicies | quote }}
+- name: FEDJOB_DEFAULT_CPU
+  value: {{ .Values.jobs.cpu | quote }}
+- name: FEDJOB_DEFAULT_MEMORY
+  value: {{ .Values.jobs.memory | quote }}
+- name: FEDJOB_REGISTRY_INSECURE
+  value: {{ .Values.builds.insecure | quote }}
+{{- if include "fedjob.hasCa" . }}
+- name: FEDJOB_REGISTRY_CA
+  value: /etc/fedjob/ca/ca.crt
+{{- end }}
+{{- if .Values.builds.credentialsSecret }}
+- name: FEDJOB_REGISTRY_CONFIG
+  value: /etc/fedjob/registry/config.json
+{{- end }}
+{{- with .Values.builds.dockerHost }}
+- name: DOCKER_HOST
+  value: {{ . | quote }}
+{{- end }}
+- name: FEDJOB_HTTP_PORT
+  value: "8080"
+- name: FEDJOB_LOG_LEVEL
+  value: {{ .Values.operator.logLevel | quote }}
+- name: FEDJOB_RESYNC_SECONDS
+  value: {{ .Values.operator.resyncSeconds | quote }}
+- name: FEDJOB_WORKERS
+  value: {{ .Values.operator.workers | quote }}
+{{- with .Values.operator.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

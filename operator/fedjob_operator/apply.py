@@ -1,0 +1,60 @@
+"""Carries out what the plan decided, in its order. Nothing is decided here."""
+
+from __future__ import annotations
+
+import time
+
+from fedjob_operator.actions import Actions
+from fedjob_operator.api import ApiError, Cluster
+from fedjob_operator.drift import key_of
+from fedjob_operator.labels import COMPONENT, SERVER, Body, owner_uid
+from fedjob_operator.metrics import POD_STARTS
+from fedjob_operator.observe import World
+from fedjob_operator.plan import HELD_SECONDS
+from fedjob_operator.queue import Key
+
+
+async def carry_out(cluster: Cluster, world: World, key: Key, uid: str, actions: Actions) -> None:
+    """Deletes, creates, applies, and then remembers.
+
+    The record comes last: broken off before it, the pods that are there tell what has been done.
+
+    Raises:
+        ApiError: At the first call that is refused; what follows it is done by a later plan.
+    """
+    for body in actions.delete:
+        left = await cluster.delete(body)
+        world.saw_child(body["kind"], left or body, deleted=left is None)
+    for body in actions.create:
+        await _create(cluster, world, key, uid, body)
+    for body in actions.apply:
+        world.saw_child(body["kind"], await cluster.apply(body))
+    if actions.record is not None:
+        if key_of(actions.record) in world.observe(key).children:
+            answer = await cluster.apply(actions.record)
+            world.saw_child("ConfigMap", answer)
+        else:
+            await _create(cluster, world, key, uid, actions.record)
+
+
+async def _create(cluster: Cluster, world: World, key: Key, uid: str, body: Body) -> None:
+    try:
+        answer = await cluster.create(body)
+    except ApiError as error:
+        if error.reason != "AlreadyExists":
+            raise
+        meta = body["metadata"]
+        found = await cluster.get(body["apiVersion"], body["kind"], meta["namespace"], meta["name"])
+        if found is None:
+            raise  # gone in between: the next try creates it
+        if owner_uid(found) != uid:
+            held = {**world.facts(key).held, key_of(body): time.time() + HELD_SECONDS}
+            world.learn(key, held=held)
+            return
+        answer = found
+    world.saw_child(body["kind"], answer)
+    if body["kind"] == "Pod":
+        component = body["metadata"]["labels"][COMPONENT]
+        POD_STARTS.labels(component).inc()
+        if component == SERVER:
+            world.learn(key, stored=None)  # what the log said before this server is no news

@@ -1,0 +1,234 @@
+"""`fedjob-operator`: watches FederatedJobs with kopf, and reconciles them from our own queue.
+
+kopf only watches: its handlers are coroutines that take an event in and put a key into the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import kopf
+from kubernetes.aio import config as kube_config
+from kubernetes.aio.client import ApiClient
+
+from fedjob.errors import FedjobError
+from fedjob.spec.job import GROUP, PLURAL, VERSION
+from fedjob_operator.api import PLURALS, VERSIONS, Cluster
+from fedjob_operator.events import EventWriter
+from fedjob_operator.health import HealthServer
+from fedjob_operator.labels import JOB
+from fedjob_operator.lease import Lease
+from fedjob_operator.log import log_json
+from fedjob_operator.metrics import JOBS, LEADER
+from fedjob_operator.observe import World
+from fedjob_operator.poll import Poller
+from fedjob_operator.prepare.runner import Preparer
+from fedjob_operator.queue import Health, Key, WorkQueue
+from fedjob_operator.reconcile import Reconciler
+from fedjob_operator.settings import Settings, read_settings
+
+EXIT_LOST = 75
+"""The lease was lost: the pod is started again, and waits for its turn."""
+
+_log = logging.getLogger("fedjob.operator")
+
+
+class Operator:
+    """All parts of the operator, wired.
+
+    Args:
+        settings: The operator's.
+        environment: Where the default store's keys are.
+        client: Of the API server.
+    """
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], client: ApiClient
+    ) -> None:
+        self._settings = settings
+        cluster = Cluster(client)
+        defaults = settings.defaults(environment)
+        self._world = World(defaults)
+        self._lease = Lease(cluster, settings.namespace, settings.pod_name)
+        self._poller = Poller(
+            cluster if settings.poll == "proxy" else None, self._world, self._wake
+        )
+        self._preparer = Preparer(cluster, settings, defaults, self._world, self._wake)
+        self._events = EventWriter(cluster)
+        self._reconciler = Reconciler(
+            cluster, self._world, self._preparer, self._poller, self._events, self._forget
+        )
+        self._queue = WorkQueue(self._reconciler, workers=settings.workers)
+        self._acts = False
+        self._http = HealthServer(settings.http_port, self._health, self._count_jobs)
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Asks the operator to end."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Serves until it is told to stop; the exit code."""
+        await self._http.start()
+        lost = False
+        try:
+            if self._settings.lease and not await self._first(self._lease.acquire()):
+                return 0
+            self._acts = True
+            LEADER.set(1)
+            lost = await self._act()
+        finally:
+            LEADER.set(0)
+            await self._preparer.close()
+            await self._poller.close()
+            if self._settings.lease and self._acts and not lost:
+                await self._lease.release()
+            await self._http.stop()
+        return EXIT_LOST if lost else 0
+
+    async def _act(self) -> bool:
+        """Watches and reconciles; whether the lease was lost."""
+        flag = asyncio.Event()
+        tasks = {
+            "kopf": asyncio.create_task(self._watch(flag)),
+            "queue": asyncio.create_task(self._queue.run()),
+            "resync": asyncio.create_task(self._resync()),
+            "stop": asyncio.create_task(self._stop.wait()),
+        }
+        if self._settings.lease:
+            tasks["lease"] = asyncio.create_task(self._lease.keep())
+        done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        flag.set()
+        for name in ("queue", "resync", "lease", "stop"):
+            if name in tasks:
+                tasks[name].cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(tasks["kopf"], 20)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        return "lease" in tasks and tasks["lease"] in done
+
+    async def _first(self, acquire: Any) -> bool:
+        """Whether the lease was had before the operator was told to stop."""
+        taken, stop = asyncio.create_task(acquire), asyncio.create_task(self._stop.wait())
+        done, pending = await asyncio.wait({taken, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        return taken in done
+
+    async def _watch(self, flag: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        for handler in (kopf.login_with_service_account, kopf.login_with_kubeconfig):
+            kopf.on.login(registry=registry, id=handler.__name__)(handler)
+        kopf.on.event(GROUP, VERSION, PLURAL, registry=registry, id="job")(self._job_event())
+        options = kopf.OperatorSettings()
+        tune(options)
+        for kind, version in VERSIONS.items():
+            group, _, bare = version.rpartition("/")
+            options.watching.label_selectors[group, bare, PLURALS[kind]] = JOB
+            on = kopf.on.event(group, bare, PLURALS[kind], registry=registry, id=kind)
+            on(self._child_event(kind))
+        namespaces = self._settings.namespaces
+        await kopf.operator(
+            registry=registry,
+            settings=options,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=flag,
+            identity=self._settings.pod_name,  # type: ignore[arg-type]
+        )
+
+    def _job_event(self) -> Callable[..., Any]:
+        async def on_job(event: Any, **_: Any) -> None:
+            body = dict(event["object"])
+            self._wake(self._world.saw_job(body, deleted=event["type"] == "DELETED"))
+
+        return on_job
+
+    def _child_event(self, kind: str) -> Callable[..., Any]:
+        async def on_child(event: Any, **_: Any) -> None:
+            body = dict(event["object"])
+            key = self._world.saw_child(kind, body, deleted=event["type"] == "DELETED")
+            if key is not None and self._world.job(key) is not None:
+                self._wake(key)
+
+        return on_child
+
+    async def _resync(self) -> None:
+        """Looks at every job now and then, whatever events were missed."""
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            for key in self._world.all_keys():
+                self._wake(key)
+
+    def _wake(self, key: Key) -> None:
+        self._queue.add(key)
+
+    def _forget(self, key: Key) -> None:
+        self._queue.forget(key)
+
+    def _health(self) -> Health | None:
+        return self._queue.health() if self._acts else None
+
+    def _count_jobs(self) -> None:
+        bodies = [self._world.job(key) or {} for key in self._world.all_keys()]
+        states = Counter((body.get("status") or {}).get("state", "Pending") for body in bodies)
+        JOBS.clear()
+        for state, count in states.items():
+            JOBS.labels(state).set(count)
+
+
+def tune(options: kopf.OperatorSettings) -> None:
+    """Kopf as a mere watcher: it writes nothing, and keeps nothing on our objects."""
+    options.posting.enabled = False
+    options.peering.standalone = True
+    options.scanning.disabled = True  # no list of CRDs and namespaces
+    options.persistence.finalizer = f"{GROUP}/unused"
+    options.queueing.idle_timeout = 0.5
+    options.process.ultimate_exiting_timeout = None
+
+
+async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
+    """Runs the operator in this process."""
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        kube_config.load_incluster_config()
+    else:
+        await kube_config.load_kube_config()
+    async with ApiClient() as client:
+        operator = Operator(settings, environment, client)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, operator.stop)
+        return await operator.run()
+
+
+def main() -> int:
+    """The command; everything is set by the environment, see fedjob_operator.settings."""
+    # kopf asks getpass for a user name, which a container's uid may not have.
+    os.environ.setdefault("USER", "fedjob")
+    try:
+        settings = read_settings(os.environ)
+    except FedjobError as error:
+        sys.stderr.write(f"fedjob-operator: {error}\n")
+        return error.exit_code
+    log_json(settings.log_level)
+    began = time.monotonic()
+    code = asyncio.run(serve(settings, os.environ))
+    _log.info("ended", extra={"code": code, "seconds": round(time.monotonic() - began, 1)})
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

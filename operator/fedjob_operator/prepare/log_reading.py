@@ -1,0 +1,33 @@
+"""What the log of rounds says of a run whose server ended unheard."""
+
+from __future__ import annotations
+
+from fedjob.spec.job import FederatedJob
+from fedjob.spec.run import RunPhase, ServerStatus
+from fedjob.spec.status import HISTORY_LENGTH
+from fedjob.storage.patience import Patience
+from fedjob.storage.rounds import RoundLog
+from fedjob_operator.prepare.store import JobStore
+
+PATIENCE_SECONDS = 10.0
+
+
+def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
+    """The status that the server would have told; Complete where all rounds and the result are."""
+    total = job.spec.federation.num_rounds
+    bucket = store.bucket()
+    log = RoundLog(bucket, store.layout, Patience(seconds=PATIENCE_SECONDS))
+    rounds = [number for number in log.commits() if number > 0]
+    history = [log.read(number) for number in rounds[-HISTORY_LENGTH:]]
+    key = store.layout.under(store.layout.model_out, "model.safetensors")
+    done = max(rounds, default=0)
+    complete = done >= total and bucket.head(key) is not None
+    return ServerStatus(
+        attempt=log.latest_attempt(),
+        phase=RunPhase.COMPLETE if complete else RunPhase.STARTING,
+        completed=done,
+        total=total,
+        history=history,
+        result_key=key if complete else None,
+        result_sha256=history[-1].sha256 if complete and history else None,
+    )
