@@ -43,6 +43,8 @@ INTO ?=
 generate: $(VENV)/.dev ## write the generated files anew
 	@mkdir -p $(INTO)crds $(INTO)docs/reference
 	$(BIN)/python -m fedjob.spec.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
+	@mkdir -p $(INTO)charts/fedjob/files
+	cp $(INTO)crds/federatedjobs.fedjob.dev.yaml $(INTO)charts/fedjob/files/
 	$(BIN)/python -m fedjob.spec.reference > $(INTO)docs/reference/spec.md
 
 unit: $(VENV)/.dev programs ## fast tests, no processes

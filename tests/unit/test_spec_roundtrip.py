@@ -1,10 +1,13 @@
 """A valid job, written as YAML and read again, is the same job."""
 
+import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedjob.spec import FederatedJob
 from fedjob.spec.parse import parse_job, parse_object
+from fedjob.spec.yaml_dump import dump_yaml
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
@@ -111,3 +114,10 @@ def test_yaml_leaves_out_what_is_the_clusters():
         "      uri: s3://bucket/m.py\n"
         "    className: Net\n"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["\x85", "a\x85b", "\u2028", "a\u2029", "a\nb\x85c\n", "a\n \u2028"]
+)
+def test_line_breaks_of_unicode_survive_yaml(text: str) -> None:
+    assert yaml.safe_load(dump_yaml({"text": text})) == {"text": text}

@@ -8,6 +8,8 @@ import yaml
 
 from fedjob.spec.yaml_scalars import resolve
 
+_BREAKS = frozenset("\x85\u2028\u2029")
+
 
 def dump_yaml(data: object) -> str:
     """YAML in the order of the data, without aliases."""
@@ -21,7 +23,10 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in text:
+    if _BREAKS & set(text):
+        # YAML folds these line breaks of Unicode like newlines, and reads NEL back as one.
+        style = '"'
+    elif "\n" in text:
         style = "|"
     elif not isinstance(resolve(text), str):
         style = '"'
