@@ -162,6 +162,13 @@ def test_files_stand_for_what_the_resource_names(folder):
     assert prepared.digests["checkpoint"] == hashlib.sha256(b"weights").hexdigest()
 
 
+def test_row_24_a_model_file_is_shipped_verbatim_with_its_line_ends(folder):
+    given = MODEL.replace("\n", "\r\n").encode()
+    (folder / "m.py").write_bytes(given)
+    prepared = prepare_text(job(), "job.yaml", LocalFiles(folder, model_file=folder / "m.py"))
+    assert prepared.job_files["app/custom/model_def.py"] == given
+
+
 def test_files_that_are_no_shards_are_left_alone(folder):
     (folder / "shards" / "readme.txt").write_text("x")
     (folder / "shards" / ".hidden.zip").write_text("x")

@@ -100,7 +100,8 @@ def read_model_file(job: FederatedJob, files: LocalFiles, faults: FaultList) -> 
     if files.model_file is not None:
         path = files.model_file
         try:
-            return path.read_text(encoding="utf-8")
+            # Not read_text, which turns CRLF into LF: the file is shipped verbatim.
+            return path.read_bytes().decode("utf-8")
         except UnicodeDecodeError:
             faults.add("--model-file", f"{path} is not UTF-8 text", "give the model_def.py")
         except OSError as error:
