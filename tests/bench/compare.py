@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shlex
 import signal
 import sys
@@ -83,6 +84,7 @@ def _measure(cases: list[Case], turns: int) -> tuple[list[RunFigures], list[floa
                     tempfile.TemporaryDirectory(prefix="fedjob-bench-") as folder,
                     contextlib.chdir(folder),
                 ):
+                    os.sync()  # what the run before wrote is not this one's to wait for
                     runs.append(run(Path(folder) / "run", case, RUN_SECONDS))
                 loads.append(machine.load())
                 _say(f"  first round {runs[-1].first:.1f} s, then {runs[-1].a_round:.2f} s a round")

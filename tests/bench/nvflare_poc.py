@@ -65,22 +65,23 @@ class Poc:
         """Runs Python with these arguments to its end.
 
         Raises:
-            RuntimeError: It failed; with what it printed.
+            RuntimeError: It failed, or took longer than `seconds`; with what it printed.
         """
         log = self.folder / "commands.log"
-        with log.open("ab") as output:
-            done = subprocess.run(
-                [sys.executable, *arguments],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=seconds,
-                check=False,
-            )
-        if done.returncode:
-            raise RuntimeError(f"{arguments} failed:\n{log.read_text()[-4000:]}")
+        try:
+            with log.open("ab") as output:
+                subprocess.run(
+                    [sys.executable, *arguments],
+                    cwd=self.folder,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=seconds,
+                    check=True,
+                )
+        except subprocess.SubprocessError as error:
+            raise RuntimeError(f"{error}; it printed:\n{log.read_text()[-4000:]}") from error
 
     def _prepare(self) -> None:
         # POC's own project but for the port: its 8002 may be taken on this machine.

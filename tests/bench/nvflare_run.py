@@ -72,7 +72,8 @@ def _train(poc: Poc, figures: RunFigures, seconds: float) -> None:
 
 def _start(poc: Poc) -> None:
     if not poc.tuned:
-        poc.command("-m", "nvflare.cli", "poc", "start", "--timeout", "120")
+        # Its own wait for readiness once did not end; ours is bounded.
+        poc.command("-m", "nvflare.cli", "poc", "start", "--no-wait")
         return
     for site in ("server", *CLIENT_NAMES):
         with (poc.folder / f"{site}.log").open("ab") as output:
