@@ -207,7 +207,10 @@ def test_a_failed_install_ends_with_pip_s_own_words(registry: RegistryServer) ->
         ensure_image_now(asked)
     assert caught.value.reason is Reason.IMAGE_BUILD_FAILED
     assert "spec.model.requirements" in caught.value.fix
-    assert str(caught.value).splitlines()[-1].startswith("ERROR: Invalid wheel filename")
+    # pip's own last line; how it words it differs between versions of pip.
+    last = str(caught.value).splitlines()[-1]
+    assert last.startswith("ERROR: ")
+    assert "wheel filename" in last
 
 
 def test_no_daemon_is_an_error_that_says_so(
