@@ -13,7 +13,7 @@ from fedjob.spec.run import ClientState, RunPhase, ServerStatus
 from fedjob.spec.status import Condition, ConditionType
 from fedjob_operator.children.pods import GPU
 from fedjob_operator.observed import Problem, Stage
-from fedjob_operator.pod_view import PodView
+from fedjob_operator.pod_view import PodView, left_words
 from fedjob_operator.record import Failure, Result
 from fedjob_operator.sites import EXIT_TERMINAL, SitePlan
 from fedjob_operator.situation import Mode, Situation
@@ -214,8 +214,9 @@ def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
     if pod.phase == "Succeeded":
         return "", "has ended"
     if pod.exit_code == EXIT_TERMINAL:
+        left = left_words(pod)
         return (
-            Reason.DATASET_INVALID,
+            str((left or {}).get("reason") or Reason.DATASET_INVALID),
             f"cannot use its shard: {pod.last_words or 'see its log'}; mend the shard in the "
             f"store, and it goes on by itself",
         )
@@ -281,12 +282,12 @@ def recovering(situation: Situation) -> str:
     record, said = situation.record, situation.said
     lines = []
     server = situation.server
-    if record.server.total and (server is None or server.pod is None or not server.pod.ready):
+    if record.server.hurt and (server is None or server.pod is None or not server.pod.ready):
         lines.append(f"the server is started anew (restart {record.server.total})")
     there = connected(said)
     for name, plan in situation.workers.items():
         given_up = plan.site.total > situation.job.spec.workers.max_restarts
-        if plan.site.total and name not in there and not given_up:
+        if plan.site.hurt and name not in there and not given_up:
             lines.append(f"{name} is started anew (restart {plan.site.total})")
     return "\n".join(lines[:10])
 

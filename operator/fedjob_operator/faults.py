@@ -5,8 +5,6 @@ from __future__ import annotations
 from fedjob.errors import FedjobError, InvalidInputError
 from fedjob.spec.reasons import Reason
 from fedjob.storage import errors as store
-from fedjob.workspace.manifest import InvalidManifestError
-from fedjob.workspace.shard import InvalidShardError, ManifestNotFoundError, NoSpaceError
 from fedjob.workspace.source import InvalidSourceError
 from fedjob_operator.api import ApiError
 
@@ -18,10 +16,6 @@ _REASONS: tuple[tuple[type[FedjobError], Reason], ...] = (
     (store.ChecksumMismatchError, Reason.CHECKSUM_MISMATCH),
     (store.StoreError, Reason.STORE_UNREACHABLE),
     (store.RoundLogError, Reason.ROUND_LOG_CORRUPT),
-    (NoSpaceError, Reason.NO_SPACE),
-    (ManifestNotFoundError, Reason.MANIFEST_MISSING),
-    (InvalidManifestError, Reason.MANIFEST_INVALID),
-    (InvalidShardError, Reason.SHARD_UNSAFE),
     (InvalidSourceError, Reason.SOURCE_INVALID),
     (ApiError, Reason.ADMISSION_REFUSED),
     (InvalidInputError, Reason.SPEC_INVALID),

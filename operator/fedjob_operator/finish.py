@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fedjob.spec.job import FederatedJob
 from fedjob.spec.reasons import Reason
 from fedjob.spec.run import RunPhase, ServerStatus
-from fedjob_operator.pod_view import PodView, last_status
+from fedjob_operator.pod_view import PodView, left_words
 from fedjob_operator.preparation import spec_digest
 from fedjob_operator.record import Failure, Record, Result, Site
 from fedjob_operator.times import epoch
@@ -82,7 +82,7 @@ def _server_failed(seen: Seen) -> tuple[str, str] | None:
     said = seen.said
     if said is not None and said.phase is RunPhase.FAILED and said.reason not in PASSING:
         return said.reason or Reason.SERVER_CRASHED, said.message
-    words = last_status(seen.server) if seen.server is not None else None
+    words = left_words(seen.server) if seen.server is not None else None
     if words is not None and words["phase"] == RunPhase.FAILED:
         reason = str(words.get("reason") or Reason.SERVER_CRASHED)
         if reason not in PASSING:

@@ -86,7 +86,10 @@ class PodView:
 
     @property
     def last_words(self) -> str:
-        """The end of the container's log in one line of at most 500 characters."""
+        """What it said last, in one line of at most 500 characters."""
+        left = left_words(self)
+        if left is not None:
+            return "; ".join(str(left.get("message") or "").splitlines())[:500]
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         return lines[-1][-500:] if lines else ""
 
@@ -128,8 +131,8 @@ def view_pod(body: Body) -> PodView:
     )
 
 
-def last_status(pod: PodView) -> dict[str, Any] | None:
-    """What a server left as its termination message, where it is a status in JSON."""
+def left_words(pod: PodView) -> dict[str, Any] | None:
+    """Phase, reason and message, where fedjob itself left them at the container's last end."""
     try:
         value = json.loads(pod.message)
     except ValueError:

@@ -29,6 +29,7 @@ class ShardPlace(RecordModel):
     name: str = Field(description="File name.")
     bucket: str
     key: str
+    sha256: str | None = Field(None, description="What it must have, where the job says so.")
     https: bool = Field(False, description="Its manifest names images on the web.")
 
 
@@ -83,6 +84,11 @@ class Site(RecordModel):
     def total(self) -> int:
         """All restarts so far."""
         return self.restarts + self.in_place
+
+    @property
+    def hurt(self) -> bool:
+        """The pod of `ordinal` replaces one that was lost, or was restarted in place."""
+        return self.lost_at is not None or self.in_place > 0
 
 
 class Failure(RecordModel):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
 
 from e2e.kube import Kube, NoClusterError
+from e2e.stage import Stage
 
 
 def no_cluster(why: str) -> NoReturn:
@@ -24,3 +26,15 @@ def kube() -> Kube:
         return Kube.find()
     except NoClusterError as error:
         no_cluster(str(error))
+
+
+@pytest.fixture(scope="session")
+def stage(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """An operator with a store and namespaces of its own, one for all tests of a process."""
+    made = Stage(tmp_path_factory.mktemp("operator"))
+    try:
+        made.set_up()
+        made.start()
+        yield made
+    finally:
+        made.tear_down()

@@ -234,6 +234,35 @@ def test_a_crashing_worker_is_named_with_its_last_words() -> None:
     assert condition(told(job, observed), "Recovering")["status"] == "True"
 
 
+def test_a_shard_that_is_gone_is_told_by_the_workers_own_reason() -> None:
+    job, observed = ready()
+    words = '{"phase": "Failed", "reason": "ObjectMissing", "message": "not in the store"}'
+    end = {"exitCode": 64, "message": words}
+    found = condition(
+        told(job, with_pod(observed, "digits-worker-0", **running(restarts=1, last=end))),
+        "WorkersReady",
+    )
+    assert found["reason"] == "ObjectMissing"
+    assert "worker-0: cannot use its shard: not in the store; mend" in found["message"]
+
+
+def test_a_resumed_job_starts_and_does_not_recover() -> None:
+    """What was lost before the suspension is counted, and no longer being made good."""
+    job, observed = ready()
+    lost = with_pod(observed, "digits-server", **running(restarts=1, last={"exitCode": 1}))
+    lost = simulate(lost, plan(job, lost, NOW))
+    held = a_job(runPolicy={"suspend": True})
+    stopped = simulate(lost, plan(held, lost, NOW))
+    stopped = replace(
+        stopped, children={k: b for k, b in stopped.children.items() if k[0] != "Pod"}
+    )
+    resumed = simulate(stopped, plan(job, stopped, NOW))
+    resumed = with_pod(resumed, "digits-server-r1", **running(ready=False))
+    status = told(job, resumed)
+    assert status["state"] == "Starting"
+    assert all(c["status"] == "False" for c in status["conditions"] if c["type"] == "Recovering")
+
+
 def test_a_worker_that_has_ended_well_is_no_trouble() -> None:
     job, observed = ready()
     observed = with_pod(observed, "digits-worker-0", phase="Succeeded")

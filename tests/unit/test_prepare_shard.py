@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 import zipfile
@@ -13,7 +14,7 @@ import pytest
 
 from fedjob.errors import FedjobError, InvalidInputError
 from fedjob.spec.run import WorkerConfig
-from fedjob_runtime.worker.prepare import ShardUnavailableError, prepare_shard
+from fedjob_runtime.worker.prepare import ShardChecksumError, ShardUnavailableError, prepare_shard
 
 
 def shard(manifest: str = "manifest.ndjson") -> bytes:
@@ -31,6 +32,7 @@ class Store(ThreadingHTTPServer):
         self.script: list[int | bytes] = []
         self.paths: list[str] = []
         self.etag = '"1"'
+        self.recorded: str | None = None
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
@@ -48,6 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.send_header("ETag", self.server.etag)
+        if self.server.recorded is not None:
+            self.send_header("x-amz-meta-sha256", self.server.recorded)
         self.send_header("Content-Length", str(len(step)))
         self.end_headers()
         self.wfile.write(step)
@@ -174,6 +178,25 @@ def test_a_connection_that_breaks_in_the_middle_is_tried_again(
     folder, said = prepare(config)
     assert (folder / "manifest.ndjson").is_file()
     assert "trying again" in said[0]
+
+
+def test_what_arrives_has_the_checksum_of_the_job_and_of_the_upload(
+    config: WorkerConfig, store: Store
+) -> None:
+    data = shard()
+    store.script = [data]
+    good, other = hashlib.sha256(data).hexdigest(), "0" * 64
+    store.recorded = good
+    prepare(config.model_copy(update={"sha256": good.upper()}))
+    for asked, recorded, words in (
+        (other, good, "spec.shards.items says"),
+        (good, other, "at its upload"),
+    ):
+        store.recorded, store.etag = recorded, f'"{words}"'
+        with pytest.raises(ShardChecksumError, match=words) as caught:
+            prepare(config.model_copy(update={"sha256": asked}))
+        assert caught.value.reason == "ChecksumMismatch"
+        assert good in str(caught.value)
 
 
 @pytest.mark.parametrize(

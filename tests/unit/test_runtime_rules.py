@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fedjob.spec.reasons import Reason
-from fedjob.spec.run import ClientState, RunPhase, ServerStatus, WorkerShard
+from fedjob.spec.run import ClientState, WorkerShard
 from fedjob_runtime.server.handover import SegmentReport
 from fedjob_runtime.server.membership import Membership, read_membership
 from fedjob_runtime.server.retry_rule import (
@@ -18,8 +18,8 @@ from fedjob_runtime.server.retry_rule import (
     judge_tries,
 )
 from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
-from fedjob_runtime.server.supervisor import last_words
 from fedjob_runtime.server.views import SeenClients, view_clients
+from fedjob_runtime.termination import termination_words
 
 TERMS = RoundTerms(min_clients=2, wait_after_min=10, timeout=60)
 NO_LIMIT = RoundTerms(min_clients=2, wait_after_min=10, timeout=None)
@@ -168,8 +168,7 @@ def test_views_say_what_each_worker_does() -> None:
 
 @pytest.mark.parametrize("length", [10, 50_000])
 def test_a_pods_last_words_fit_what_the_kubelet_keeps(length: int) -> None:
-    status = ServerStatus(phase=RunPhase.FAILED, reason="ModelInvalid", message="\u00e4" * length)
-    words = last_words(status)
+    words = termination_words("Failed", "ModelInvalid", "\u00e4" * length)
     assert len(words.encode()) <= 4096
     read = json.loads(words)
     assert (read["phase"], read["reason"]) == ("Failed", "ModelInvalid")

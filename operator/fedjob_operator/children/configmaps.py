@@ -23,7 +23,7 @@ from fedjob_operator.labels import (
     sealed,
     worker_names,
 )
-from fedjob_operator.record import KEY, Prepared, Record
+from fedjob_operator.record import KEY, Prepared, Record, ShardPlace
 
 
 def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
@@ -50,13 +50,14 @@ def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -
     )
 
 
-def worker_config(job: FederatedJob, worker: str, shard: str, *, gpus: bool) -> WorkerConfig:
+def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bool) -> WorkerConfig:
     """What one worker is given: its own shard and nothing of another's."""
     return WorkerConfig(
         namespace=job.metadata.namespace,
         name=job.metadata.name,
         worker=worker,
-        shard=shard,
+        shard=shard.name,
+        sha256=shard.sha256,
         shard_url_file=f"{URL}/{URL_FILE}",
         manifest_file=job.spec.training.manifest_file,
         job_folder=JOB_FOLDER,
@@ -71,7 +72,7 @@ def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, g
     data = {server_file(): server_config(job, prepared, store).model_dump_json(by_alias=True)}
     names = worker_names(len(prepared.workers))
     for name, shard in zip(names, prepared.workers, strict=True):
-        config = worker_config(job, name, shard.name, gpus=gpus)
+        config = worker_config(job, name, shard, gpus=gpus)
         data[worker_file(name)] = config.model_dump_json(by_alias=True)
     return _config_map(metadata_of(job, config_name(job.metadata.name)), data)
 

@@ -106,7 +106,11 @@ def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
         num_classes=classes,
         workers=[
             ShardPlace(
-                name=name, bucket=by_name[name].bucket, key=by_name[name].key, https=https[name]
+                name=name,
+                bucket=by_name[name].bucket,
+                key=by_name[name].key,
+                sha256=by_name[name].sha256,
+                https=https[name],
             )
             for name in names
         ],

@@ -71,6 +71,7 @@ class WorkerConfig(Model):
     name: str
     worker: str
     shard: str = Field(description="The shard's file name.")
+    sha256: str | None = Field(None, description="What the shard must have, where the job says so.")
     shard_url_file: str = Field(
         description="A file that holds the presigned GET URL; read anew at each try, so that it "
         "can be renewed."

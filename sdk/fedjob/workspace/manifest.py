@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.spec.reasons import Reason
 from fedjob.workspace.manifest_line import (
     MAX_LINE,
     ONE_OBJECT,
@@ -34,6 +35,8 @@ __all__ = [
 
 class InvalidManifestError(InvalidInputError):
     """A manifest has lines that cannot be used."""
+
+    reason: ClassVar[Reason] = Reason.MANIFEST_INVALID
 
 
 @dataclass(frozen=True, slots=True)

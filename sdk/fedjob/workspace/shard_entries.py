@@ -12,8 +12,10 @@ import unicodedata
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.spec.reasons import Reason
 
 MAX_FAULTS = 20
 _ENCRYPTED = 0x1 | 0x40
@@ -26,7 +28,13 @@ ZIP_AGAIN = "zip it again from inside its folder: `zip -r ../shard.zip .`"
 
 
 class InvalidShardError(InvalidInputError):
-    """A shard ZIP cannot be used."""
+    """A shard ZIP cannot be used.
+
+    Attributes:
+        reason: Its name in the catalogue.
+    """
+
+    reason: ClassVar[Reason] = Reason.SHARD_UNSAFE
 
 
 class DamagedEntryError(InvalidShardError):

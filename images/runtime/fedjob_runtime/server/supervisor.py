@@ -9,7 +9,6 @@ lost.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -38,6 +37,7 @@ from fedjob_runtime.server.segment_folder import write_segment
 from fedjob_runtime.server.segment_watch import SETTLE_SECONDS, SegmentEnd, SegmentWatch, Wishes
 from fedjob_runtime.server.views import SeenClients, view_clients
 from fedjob_runtime.state_files import read_json, write_json
+from fedjob_runtime.termination import leave_words
 
 POLL_SECONDS = 0.1
 START_GRACE = 30.0
@@ -46,9 +46,6 @@ STORE_PATIENCE = 3600.0
 DRAIN_SECONDS = 10.0
 FAREWELL_SECONDS = 15.0
 SEGMENTS_PER_ATTEMPT = 100_000
-TERMINATION_LOG = Path("/dev/termination-log")
-"""In a pod: what the operator reads when the port is closed already."""
-TERMINATION_BYTES = 4000
 MAX_FRUITLESS = 12
 """Segments in a row that end without a commit and without a worker to blame."""
 
@@ -434,16 +431,7 @@ class Supervisor:
 def save_status(config: ServerConfig, status: ServerStatus) -> None:
     """Leaves the last status on disk for whoever comes after the port is closed."""
     write_json(Path(config.home) / "status.json", status.model_dump(mode="json", by_alias=True))
-    if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(last_words(status), encoding="utf-8")
-
-
-def last_words(status: ServerStatus) -> str:
-    """The end of a run for a pod's status, where the kubelet keeps at most 4,096 bytes."""
-    words = {"phase": status.phase.value, "reason": status.reason, "message": status.message}
-    while len(json.dumps(words)) > TERMINATION_BYTES:
-        words["message"] = words["message"][: len(words["message"]) // 2]
-    return json.dumps(words)
+    leave_words(status.phase.value, status.reason, status.message)
 
 
 def _timed_out(commit: Commit) -> set[str]:

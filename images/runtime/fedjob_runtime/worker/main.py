@@ -18,10 +18,12 @@ from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
+from fedjob.spec.reasons import Reason
 from fedjob.spec.run import WorkerConfig
 from fedjob_runtime.nvflare_site import allowed_classes, prepare_site
 from fedjob_runtime.processes import kill_tree, start_child
 from fedjob_runtime.state_files import write_json
+from fedjob_runtime.termination import leave_words
 from fedjob_runtime.user_classes import user_classes
 from fedjob_runtime.worker.prepare import prepare_shard
 
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         terminal = not isinstance(error, UnavailableError)
         write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
+        leave_words("Failed", getattr(error, "reason", Reason.DATASET_INVALID), str(error))
         return EXIT_TERMINAL if terminal else EXIT_LOST
     return _run_client(config, home)
 

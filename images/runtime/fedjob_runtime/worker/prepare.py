@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
+from fedjob.spec.reasons import Reason
 from fedjob.spec.run import WorkerConfig
 from fedjob.workspace.shard import unpack_shard
 from fedjob_runtime.state_files import read_json, write_json
@@ -17,11 +20,33 @@ from fedjob_runtime.state_files import read_json, write_json
 PATIENCE_SECONDS = 600.0
 """How long a store out of reach is waited for before the process gives up and is restarted."""
 TIMEOUT_SECONDS = 30.0
+RECORDED_SHA256 = "x-amz-meta-sha256"
+"""The checksum that fedjob records with what it uploads."""
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 
 class ShardUnavailableError(UnavailableError):
     """The shard cannot be had now; trying again may help."""
+
+    reason: ClassVar[Reason] = Reason.STORE_UNREACHABLE
+
+
+class ShardMissingError(InvalidInputError):
+    """The shard is not in the store."""
+
+    reason: ClassVar[Reason] = Reason.OBJECT_MISSING
+
+
+class ShardRefusedError(FedjobError):
+    """The store does not give the shard."""
+
+    reason: ClassVar[Reason] = Reason.CREDENTIALS_REFUSED
+
+
+class ShardChecksumError(InvalidInputError):
+    """What the store has is not what was uploaded, or not what the job says."""
+
+    reason: ClassVar[Reason] = Reason.CHECKSUM_MISMATCH
 
 
 def prepare_shard(
@@ -42,7 +67,8 @@ def prepare_shard(
         The folder with the manifest at its root.
 
     Raises:
-        InvalidInputError: The shard is not there, or is no shard; trying again does not help.
+        InvalidInputError: The shard is not there, or is another or no shard; trying again does not
+            help.
         ShardUnavailableError: The store could not be reached for PATIENCE_SECONDS.
     """
     home = Path(config.home)
@@ -101,12 +127,25 @@ def _download(config: WorkerConfig, archive: Path, marker: Path | None) -> str |
         if expected is not None and archive.stat().st_size != int(expected):
             msg = f"the store sent {archive.stat().st_size} of {expected} bytes"
             raise OSError(msg)
+        _check_sum(config, archive, response.headers.get(RECORDED_SHA256))
     return etag or "unknown"
+
+
+def _check_sum(config: WorkerConfig, archive: Path, recorded: str | None) -> None:
+    with open(archive, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    for expected, whose, fix in (
+        (config.sha256, "spec.shards.items says", "upload the file that it names"),
+        (recorded, "at its upload it had", "upload it again"),
+    ):
+        if expected and found != expected.lower():
+            problem = f"has SHA-256 {found}, {whose} {expected}"
+            raise ShardChecksumError([Fault(f"shard {config.shard}", problem, fix)])
 
 
 def _refuse_for_good(config: WorkerConfig, error: urllib.error.HTTPError) -> None:
     if error.code == 404:
-        raise InvalidInputError(
+        raise ShardMissingError(
             [
                 Fault(
                     f"shard {config.shard}",
@@ -121,4 +160,4 @@ def _refuse_for_good(config: WorkerConfig, error: urllib.error.HTTPError) -> Non
             f"{config.worker}: shard {config.shard} was refused: {error.code} {error.reason}; "
             "check the store's policy for presigned URLs"
         )
-        raise FedjobError(msg) from error
+        raise ShardRefusedError(msg) from error

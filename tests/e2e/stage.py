@@ -1,0 +1,209 @@
+"""An operator from this tree, a store in the cluster, and namespaces of their own for its jobs.
+
+The operator runs outside the cluster, so that a test can kill it and read its log; store and pods
+are inside. `make cluster images` comes first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fedjob.spec.run import StoreLocation
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.credentials import Credentials
+from fedjob.storage.layout import Layout
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = Credentials("operator-test", "operator-test-secret")
+LONG = 300.0
+NET = (
+    "from torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        return x\n"
+)
+STORE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: store}
+spec:
+  selector: {matchLabels: {app: store}}
+  template:
+    metadata: {labels: {app: store}}
+    spec:
+      containers:
+      - name: store
+        image: IMAGE
+        env:
+        - {name: AWS_ACCESS_KEY_ID, value: operator-test}
+        - {name: AWS_SECRET_ACCESS_KEY, value: operator-test-secret}
+        readinessProbe: {httpGet: {path: /healthz, port: 8333}, periodSeconds: 1}
+        volumeMounts: [{name: data, mountPath: /data}]
+      securityContext: {fsGroup: 10001}
+      volumes: [{name: data, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: store}
+spec:
+  type: NodePort
+  selector: {app: store}
+  ports: [{port: 8333}]
+"""
+
+
+def settings_of_cluster() -> dict[str, str]:
+    """What tests/cluster/env tells."""
+    script = 'eval "$(tests/cluster/env)"; env -0'
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, check=True)
+    pairs = (item.partition("=") for item in done.stdout.decode().split("\0") if item)
+    return {name: value for name, _, value in pairs}
+
+
+class Stage:
+    """A namespace pair in the cluster, a store, and an operator that serves them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.env = settings_of_cluster()
+        name = uuid.uuid4().hex[:6]
+        self.system, self.jobs = f"op-{name}-system", f"op-{name}-jobs"
+        self._log = folder / "operator.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
+        done = subprocess.run(
+            ["kubectl", *arguments],
+            input=given.encode(),
+            env=self.env,
+            capture_output=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def set_up(self) -> None:
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
+        self.kubectl("create", "namespace", self.system)
+        self.kubectl("create", "namespace", self.jobs)
+        restricted = "pod-security.kubernetes.io/enforce=restricted"
+        self.kubectl("label", "namespace", self.jobs, restricted)
+        image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/store:0.1.0"
+        self.kubectl("-n", self.system, "apply", "-f", "-", given=STORE.replace("IMAGE", image))
+        self.kubectl("-n", self.system, "rollout", "status", "deployment/store", "--timeout=180s")
+        port = self.kubectl(
+            "-n", self.system, "get", "service", "store", "-o",
+            "jsonpath={.spec.ports[0].nodePort}",
+        )  # fmt: skip
+        address = self.kubectl(
+            "get", "nodes", "-o",
+            "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}",
+        )  # fmt: skip
+        self.endpoint = f"http://{address}:{port}"
+        self.bucket = Bucket(StoreLocation(endpoint=self.endpoint, bucket="jobs"), KEYS)
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"{address},127.0.0.1,localhost"
+        self.bucket.ensure_bucket()
+
+    def start(self) -> None:
+        registry = self.env["FEDJOB_PUSH_REGISTRY"]
+        settings = {
+            "NAMESPACES": self.jobs,
+            "NAMESPACE": self.system,
+            "STORE_BUCKET": "jobs",
+            "STORE_ENDPOINT": f"http://store.{self.system}.svc.cluster.local:8333",
+            "STORE_EXTERNAL_ENDPOINT": self.endpoint,
+            "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
+            "REPOSITORY": f"{registry}/{self.jobs}",
+            "REGISTRY_INSECURE": "true",
+            "POLL": "proxy",
+            "HTTP_PORT": "0",
+        }
+        environment = {
+            **self.env,
+            **os.environ,
+            **KEYS.environment(),
+            **{f"FEDJOB_{name}": value for name, value in settings.items()},
+            "KUBECONFIG": self.env["KUBECONFIG"],
+            "PYTHONPATH": os.pathsep.join(
+                str(ROOT / part) for part in ("sdk", "operator", "images/runtime")
+            ),
+        }
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "fedjob_operator.main"]
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def tear_down(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+        self.kubectl("delete", "namespace", self.jobs, self.system, "--wait=false", check=False)
+
+    def submit(self, name: str, **spec: Any) -> None:
+        model = {"className": "Net", "source": {"inline": NET}}
+        body = {
+            "apiVersion": "fedjob.dev/v1alpha1",
+            "kind": "FederatedJob",
+            "metadata": {"name": name},
+            "spec": {"model": model, "workers": {"gpu": 0}, **spec},
+        }
+        self.kubectl("-n", self.jobs, "apply", "-f", "-", given=yaml.safe_dump(body))
+
+    def digits(self, name: str, rounds: int = 5) -> None:
+        """The example, with its shards."""
+        self.upload(name)
+        text = (ROOT / "examples/digits/job.yaml").read_text()
+        spec = yaml.safe_load(text)["spec"]
+        spec["federation"]["numRounds"] = rounds
+        spec["workers"] = {"gpu": 0, "maxRestarts": 10}
+        self.submit(name, **spec)
+
+    def upload(self, name: str) -> None:
+        layout = Layout(self.jobs, name)
+        for path in sorted((ROOT / "examples/digits/shards").glob("*.zip")):
+            self.bucket.upload_file(path, layout.shard(path.name))
+
+    def get(self, *what: str) -> Any:
+        return json.loads(self.kubectl("-n", self.jobs, "get", *what, "-o", "json"))
+
+    def status(self, name: str) -> Any:
+        return self.get("fj", name).get("status", {})
+
+    def pods(self, name: str) -> list[str]:
+        items = self.get("pods", "-l", f"fedjob.dev/job={name}")["items"]
+        return sorted(item["metadata"]["name"] for item in items)
+
+    def until(self, name: str, is_so: Callable[[Any], bool], seconds: float = LONG) -> Any:
+        """The status once it is so."""
+        deadline = time.monotonic() + seconds
+        while not is_so(status := self.status(name)):
+            if time.monotonic() > deadline:
+                tail = self._log.read_text()[-2000:]
+                raise AssertionError(f"{name} never became so: {json.dumps(status)}\n{tail}")
+            time.sleep(1)
+        return status
+
+    def delete(self, name: str) -> None:
+        self.kubectl("-n", self.jobs, "delete", "fj", name, "--timeout=60s")
+
+    def nothing_is_left(self, name: str) -> None:
+        deadline = time.monotonic() + 90
+        kinds = "pods,services,secrets,configmaps,networkpolicies"
+        while left := self.get(kinds, "-l", f"fedjob.dev/job={name}")["items"]:
+            assert time.monotonic() < deadline, [item["metadata"]["name"] for item in left]
+            time.sleep(1)
+
+
+def is_complete(status: Any) -> bool:
+    assert status.get("state") != "Failed", status["message"]
+    return bool(status.get("state") == "Complete")
