@@ -160,7 +160,8 @@ class Cluster:
     async def proxy(self, namespace: str, pod: str, port: int, path: str, query: str) -> Body:
         """GET from a pod's port, through the API server: for an operator outside the cluster."""
         url = path_of("v1", "Pod", namespace, f"{pod}:{port}", f"proxy/{path}")
-        return await self._call("get", f"{url}?{query}", _request_timeout=TIMEOUT + 60)
+        # A long-poll keeps no other call waiting.
+        return await self._answer("get", f"{url}?{query}", _request_timeout=TIMEOUT + 60)
 
     async def _apply(self, path: str, body: Body) -> Body:
         return await self._call(
@@ -173,15 +174,18 @@ class Cluster:
         )
 
     async def _call(self, method: str, path: str, **options: Any) -> Body:
+        async with self._slots:
+            return await self._answer(method, path, **options)
+
+    async def _answer(self, method: str, path: str, **options: Any) -> Body:
         subject = f"{method.upper()} {path.partition('?')[0]}"
         code = 0
         options = {"_request_timeout": TIMEOUT, **options}
         try:
-            async with self._slots:
-                answer = await self._client.request(method, path, serialize=False, **options)
-                code = int(answer.status)
-                found: Body = json.loads(await answer.read())
-                return found
+            answer = await self._client.request(method, path, serialize=False, **options)
+            code = int(answer.status)
+            found: Body = json.loads(await answer.read())
+            return found
         except DynamicApiError as error:
             code = int(error.status or 0)
             raise _api_error(subject, error.status, error.body, error.headers) from error

@@ -195,6 +195,12 @@ def connected(said: ServerStatus | None) -> set[str]:
     return {c.name for c in said.clients if c.state in CONNECTED} if said is not None else set()
 
 
+def silent(said: ServerStatus | None) -> set[str]:
+    """The workers that were there and are not heard any more."""
+    clients = said.clients if said is not None else []
+    return {c.name for c in clients if c.state is ClientState.LOST}
+
+
 def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
     """A reason, empty where there is no trouble, and what the worker is doing."""
     plan = situation.workers[name]
@@ -225,6 +231,13 @@ def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
             Reason.WORKER_EXITED,
             f"ended with exit code {pod.exit_code} and is started anew (restart {plan.site.total} "
             f"of {most}): {pod.last_words or 'see its log'}",
+        )
+    if name in silent(situation.said):
+        patience = situation.job.spec.federation.heart_beat_timeout
+        return (
+            Reason.WORKER_LOST,
+            f"{pod.name} runs, and the server has lost it (it drops a worker that is silent for "
+            f"heartBeatTimeout, {patience} s): it is taken back when it answers",
         )
     return "", f"{pod.name} is {pod.phase}"
 

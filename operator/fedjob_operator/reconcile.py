@@ -99,6 +99,9 @@ class Reconciler:
             if error.refused:
                 await self._tell_refusal(key, job, error)
             raise
+        now = self._world.job(key)
+        if now is None or str(now["metadata"]["uid"]) != uid:
+            return 0.0  # deleted meanwhile: looked at anew, as what it is by now
         if self._world.facts(key).held != observed.facts.held:
             return 0.0  # a name is taken: the status is made from that
         if Stage.APPLY in self._world.facts(key).problems:

@@ -1,8 +1,8 @@
 """The status of a job, from what the plan found out. Pure.
 
 Writes are bounded. Conditions and the state are written when they change; rounds, clients and
-metrics at most every PROGRESS_SECONDS; a heartbeat is rounded to HEARTBEAT_SECONDS, so that a job
-in which nothing else happens is written at most once a minute.
+metrics at most every PROGRESS_SECONDS; heartbeats alone at most every HEARTBEAT_SECONDS, so a job
+in which nothing else happens is written at most twelve times a minute, however many workers it has.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedjob.spec.run import ClientView, RunPhase, ServerStatus
+from fedjob.spec.run import ClientState, ClientView, RunPhase, ServerStatus
 from fedjob.spec.status import (
     HISTORY_LENGTH,
     ClientsStatus,
@@ -31,7 +31,7 @@ from fedjob_operator.situation import Mode, Situation
 from fedjob_operator.store_choice import layout_of, location_of
 from fedjob_operator.times import epoch, rfc3339
 
-HEARTBEAT_SECONDS = 60
+HEARTBEAT_SECONDS = 5
 PROGRESS_SECONDS = 2.0
 _ETA_ROUNDS = 5
 _BEST_METRICS = ("val_accuracy", "accuracy", "val_loss", "loss")
@@ -70,9 +70,25 @@ def worth_writing(old: Mapping[str, Any], new: Body, since: float) -> float | No
     if dict(old) == new:
         return None
     differs = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    if differs <= {"clients"} and _beats_alone(old, new):
+        return max(0.0, HEARTBEAT_SECONDS - since)
     if differs <= _PROGRESS:
         return max(0.0, PROGRESS_SECONDS - since)
     return 0.0
+
+
+def _beats_alone(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether the clients differ in their last heartbeats and in nothing else."""
+
+    def bare(status: Mapping[str, Any]) -> dict[str, Any]:
+        clients = status.get("clients") or {}
+        workers = [
+            {name: value for name, value in worker.items() if name != "lastHeartbeat"}
+            for worker in clients.get("list") or []
+        ]
+        return {**clients, "list": workers}
+
+    return bare(old) == bare(new)
 
 
 def _summary(situation: Situation, found: Mapping[str, Condition]) -> tuple[JobState, str, str]:
@@ -230,16 +246,20 @@ def _client(situation: Situation, name: str, shard: str, view: ClientView | None
         if view.last_heartbeat is not None:
             heard = view.last_heartbeat // HEARTBEAT_SECONDS * HEARTBEAT_SECONDS
     if pod is not None and name not in connected(situation.said):
-        # Before it has registered, and after it was lost, its pod says more than the server.
-        state = pod.waiting or pod.phase
+        # Before it has registered, and after it was lost, its pod says more than the server,
+        # unless it runs and is not heard.
+        silent = view is not None and view.state is ClientState.LOST and pod.phase == "Running"
+        state = pod.waiting or (state if silent else pod.phase)
     if plan is not None and plan.site.total > situation.job.spec.workers.max_restarts:
         state = "GivenUp"
+    before = (situation.before.get("clients") or {}).get("list") or []
+    last = next((b.get("lastHeartbeat") for b in before if b.get("name") == name), None)
     return ClientStatus(
         name=name,
         shard=shard,
         state=state[:32],
         restarts=plan.site.total if plan is not None else 0,
-        last_heartbeat=rfc3339(heard) if heard is not None else None,
+        last_heartbeat=rfc3339(heard) if heard is not None else last,
         samples=samples,
         message=message[:1024],
     )

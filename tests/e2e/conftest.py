@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -17,6 +18,18 @@ def no_cluster(why: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI has a cluster, but {why}", pytrace=False)
     pytest.skip(why)
+
+
+NODES = {"test_chart", "test_gpu", "test_quickstart"}
+"""Files that change the nodes, or whose jobs take GPUs where there are: one after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (`-n 3 --dist loadgroup`) run files, not the tests of one file."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            group = "nodes" if item.path.stem in NODES else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

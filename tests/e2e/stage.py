@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from kubernetes import client, config
 
 from fedjob.spec.run import StoreLocation
 from fedjob.storage.bucket import Bucket
@@ -68,14 +69,23 @@ def settings_of_cluster() -> dict[str, str]:
 
 
 class Stage:
-    """A namespace pair in the cluster, a store, and an operator that serves them."""
+    """Namespaces in the cluster, a store, and an operator that serves them.
+
+    Attributes:
+        system: Where the store is.
+        jobs: Where jobs are, unless another namespace is named.
+        other: A second one, whose name is as long as Kubernetes allows.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.env = settings_of_cluster()
         name = uuid.uuid4().hex[:6]
         self.system, self.jobs = f"op-{name}-system", f"op-{name}-jobs"
+        self.other = f"op-{name}-".ljust(63, "n")
         self._log = folder / "operator.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._client = config.new_client_from_config(self.env["KUBECONFIG"])
+        self._api = client.CustomObjectsApi(self._client)
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
         done = subprocess.run(
@@ -91,9 +101,10 @@ class Stage:
     def set_up(self) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
         self.kubectl("create", "namespace", self.system)
-        self.kubectl("create", "namespace", self.jobs)
-        restricted = "pod-security.kubernetes.io/enforce=restricted"
-        self.kubectl("label", "namespace", self.jobs, restricted)
+        for namespace in (self.jobs, self.other):
+            self.kubectl("create", "namespace", namespace)
+            restricted = "pod-security.kubernetes.io/enforce=restricted"
+            self.kubectl("label", "namespace", namespace, restricted)
         image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/store:0.1.0"
         self.kubectl("-n", self.system, "apply", "-f", "-", given=STORE.replace("IMAGE", image))
         self.kubectl("-n", self.system, "rollout", "status", "deployment/store", "--timeout=180s")
@@ -106,14 +117,18 @@ class Stage:
             "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}",
         )  # fmt: skip
         self.endpoint = f"http://{address}:{port}"
-        self.bucket = Bucket(StoreLocation(endpoint=self.endpoint, bucket="jobs"), KEYS)
+        self.bucket = self.bucket_named("jobs")
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"{address},127.0.0.1,localhost"
         self.bucket.ensure_bucket()
+
+    def bucket_named(self, name: str) -> Bucket:
+        """A bucket of the store, whether or not it is there."""
+        return Bucket(StoreLocation(endpoint=self.endpoint, bucket=name), KEYS)
 
     def start(self) -> None:
         registry = self.env["FEDJOB_PUSH_REGISTRY"]
         settings = {
-            "NAMESPACES": self.jobs,
+            "NAMESPACES": f"{self.jobs},{self.other}",
             "NAMESPACE": self.system,
             "STORE_BUCKET": "jobs",
             "STORE_ENDPOINT": f"http://store.{self.system}.svc.cluster.local:8333",
@@ -147,9 +162,12 @@ class Stage:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
-        self.kubectl("delete", "namespace", self.jobs, self.system, "--wait=false", check=False)
+        self._client.rest_client.pool_manager.clear()
+        self._client.close()
+        made = (self.jobs, self.other, self.system)
+        self.kubectl("delete", "namespace", *made, "--wait=false", check=False)
 
-    def submit(self, name: str, **spec: Any) -> None:
+    def submit(self, name: str, namespace: str = "", **spec: Any) -> None:
         model = {"className": "Net", "source": {"inline": NET}}
         body = {
             "apiVersion": "fedjob.dev/v1alpha1",
@@ -157,7 +175,8 @@ class Stage:
             "metadata": {"name": name},
             "spec": {"model": model, "workers": {"gpu": 0}, **spec},
         }
-        self.kubectl("-n", self.jobs, "apply", "-f", "-", given=yaml.safe_dump(body))
+        where = namespace or self.jobs
+        self.kubectl("-n", where, "apply", "-f", "-", given=yaml.safe_dump(body))
 
     def digits(self, name: str, rounds: int = 5) -> None:
         """The example, with its shards."""
@@ -173,33 +192,50 @@ class Stage:
         for path in sorted((ROOT / "examples/digits/shards").glob("*.zip")):
             self.bucket.upload_file(path, layout.shard(path.name))
 
-    def get(self, *what: str) -> Any:
-        return json.loads(self.kubectl("-n", self.jobs, "get", *what, "-o", "json"))
+    def patch(self, name: str, spec: dict[str, Any]) -> None:
+        """Changes a job's spec by a merge patch."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl("-n", self.jobs, "patch", "fj", name, "--type=merge", "-p", patch)
 
-    def status(self, name: str) -> Any:
-        return self.get("fj", name).get("status", {})
+    def get(self, *what: str, namespace: str = "") -> Any:
+        where = namespace or self.jobs
+        return json.loads(self.kubectl("-n", where, "get", *what, "-o", "json"))
+
+    def status(self, name: str, namespace: str = "") -> Any:
+        # Asked for all the time: a start of kubectl would cost a tenth of a second of a core.
+        found = self._api.get_namespaced_custom_object(
+            "fedjob.dev", "v1alpha1", namespace or self.jobs, "federatedjobs", name
+        )
+        return found.get("status", {})
 
     def pods(self, name: str) -> list[str]:
         items = self.get("pods", "-l", f"fedjob.dev/job={name}")["items"]
         return sorted(item["metadata"]["name"] for item in items)
 
-    def until(self, name: str, is_so: Callable[[Any], bool], seconds: float = LONG) -> Any:
+    def until(
+        self,
+        name: str,
+        is_so: Callable[[Any], bool],
+        seconds: float = LONG,
+        namespace: str = "",
+    ) -> Any:
         """The status once it is so."""
         deadline = time.monotonic() + seconds
-        while not is_so(status := self.status(name)):
+        while not is_so(status := self.status(name, namespace)):
             if time.monotonic() > deadline:
                 tail = self._log.read_text()[-2000:]
                 raise AssertionError(f"{name} never became so: {json.dumps(status)}\n{tail}")
-            time.sleep(1)
+            time.sleep(0.5)
         return status
 
-    def delete(self, name: str) -> None:
-        self.kubectl("-n", self.jobs, "delete", "fj", name, "--timeout=60s")
+    def delete(self, name: str, namespace: str = "") -> None:
+        self.kubectl("-n", namespace or self.jobs, "delete", "fj", name, "--timeout=60s")
 
-    def nothing_is_left(self, name: str) -> None:
+    def nothing_is_left(self, name: str, namespace: str = "") -> None:
         deadline = time.monotonic() + 90
         kinds = "pods,services,secrets,configmaps,networkpolicies"
-        while left := self.get(kinds, "-l", f"fedjob.dev/job={name}")["items"]:
+        selected = (kinds, "-l", f"fedjob.dev/job={name}")
+        while left := self.get(*selected, namespace=namespace)["items"]:
             assert time.monotonic() < deadline, [item["metadata"]["name"] for item in left]
             time.sleep(1)
 

@@ -1,0 +1,102 @@
+"""A job that tells what its training function was given, in the pods' logs, and shards for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from typing import Any
+
+from e2e.stage import Stage
+from fedjob.spec.rounds import Commit
+from fedjob.storage.layout import Layout
+from fedjob.storage.rounds import RoundLog
+
+RECORDER = """
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.line = nn.Linear(3, num_classes)
+        nn.init.zeros_(self.line.weight)
+        nn.init.zeros_(self.line.bias)
+
+
+def fl_train_model(payload):
+    env, weights = payload["env"], payload["initial_weights"]
+    record = {
+        "keys": sorted(payload),
+        "data_root": payload["dataset"]["data_root"],
+        "env": env,
+        "weights": {name: tensor.flatten().tolist() for name, tensor in weights.items()},
+    }
+    print("RECORD " + json.dumps(record), flush=True)
+    time.sleep(env["pause"])
+    if env["SITE_NAME"] == env["slow_site"] and env["CURRENT_ROUND"] == env["slow_round"]:
+        time.sleep(env["slow"])
+    lines = (Path(payload["dataset"]["data_root"]) / env["manifest_file"]).read_text().split()
+    step = 1 + int(env["SITE_NAME"].rpartition("-")[2])
+    return {
+        "weights": {name: tensor + step for name, tensor in weights.items()},
+        "samples": len(lines),
+        "metrics": {"step": float(step)},
+    }
+"""
+"""Worker i adds i + 1 to every weight, so that a mean tells who took part, and with what weight."""
+
+EXTRA = {"pause": 0.0, "slow": 0.0, "slow_site": "", "slow_round": -1}
+
+
+def shard(samples: int, uri: str = "x.txt") -> bytes:
+    """A ZIP with so many lines in its manifest."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        rows = ({"id": str(i), "uri": uri, "y": i % 2} for i in range(samples))
+        text = "\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+        archive.writestr("manifest.ndjson", text)
+        archive.writestr("x.txt", "x")
+    return buffer.getvalue()
+
+
+def recorder(
+    rounds: int = 2, federation: dict[str, Any] | None = None, **extra: Any
+) -> dict[str, Any]:
+    """Sections of the spec."""
+    return {
+        "model": {"className": "Net", "source": {"inline": RECORDER}},
+        "training": {"extra": EXTRA | extra},
+        "federation": {
+            "numRounds": rounds,
+            "minClients": 1,
+            "waitTimeAfterMinReceived": 1,
+            **(federation or {}),
+        },
+    }
+
+
+def give_shards(stage: Stage, name: str, *samples: int, namespace: str = "") -> None:
+    """Uploads `part-<i>.zip` for each worker of the job."""
+    layout = Layout(namespace or stage.jobs, name)
+    for index, count in enumerate(samples):
+        stage.bucket.put_bytes(layout.shard(f"part-{index}.zip"), shard(count))
+
+
+def records(stage: Stage, name: str, worker: int) -> list[dict[str, Any]]:
+    """What the worker's training function was given, call by call."""
+    log = stage.kubectl("-n", stage.jobs, "logs", f"{name}-worker-{worker}")
+    found = (line.partition("RECORD ")[2] for line in log.splitlines() if "RECORD " in line)
+    return [json.loads(text) for text in found]
+
+
+def commits(stage: Stage, name: str, namespace: str = "") -> list[Commit]:
+    """The committed rounds in order, round 0 among them."""
+    log = RoundLog(stage.bucket, Layout(namespace or stage.jobs, name))
+    return [log.read(number) for number in log.commits()]

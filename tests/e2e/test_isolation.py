@@ -1,0 +1,120 @@
+"""Rows 38 and 41: what a worker's pod holds, can read, and cannot."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from e2e.recorder import give_shards, recorder
+from e2e.stage import Stage
+
+pytestmark = pytest.mark.e2e
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def url_secret(stage: Stage, worker: int) -> Any:
+    return stage.get("secret", f"own-url-worker-{worker}")
+
+
+def url_of(secret: Any) -> str:
+    return base64.b64decode(secret["data"]["url"]).decode().strip()
+
+
+def fetch(stage: Stage, url: str) -> tuple[int, bytes]:
+    """A GET from outside, with the Host that the pods would send: it is part of the signature."""
+    host = f"http://store.{stage.system}.svc.cluster.local:8333"
+    assert url.startswith(host)
+    request = urllib.request.Request(  # noqa: S310 (ours)
+        url.replace(host, stage.endpoint), headers={"Host": host.removeprefix("http://")}
+    )
+    try:
+        with OPENER.open(request) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+@pytest.fixture(scope="module")
+def job(stage: Stage) -> str:
+    """A job with two workers that train."""
+    give_shards(stage, "own", 4, 8)
+    stage.submit("own", **recorder(500, pause=1.0))
+    stage.until("own", lambda s: s.get("rounds", {}).get("completed", 0) >= 1)
+    return "own"
+
+
+def test_a_url_reads_one_shard_and_nothing_else(stage: Stage, job: str) -> None:
+    for worker, samples in ((0, 4), (1, 8)):
+        status, body = fetch(stage, url_of(url_secret(stage, worker)))
+        assert (status, body[:2]) == (200, b"PK")
+        assert body.count(b'"id"') in (0, samples)  # deflated or stored
+    own, other = (url_of(url_secret(stage, worker)) for worker in (0, 1))
+    assert "part-0.zip" in own
+    assert "part-1.zip" in other
+    assert fetch(stage, own.replace("part-0.zip", "part-1.zip"))[0] == 403
+    model = own.replace("shards/part-0.zip", "rounds/1/commit.json")
+    assert fetch(stage, model)[0] == 403
+    assert fetch(stage, own.partition("?")[0])[0] == 403
+    bare = own.partition("?")[0].rpartition("jobs/")[0]
+    assert fetch(stage, bare)[0] == 403
+
+
+def test_a_pod_holds_nothing_of_anothers_and_no_token(stage: Stage, job: str) -> None:
+    for item in stage.get("pods", "-l", f"fedjob.dev/job={job}")["items"]:
+        name = item["metadata"]["name"]
+        site = name.removeprefix(f"{job}-")
+        secrets = {v["secret"]["secretName"] for v in item["spec"]["volumes"] if "secret" in v}
+        expected = {f"{job}-kit-{site}"}
+        expected |= {f"{job}-kit-admin"} if site == "server" else {f"{job}-url-{site}"}
+        assert secrets == expected
+        assert not any("projected" in volume for volume in item["spec"]["volumes"])
+        if site != "server":
+            env = json.dumps(item["spec"]["containers"][0].get("env", []))
+            assert "AWS_" not in env
+            assert "secretKeyRef" not in env
+    shell = ("-n", stage.jobs, "exec", f"{job}-worker-0", "--", "sh", "-c")
+    assert stage.kubectl(*shell, "ls /var/run/secrets 2>/dev/null || echo none") == "none\n"
+    config = stage.kubectl(*shell, "cat /etc/fedjob/config/*")
+    assert "part-0.zip" in config
+    assert "part-1.zip" not in config
+
+
+def test_a_url_is_renewed_before_it_ends_also_by_the_next_operator(stage: Stage, job: str) -> None:
+    def almost_over() -> str:
+        """Says of worker-1's URL that it ends in a minute; returns it."""
+        soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
+        stage.kubectl(
+            "-n", stage.jobs, "annotate", "secret", "own-url-worker-1",
+            f"fedjob.dev/expires={soon}", "--overwrite",
+        )  # fmt: skip
+        return url_of(url_secret(stage, 1))
+
+    def renewed(old: str) -> Any:
+        deadline = time.monotonic() + 120
+        while url_of(secret := url_secret(stage, 1)) == old:
+            assert time.monotonic() < deadline, "the URL was not renewed"
+            time.sleep(0.5)
+        return secret
+
+    pods = stage.pods(job)
+    old = almost_over()
+    secret = renewed(old)
+    ends = secret["metadata"]["annotations"]["fedjob.dev/expires"]
+    assert time.mktime(time.strptime(ends, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone > (
+        time.time() + 3000
+    )
+    assert fetch(stage, url_of(secret))[0] == 200
+    stage.kill()
+    old = almost_over()
+    stage.start()
+    assert fetch(stage, url_of(renewed(old)))[0] == 200
+    assert stage.pods(job) == pods
+    stage.delete(job)
+    stage.nothing_is_left(job)
