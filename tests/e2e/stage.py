@@ -222,7 +222,8 @@ class Stage:
         """The status once it is so."""
         deadline = time.monotonic() + seconds
         while not is_so(status := self.status(name, namespace)):
-            if time.monotonic() > deadline:
+            ended = self._process is not None and self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 tail = self._log.read_text()[-2000:]
                 raise AssertionError(f"{name} never became so: {json.dumps(status)}\n{tail}")
             time.sleep(0.5)
