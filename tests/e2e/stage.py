@@ -224,10 +224,20 @@ class Stage:
         while not is_so(status := self.status(name, namespace)):
             ended = self._process is not None and self._process.poll() is not None
             if ended or time.monotonic() > deadline:
-                tail = self._log.read_text()[-2000:]
-                raise AssertionError(f"{name} never became so: {json.dumps(status)}\n{tail}")
+                raise AssertionError(f"{name} never became so\n{self._told(name, namespace)}")
             time.sleep(0.5)
         return status
+
+    def _told(self, name: str, namespace: str) -> str:
+        """What everyone said of a job, for a person who reads why a test failed."""
+        where = namespace or self.jobs
+        parts = [json.dumps(self.status(name, namespace), indent=1), self._log.read_text()[-2000:]]
+        selector = f"fedjob.dev/job={name}"
+        for pod in self.get("pods", "-l", selector, namespace=namespace)["items"]:
+            pod_name = pod["metadata"]["name"]
+            log = self.kubectl("-n", where, "logs", pod_name, "--tail=25", check=False)
+            parts.append(f"{pod_name}: {json.dumps(pod['status'])}\n{log}")
+        return "\n".join(parts)
 
     def delete(self, name: str, namespace: str = "") -> None:
         self.kubectl("-n", namespace or self.jobs, "delete", "fj", name, "--timeout=60s")
