@@ -127,6 +127,8 @@ class Defaults:
         namespace: The operator's own, for NetworkPolicies.
         policies: Whether NetworkPolicies are made.
         open_status: Whether anyone may reach a server's status port (an operator outside).
+        url_seconds: How long a presigned URL of a shard lives; it is renewed at half of that, so
+            that a worker that starts has as much.
         cpu: CPU request of a pod that asks for nothing.
         memory: Memory request of a pod that asks for nothing.
     """
@@ -140,6 +142,7 @@ class Defaults:
     namespace: str = "fedjob-system"
     policies: bool = True
     open_status: bool = False
+    url_seconds: int = 3600
     cpu: str = "100m"
     memory: str = "512Mi"
 

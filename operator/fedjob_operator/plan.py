@@ -119,7 +119,8 @@ def _pods_to_delete(scene: Scene, sites: Iterable[SitePlan]) -> tuple[Body, ...]
 
 def _running(scene: Scene, record: Record) -> Actions:
     job, facts = scene.job, scene.observed.facts
-    preparation = survey(job, facts, record, scene.mine, scene.now)
+    renew = scene.observed.defaults.url_seconds / 2
+    preparation = survey(job, facts, record, scene.mine, scene.now, renew)
     prepared = preparation.prepared
     if prepared is not None and prepared != record.prepared:
         record = record.model_copy(update={"prepared": prepared})

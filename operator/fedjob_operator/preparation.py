@@ -20,9 +20,6 @@ from fedjob_operator.labels import (
 from fedjob_operator.observed import ChildKey, Facts, Stage
 from fedjob_operator.record import Prepared, Record, ShardPlace
 
-RENEW_SECONDS = 1800.0
-"""A presigned URL lives an hour; below this it is renewed, so a worker that starts has as much."""
-
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -67,8 +64,18 @@ def survey(
     record: Record,
     mine: Mapping[ChildKey, Body],
     now: float,
+    renew: float,
 ) -> Preparation:
-    """Surveys everything a pod needs before it is started, and while it runs."""
+    """Surveys everything a pod needs before it is started, and while it runs.
+
+    Args:
+        job: The job.
+        facts: What is known beside objects.
+        record: What is remembered.
+        mine: Children that the job owns.
+        now: Seconds since the epoch.
+        renew: A presigned URL that has less than this many seconds left is renewed.
+    """
     current = inputs_digest(job)
     candidates = (facts.prepared, record.prepared)
     prepared = next((p for p in candidates if p is not None and p.made_from == current), None)
@@ -87,10 +94,10 @@ def survey(
     if not ready:
         missing.add(Stage.URLS)
     due = set(missing)
-    if ends - now < RENEW_SECONDS:
+    if ends - now < renew:
         due.add(Stage.URLS)
     stages, again = _due(due, job, facts, now)
-    renewal = ends - RENEW_SECONDS - now
+    renewal = ends - renew - now
     if renewal > 0:
         again = renewal if again is None else min(again, renewal)
     names = worker_names(len(prepared.workers))

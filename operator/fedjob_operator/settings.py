@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec.base import Model
+from fedjob.storage.bucket import LONGEST_PRESIGN
 from fedjob_operator.observed import Defaults
 
 STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -25,8 +26,13 @@ class Settings(Model):
         default_factory=list, description="Namespaces to serve; none: the whole cluster."
     )
     namespace: str = Field("fedjob-system", description="The operator's own.")
-    pod_name: str = Field("fedjob-operator", description="Who holds the lease.")
+    pod_name: str = Field(
+        "fedjob-operator", description="Who holds the lease: no two that run may share it."
+    )
     lease: bool = Field(True, description="Whether one of several operators acts at a time.")
+    lease_name: str = Field(
+        "fedjob-operator", description="The Lease's: operators of another one do not count."
+    )
     store_bucket: str = Field("", description="Bucket of jobs that name none.")
     store_prefix: str = Field("", description="Put before `jobs/`.")
     store_endpoint: str | None = Field(None, description="http(s) URL; none is AWS.")
@@ -39,12 +45,21 @@ class Settings(Model):
     base_image: str = Field("", description="Runtime image of jobs that name none.")
     repository: str = Field("", description="Where jobs' images go, without a tag.")
     registry_insecure: bool = Field(False, description="The registry speaks plain HTTP.")
+    base_insecure: bool | None = Field(
+        None, description="The same of the base image's registry, where that is another."
+    )
     registry_ca: str = Field("", description="File of certificates to trust for the registry.")
     registry_config: str = Field("", description="File: docker config JSON for push and pull.")
     pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in each job's namespace."
     )
     network_policies: bool = True
+    url_seconds: int = Field(
+        LONGEST_PRESIGN,
+        ge=60,
+        le=LONGEST_PRESIGN,
+        description="How long a worker's presigned URL lives; it is renewed at half of that.",
+    )
     poll: Literal["direct", "proxy"] = Field(
         "direct", description="How servers are reached: `proxy` goes through the API server."
     )
@@ -67,6 +82,7 @@ class Settings(Model):
             pull_secrets=tuple(self.pull_secrets),
             namespace=self.namespace,
             policies=self.network_policies,
+            url_seconds=self.url_seconds,
             open_status=self.poll == "proxy",
             cpu=self.default_cpu,
             memory=self.default_memory,

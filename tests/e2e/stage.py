@@ -138,6 +138,8 @@ class Stage:
             "REGISTRY_INSECURE": "true",
             "POLL": "proxy",
             "HTTP_PORT": "0",
+            # Renewed every two minutes, so that a test sees it.
+            "URL_SECONDS": "240",
         }
         environment = {
             **self.env,

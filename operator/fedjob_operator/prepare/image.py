@@ -55,7 +55,9 @@ async def build_image(
             pull_secret=merge_docker_configs(documents) if documents else None,
             ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
-            base_insecure=settings.registry_insecure,
+            base_insecure=settings.registry_insecure
+            if settings.base_insecure is None
+            else settings.base_insecure,
             secret_name=", ".join(names) or "the operator's registry configuration",
         )
     )

@@ -194,7 +194,8 @@ class Preparer:
     async def _urls(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
             store = await self._store(job)
-            urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time())
+            seconds = self._settings.url_seconds
+            urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time(), seconds)
             self._world.learn(key, urls=urls)
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
