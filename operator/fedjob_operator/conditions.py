@@ -244,6 +244,9 @@ def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
 
 def pod_trouble(pod: PodView) -> tuple[str, str]:
     """Why a pod does not start: a reason of the catalogue and a message, or two empty texts."""
+    if pod.gated:
+        fix = "`kubectl get workloads` shows where it is in the queue, and why"
+        return Reason.QUEUED, f"{pod.name} waits to be admitted by Kueue; {fix}"
     if pod.unschedulable:
         if GPU in pod.unschedulable:
             fix = "free GPUs or add nodes, or write spec.workers.gpuFallback: cpu"

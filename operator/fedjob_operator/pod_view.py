@@ -46,6 +46,7 @@ class PodView:
         waiting: Why the container does not run, in the kubelet's words.
         waiting_message: More of it.
         unschedulable: Why no node takes it; empty when one does.
+        gated: Somebody has yet to let it be scheduled, such as Kueue.
         reason: Why the pod failed as a whole, such as Evicted.
     """
 
@@ -67,6 +68,7 @@ class PodView:
     waiting: str = ""
     waiting_message: str = ""
     unschedulable: str = ""
+    gated: bool = False
     reason: str = ""
 
     @property
@@ -127,6 +129,7 @@ def view_pod(body: Body) -> PodView:
         unschedulable=str(scheduled.get("message") or "")
         if scheduled.get("reason") == "Unschedulable"
         else "",
+        gated=scheduled.get("reason") == "SchedulingGated",
         reason=str(status.get("reason") or ""),
     )
 

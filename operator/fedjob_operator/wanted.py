@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fedjob.spec.job import FederatedJob
 from fedjob_operator.children.configmaps import config_map
+from fedjob_operator.children.kueue import queued
 from fedjob_operator.children.pods import server_pod, worker_pod
 from fedjob_operator.children.policies import server_policy, worker_policy
 from fedjob_operator.children.secrets import store_secret
@@ -51,7 +52,7 @@ def new_pods(
         if site.create is not None:
             config = worker_config_hash(job, prepared, index, kit_set, gpus=gpus)
             pods.append(worker_pod(job, name, image, site.create, config, defaults, gpus=gpus))
-    return pods
+    return [queued(pod, job, 1 + len(workers)) for pod in pods]
 
 
 def server_config_hash(job: FederatedJob, prepared: Prepared, kit_set: str) -> str:

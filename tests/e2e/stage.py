@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +169,18 @@ class Stage:
         made = (self.jobs, self.other, self.system)
         self.kubectl("delete", "namespace", *made, "--wait=false", check=False)
 
-    def submit(self, name: str, namespace: str = "", **spec: Any) -> None:
+    def submit(
+        self,
+        name: str,
+        namespace: str = "",
+        labels: Mapping[str, str] | None = None,
+        **spec: Any,
+    ) -> None:
         model = {"className": "Net", "source": {"inline": NET}}
         body = {
             "apiVersion": "fedjob.dev/v1alpha1",
             "kind": "FederatedJob",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "labels": dict(labels or {})},
             "spec": {"model": model, "workers": {"gpu": 0}, **spec},
         }
         where = namespace or self.jobs

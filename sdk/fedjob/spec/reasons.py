@@ -66,6 +66,7 @@ class Reason(StrEnum):
     REGISTRY_UNREACHABLE = "RegistryUnreachable", "The registry does not answer."
     BASE_IMAGE_MISSING = "BaseImageMissing", "The base image does not exist."
     IMAGE_PULL_FAILED = "ImagePullFailed", "A node cannot pull the job's image."
+    QUEUED = "Queued", "The job waits in a queue of Kueue."
     UNSCHEDULABLE = "Unschedulable", "No node takes a pod of the job."
     GPU_UNAVAILABLE = "GpuUnavailable", "No node offers the GPUs that the workers ask for."
     GPU_FALLBACK = (
