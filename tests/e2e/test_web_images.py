@@ -191,7 +191,7 @@ def test_images_are_downloaded_once_and_what_is_not_allowed_is_refused(
     assert paths == {url.removeprefix(site.url): 1 for url in (*mine, *other)}
     for name, words in (("private", "not public"), ("huge", "bytes")):
         status = stage.until(name, lambda s: s.get("state") == "Failed")
-        assert status["reason"] == Reason.IMAGE_REFUSED
+        assert status["reason"] == Reason.IMAGE_REFUSED, status["message"]
         assert "worker-0" in status["message"]
         assert words in status["message"]
     for name in ("web", "private", "huge", "plain"):
