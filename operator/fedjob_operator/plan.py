@@ -144,9 +144,13 @@ def _running(scene: Scene, record: Record) -> Actions:
 
 def _committed(site: Site, said: ServerStatus | None) -> Site:
     """The server's site, once this start of it has committed a round."""
-    if said is None or not said.history or said.history[-1].attempt != said.attempt:
+    if said is None or not said.history:
         return site
-    return site.model_copy(update={"at_commit": site.total})
+    attempt = said.history[-1].attempt
+    if attempt != said.attempt or attempt <= site.commit_attempt:
+        # The first of an attempt counts: after a crash its last words are still there to be read.
+        return site
+    return site.model_copy(update={"at_commit": site.total, "commit_attempt": attempt})
 
 
 def _use_gpus(job: FederatedJob, offered: int | None) -> bool:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from fedjob.spec.reasons import Reason
 from fedjob_operator.labels import CONFIG, ORDINAL, Body, annotation
 from fedjob_operator.times import epoch
 
@@ -120,7 +121,7 @@ def view_pod(body: Body) -> PodView:
         deleting=epoch(meta.get("deletionTimestamp")),
         created=epoch(meta.get("creationTimestamp")) or 0.0,
         restarts=int(container.get("restartCount") or 0),
-        oom=any(end.get("reason") == "OOMKilled" for end in ended),
+        oom=any(_out_of_memory(end) for end in ended),
         exit_code=last.get("exitCode"),
         finished=epoch(last.get("finishedAt")) or 0.0,
         message=str(last.get("message") or ""),
@@ -136,8 +137,19 @@ def view_pod(body: Body) -> PodView:
 
 def left_words(pod: PodView) -> dict[str, Any] | None:
     """Phase, reason and message, where fedjob itself left them at the container's last end."""
+    return _words(pod.message)
+
+
+def _words(message: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(pod.message)
+        value = json.loads(message)
     except ValueError:
         return None
     return value if isinstance(value, dict) and "phase" in value else None
+
+
+def _out_of_memory(end: Body) -> bool:
+    """By the kubelet's word, or by our own where the kernel ended a part of the container alone."""
+    words = _words(str(end.get("message") or ""))
+    own = words is not None and words.get("reason") == Reason.OUT_OF_MEMORY
+    return own or end.get("reason") == "OOMKilled"

@@ -68,6 +68,7 @@ class Site(RecordModel):
         lost_at: When the last was lost, seconds since the epoch.
         born: When the pod of `ordinal` was created.
         at_commit: Of the server: its restarts when it last committed a round.
+        commit_attempt: Of the server: the attempt of that round.
     """
 
     ordinal: int = 0
@@ -79,6 +80,7 @@ class Site(RecordModel):
     lost_at: float | None = None
     born: float | None = None
     at_commit: int = 0
+    commit_attempt: int = 0
 
     @property
     def total(self) -> int:

@@ -27,7 +27,6 @@ from PIL import Image
 from fedjob_runtime.training import download
 from fedjob_runtime.training.dataset import ManifestDataset
 from fedjob_runtime.training.errors import (
-    DatasetInvalidError,
     ImageInvalidError,
     ImageRefusedError,
     ImageUnavailableError,
@@ -279,7 +278,7 @@ def test_a_manifest_may_name_https_images(site: Site, tmp_path: Path) -> None:
     dataset = ManifestDataset(tmp_path, "manifest.ndjson", 1, 4)
     assert [dataset[0][0].shape for _ in range(2)] == [(3, 4, 4)] * 2
     assert site.hits["/image/m"] == 1
-    with pytest.raises(DatasetInvalidError, match=r"'bad' \(uri 'https.*answered 404"):
+    with pytest.raises(ImageUnavailableError, match=r"'bad' \(uri 'https.*answered 404"):
         dataset[1]
 
 

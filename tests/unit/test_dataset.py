@@ -20,6 +20,8 @@ from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import (
     DatasetInvalidError,
+    ImageInvalidError,
+    ImageUnavailableError,
     InvalidResultError,
     InvalidSamplesError,
     TrainFunctionInvalidError,
@@ -172,10 +174,10 @@ def test_an_image_that_cannot_be_had_names_id_and_uri(tmp_path: Path) -> None:
     write(tmp_path, [0, 1])
     (tmp_path / "1.png").write_bytes(b"no image")
     dataset = ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)
-    with pytest.raises(DatasetInvalidError, match=r"sample 's1' \(uri '1\.png'\): .*not an image"):
+    with pytest.raises(ImageInvalidError, match=r"sample 's1' \(uri '1\.png'\): .*not an image"):
         dataset[1]
     (tmp_path / "1.png").unlink()
-    with pytest.raises(DatasetInvalidError, match=r"'s1'.*not in the shard"):
+    with pytest.raises(ImageUnavailableError, match=r"'s1'.*not in the shard"):
         dataset[1]
 
 

@@ -16,13 +16,19 @@ from typing import Any
 OWN_CLASSES = ("fedjob_runtime.", "fedjob_executor.", "fedjob_persistor.", "nvflare.app_common.")
 
 
-def prepare_site(kit: Path, folder: Path, resources: dict[str, Any]) -> None:
+def prepare_site(
+    kit: Path,
+    folder: Path,
+    resources: dict[str, Any],
+    communication: dict[str, Any] | None = None,
+) -> None:
     """Lays out `folder` as an NVFlare workspace: startup/ from the kit, local/ from `resources`.
 
     Args:
         kit: A startup kit's folder (a mounted Secret or one made by `fedjob_runtime.kits`).
         folder: Where NVFlare may write.
         resources: The content of local/resources.json.
+        communication: The content of local/comm_config.json; None leaves NVFlare's defaults.
     """
     startup, local = folder / "startup", folder / "local"
     for part in (startup, local):
@@ -40,6 +46,8 @@ def prepare_site(kit: Path, folder: Path, resources: dict[str, Any]) -> None:
         {"format_version": "1.0", "permissions": {"project_admin": "any"}},
     )
     _write(local / "log_config.json", _LOGGING)
+    if communication is not None:
+        _write(local / "comm_config.json", communication)
 
 
 def edit_startup(folder: Path, name: str, edit: dict[str, Any], *keys: str | int) -> None:

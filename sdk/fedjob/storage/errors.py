@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fedjob.errors import FedjobError, UnavailableError
+from fedjob.spec.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,11 @@ class StoreError(UnavailableError):
     """Base of what the store answers when it does not do what it was asked.
 
     Attributes:
+        reason: Its name in the catalogue.
         where: Bucket, key and endpoint.
     """
+
+    reason: ClassVar[Reason] = Reason.STORE_UNREACHABLE
 
     def __init__(self, where: Where, problem: str, fix: str) -> None:
         self.where = where
@@ -48,13 +53,19 @@ class StreamCutError(StoreUnreachableError):
 class BucketMissingError(StoreError):
     """The bucket does not exist."""
 
+    reason: ClassVar[Reason] = Reason.BUCKET_MISSING
+
 
 class CredentialsRefusedError(StoreError):
     """No credentials, wrong ones, expired ones, or ones without the permission."""
 
+    reason: ClassVar[Reason] = Reason.CREDENTIALS_REFUSED
+
 
 class ObjectMissingError(StoreError):
     """The object does not exist."""
+
+    reason: ClassVar[Reason] = Reason.OBJECT_MISSING
 
 
 class AlreadyExistsError(StoreError):
@@ -64,6 +75,8 @@ class AlreadyExistsError(StoreError):
 class ChecksumMismatchError(StoreError):
     """Bytes are not those whose SHA-256 was recorded."""
 
+    reason: ClassVar[Reason] = Reason.CHECKSUM_MISMATCH
+
 
 class ObjectChangedError(StoreError):
     """The object was replaced while it was being read."""
@@ -72,6 +85,8 @@ class ObjectChangedError(StoreError):
 class RoundLogError(FedjobError):
     """Base of what the log of committed rounds refuses."""
 
+    reason: ClassVar[Reason] = Reason.ROUND_LOG_CORRUPT
+
 
 class RoundTakenError(RoundLogError):
     """Another server committed this round: its model is the global model, ours is dropped."""
@@ -79,6 +94,8 @@ class RoundTakenError(RoundLogError):
 
 class FencedError(RoundLogError):
     """A newer server start exists: this one must stop."""
+
+    reason: ClassVar[Reason] = Reason.FENCED
 
 
 class RoundGapError(RoundLogError):

@@ -137,7 +137,7 @@ class RoundLog:
             update={"model_file": self._layout.round_model_name(commit.sha256)}
         )
         body = stored.model_dump_json(by_alias=True, indent=1).encode()
-        self._require_newest(commit.attempt)
+        self.require_newest(commit.attempt)
         if self._exists(self._layout.commit(number)):
             return self._settle(stored, body)
         if number > 0 and not self._exists(self._layout.commit(number - 1)):
@@ -156,12 +156,28 @@ class RoundLog:
         # Again, because uploading took a while. A fenced server that slips through here commits the
         # successor of the last commit like any other: the log stays whole, and the newer server is
         # told.
-        self._require_newest(commit.attempt)
+        self.require_newest(commit.attempt)
         key = self._layout.commit(number)
         if not self._put_once(key, body):
             return self._settle(stored, body)
         self._sweep(stored)
         return stored
+
+    def require_newest(self, attempt: int) -> None:
+        """Checks that no server has started after this one.
+
+        Args:
+            attempt: This server start.
+
+        Raises:
+            FencedError: A newer attempt exists: stop.
+        """
+        newest = self.latest_attempt()
+        if newest > attempt:
+            raise FencedError(
+                f"{self._bucket.uri(self._layout.attempts)}: this server is attempt {attempt}, "
+                f"and attempt {newest} has started; stop this one"
+            )
 
     def fetch_model(self, number: int, path: Path) -> Commit:
         """Writes a committed round's model to a file, checked against its commit.
@@ -224,14 +240,6 @@ class RoundLog:
             return True
 
         return self._patience.call(put)
-
-    def _require_newest(self, attempt: int) -> None:
-        newest = self.latest_attempt()
-        if newest > attempt:
-            raise FencedError(
-                f"{self._bucket.uri(self._layout.attempts)}: this server is attempt {attempt}, "
-                f"and attempt {newest} has started; stop this one"
-            )
 
     def _corrupt(self, number: int, found: str) -> CorruptCommitError:
         return CorruptCommitError(

@@ -13,6 +13,9 @@ from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.handover import Handover
 
 POLL_SECONDS = 0.05
+FENCE_SECONDS = 30.0
+"""A server without anything to commit looks this often whether a newer one has started: it may have
+been paused, its workers may have gone to the other, and it would wait for them for ever."""
 
 
 class Committer:
@@ -26,6 +29,7 @@ class Committer:
         committed: Called with each new commit.
         fenced: Called once when another server has taken the job over.
         failed: Called once when the store refuses for good.
+        fence_seconds: How often it looks for a newer server when there is nothing to commit.
     """
 
     def __init__(
@@ -37,11 +41,13 @@ class Committer:
         committed: Callable[[Commit], None],
         fenced: Callable[[FedjobError], None],
         failed: Callable[[FedjobError], None],
+        fence_seconds: float = FENCE_SECONDS,
     ) -> None:
         self._log = log
         self._handover = handover
         self._attempt = attempt
         self._next = last + 1
+        self._fence_seconds = fence_seconds
         self._committed, self._fenced, self._failed = committed, fenced, failed
         self._segment = 0
         self._began = time.time()
@@ -63,19 +69,29 @@ class Committer:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        looked = time.monotonic()
         while True:
             # A round that is offered is committed even when a stop was asked for meanwhile.
             facts = self._handover.offered_round(self._next)
-            if facts is None:
+            due = time.monotonic() - looked >= self._fence_seconds
+            if facts is None and not due:
                 if self._stop.wait(POLL_SECONDS):
                     return
                 continue
             try:
-                self._commit(facts)
+                # Before the upload too: a fenced server leaves nothing in the store.
+                self._log.require_newest(self._attempt)
+                looked = time.monotonic()
+                if facts is not None:
+                    self._commit(facts)
             except (FencedError, RoundTakenError) as error:
                 self._fenced(error)
                 return
             except FedjobError as error:
+                if facts is None:
+                    # Nothing is lost yet: a store that stays away is met again at the next commit.
+                    looked = time.monotonic()
+                    continue
                 self._failed(error)
                 return
 

@@ -7,6 +7,9 @@ it; at most one round is under way while the one before it becomes durable.
 
 from __future__ import annotations
 
+import fedjob_runtime.torch_import  # noqa: F401 (first: see there)  # isort: skip
+
+import logging
 import threading
 import time
 from datetime import UTC, datetime
@@ -37,6 +40,7 @@ from fedjob_runtime.processes import exit_when_orphaned
 from fedjob_runtime.server.aggregation import weighted_metrics
 from fedjob_runtime.server.evaluation import GlobalEvaluation
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
+from fedjob_runtime.server.inbox import Inbox, answer_limit
 from fedjob_runtime.server.mean import full_weights, mean_for
 from fedjob_runtime.server.persistor import ModelPersistor as OwnPersistor
 from fedjob_runtime.server.publish import save_torch
@@ -45,6 +49,8 @@ from fedjob_runtime.server.round_rule import RoundTerms, Verdict, judge
 from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.returns import check_samples
 from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
+
+logger = logging.getLogger("fedjob.server")
 
 POLL_SECONDS = 0.05
 
@@ -116,6 +122,9 @@ class SegmentController(ModelController):
         self._tell("started", max(self._start, 0))
         self._aggregator = self.engine.get_component("aggregator")
         weights = self._first_weights()
+        server = self.engine.server
+        deliver, limit = server.command_agent.execute_command, answer_limit(weights)
+        Inbox(self.engine.get_cell(), deliver, limit, self._refuse).open()
         evaluation = GlobalEvaluation.prepare()
         base = file_sha256(self._handover.model_file(max(self._start, 0)))
         for number in range(max(self._start, 0) + 1, self._num_rounds + 1):
@@ -296,6 +305,17 @@ class SegmentController(ModelController):
                 f"{name} answered {code}; see its log",
             )
             answers.fail(name, reason, message)
+
+    def _refuse(self, name: str, reason: str, message: str) -> None:
+        """Counts an answer that was not even decoded; its round is not known."""
+        with self._mutex:
+            answers = self._answers
+            known = answers.failed.get(name, {}).get("message") == message
+            if known or answers.closed or name in answers.accepted or name not in self._members:
+                return
+            answers.fail(name, reason, message)
+        # NVFlare gives it the task again, since it has no answer: it may yet do better.
+        logger.error("refused (%s): %s", reason, message)
 
     def _take_result(self, model: FLModel) -> bool:
         name = model.meta["client_name"]

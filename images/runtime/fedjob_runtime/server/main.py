@@ -18,6 +18,7 @@ from fedjob.spec.run import RunPhase, ServerConfig, ServerStatus
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob_runtime.server.board import StatusBoard
+from fedjob_runtime.server.limits import raise_file_limit
 from fedjob_runtime.server.measures import registry_of
 from fedjob_runtime.server.status_http import StatusServer
 from fedjob_runtime.server.supervisor import Stopped, Supervisor, save_status
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="a ServerConfig as JSON")
     config = ServerConfig.model_validate_json(parser.parse_args(argv).config.read_text())
     Path(config.home).mkdir(parents=True, exist_ok=True)
+    raise_file_limit()
     board = StatusBoard(ServerStatus(total=config.spec.federation.num_rounds))
     supervisor = Supervisor(config, board, Bucket(config.store))
 

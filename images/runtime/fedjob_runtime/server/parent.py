@@ -18,6 +18,7 @@ from fedjob_runtime.exchange import ENV_DEVICE, ENV_JOB_FOLDER, ENV_JOB_ID, ENV_
 from fedjob_runtime.kits import ADMIN_NAME
 from fedjob_runtime.nvflare_site import allowed_classes, edit_startup, prepare_site
 from fedjob_runtime.processes import kill_tree, start_child
+from fedjob_runtime.server.limits import communication
 from fedjob_runtime.user_classes import user_classes
 
 SESSION_TIMEOUT = 20.0
@@ -48,7 +49,8 @@ class Parent:
         """Lays the two NVFlare workspaces out."""
         self._transfer.mkdir(parents=True, exist_ok=True)
         kit = Path(self._config.kit)
-        prepare_site(kit, self._site, self._resources())
+        limits = communication(len(self._config.workers))
+        prepare_site(kit, self._site, self._resources(), limits)
         loopback = self._config.http_host == "127.0.0.1"
         port = self._port()
         host = "127.0.0.1" if loopback else "0"

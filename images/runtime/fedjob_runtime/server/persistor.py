@@ -5,6 +5,8 @@ The user's own persistor, a subclass of NVFlare's ModelPersistor, may stand in i
 
 from __future__ import annotations
 
+import fedjob_runtime.torch_import  # noqa: F401 (first: see there)  # isort: skip
+
 from typing import Any
 
 import torch

@@ -38,6 +38,7 @@ from fedjob_runtime.server.segment_watch import SETTLE_SECONDS, SegmentEnd, Segm
 from fedjob_runtime.server.views import SeenClients, view_clients
 from fedjob_runtime.state_files import read_json, write_json
 from fedjob_runtime.termination import leave_words
+from fedjob_runtime.training.errors import reason_of
 
 POLL_SECONDS = 0.1
 START_GRACE = 30.0
@@ -120,7 +121,7 @@ class Supervisor:
                 found.last,
                 self._committed,
                 lambda error: self._fail(Reason.FENCED, str(error)),
-                lambda error: self._fail(Reason.STORE_UNREACHABLE, str(error)),
+                lambda error: self._fail(reason_of(error), str(error)),
             )
             self._parent.prepare()
             self._parent.start()

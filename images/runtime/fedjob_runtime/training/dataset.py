@@ -88,7 +88,7 @@ class ManifestDataset(Dataset[tuple[Tensor, Tensor]]):
         try:
             image = to_tensor(open_image(line.uri, self._root), self._size)
         except ImageError as error:
-            raise DatasetInvalidError(
+            raise type(error)(
                 f"sample {line.id!r} (uri {line.uri!r}): {error.problem}", error.fix
             ) from error
         labels = torch.zeros(self._classes)

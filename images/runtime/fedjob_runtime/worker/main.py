@@ -1,7 +1,7 @@
 """`fedjob-worker --config FILE`: prepares the shard, then runs NVFlare's client to the end.
 
 Exit codes: 0 the server ended the run; 64 the shard or the kit is wrong and a restart does not
-help; 143 stopped by SIGTERM; any other: something broke, start it again.
+help; 137 out of memory; 143 stopped by SIGTERM; any other: something broke, start it again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from types import FrameType
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
 from fedjob.spec.reasons import Reason
 from fedjob.spec.run import WorkerConfig
+from fedjob_runtime.kit_check import check_kit
+from fedjob_runtime.memory_watch import MemoryWatch
 from fedjob_runtime.nvflare_site import allowed_classes, prepare_site
 from fedjob_runtime.processes import kill_tree, start_child
 from fedjob_runtime.state_files import write_json
@@ -29,6 +31,8 @@ from fedjob_runtime.worker.prepare import prepare_shard
 
 EXIT_TERMINAL = 64
 EXIT_LOST = 75
+EXIT_MEMORY = 137
+"""As a container ends whose main process the kernel killed."""
 HEARTBEAT_SECONDS = 2
 DRAIN_SECONDS = 3.0
 
@@ -46,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     home.mkdir(parents=True, exist_ok=True)
     try:
         write_json(home / "worker.json", {"state": "Preparing", "message": ""})
+        check_kit(Path(config.kit), config.worker)
         prepare_shard(config, say)
     except (InvalidInputError, UnavailableError, FedjobError) as error:
         say(str(error))
@@ -72,10 +77,13 @@ def _run_client(config: WorkerConfig, home: Path) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    memory = MemoryWatch()
     client = start_child(_command(config, site), _environment(config, home))
     write_json(home / "worker.json", {"state": "Running", "message": ""})
     while client.poll() is None and not stopped.wait(0.2):
-        pass
+        if memory.exceeded():
+            kill_tree(client)
+            return _out_of_memory(config, home)
     if stopped.is_set():
         say("stopping")
         client.terminate()
@@ -89,6 +97,18 @@ def _run_client(config: WorkerConfig, home: Path) -> int:
         return 0
     say(f"the NVFlare client ended with code {client.returncode}")
     return client.returncode or EXIT_LOST
+
+
+def _out_of_memory(config: WorkerConfig, home: Path) -> int:
+    """Says so, at once: NVFlare would only tell that its training process has gone."""
+    message = (
+        f"{config.worker}: a process was ended for want of memory; reduce batch_size, or give the "
+        "workers more memory"
+    )
+    say(message)
+    write_json(home / "worker.json", {"state": "Failed", "message": message})
+    leave_words("Failed", Reason.OUT_OF_MEMORY, message)
+    return EXIT_MEMORY
 
 
 def _command(config: WorkerConfig, site: Path) -> list[str]:
