@@ -34,8 +34,8 @@ def test_every_worker_trains_once_a_round_on_the_model_of_the_round_before(
     give_shards(stage, "rows", *SAMPLES)
     sections = recorder(
         4,
-        {"minClients": 2, "jobName": "rows-job"},
-        slow=12.0,
+        {"minClients": 2, "jobName": "rows-job", "waitTimeAfterMinReceived": 8},
+        slow=40.0,
         slow_site="worker-2",
         slow_round=2,
     )
