@@ -13,6 +13,9 @@ from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.spec.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 
+# The tests start hundreds of processes: each would compile our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # These machines are noisy: a slow example is not a wrong one.
 # In CI the examples are the same each time: what is new is found by developers, and then kept.
 settings.register_profile("fedjob", deadline=None, derandomize=os.environ.get("CI") == "true")

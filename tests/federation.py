@@ -285,7 +285,6 @@ class Federation:
         return {
             **env,
             "PYTHONPATH": self._path,
-            "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
             MARK: str(self.folder),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -74,10 +74,16 @@ def path_of(version: str, kind: str, namespace: str = "", name: str = "", sub: s
 
 
 class Cluster:
-    """The API server, through the kubernetes client's dynamic client."""
+    """The API server, through the kubernetes client's dynamic client.
 
-    def __init__(self, client: ApiClient) -> None:
+    Args:
+        client: Of the API server.
+        left: Seconds for which this process may still change anything; None: for ever.
+    """
+
+    def __init__(self, client: ApiClient, left: Callable[[], float] | None = None) -> None:
         self._client = DynamicClient(client)
+        self._left = left
         self._slots = asyncio.Semaphore(PARALLEL)
 
     async def get(self, version: str, kind: str, namespace: str, name: str) -> Body | None:
@@ -146,9 +152,16 @@ class Cluster:
         try:
             answer = await self._call("delete", path, body=options)
         except ApiError as error:
-            if error.code in (404, 409):
-                return None
-            raise
+            if error.code == 409:
+                # Most likely the name is another object's by now; if not, it was not deleted.
+                found = await self.get(
+                    body["apiVersion"], body["kind"], meta["namespace"], meta["name"]
+                )
+                if found is not None and found["metadata"]["uid"] == meta["uid"]:
+                    raise
+            elif error.code != 404:
+                raise
+            return None
         return answer if answer.get("kind") == body["kind"] else None
 
     async def replace(self, body: Body) -> Body:
@@ -182,6 +195,8 @@ class Cluster:
         code = 0
         options = {"_request_timeout": TIMEOUT, **options}
         try:
+            if method != "get":
+                options["_request_timeout"] = self._patience(subject)
             answer = await self._client.request(method, path, serialize=False, **options)
             code = int(answer.status)
             found: Body = json.loads(await answer.read())
@@ -192,11 +207,22 @@ class Cluster:
         except ApiException as error:
             code = int(error.status or 0)
             raise _api_error(subject, error.status, error.body, error.headers) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
             detail = f"no answer ({error!r}); it is tried again"
             raise ApiError(subject, 0, "Unreachable", detail) from error
         finally:
             API_CALLS.labels(method.upper(), str(code)).inc()
+
+    def _patience(self, subject: str) -> float:
+        """Seconds to wait for the answer to a call that changes something.
+
+        Asked at the last moment: a process that was frozen for a while does not know of it.
+        """
+        left = self._left() if self._left is not None else TIMEOUT
+        if left <= 0:
+            detail = "the lease has run out and another operator may act, so nothing is sent"
+            raise ApiError(subject, 0, "NotLeading", detail)
+        return min(TIMEOUT, left)
 
 
 def _api_error(subject: str, status: Any, body: Any, headers: Any) -> ApiError:

@@ -18,11 +18,11 @@ from typing import Any
 
 import kopf
 from kubernetes.aio import config as kube_config
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 
 from fedjob.errors import FedjobError
 from fedjob.spec.job import GROUP, PLURAL, VERSION
-from fedjob_operator.api import PLURALS, VERSIONS, Cluster
+from fedjob_operator.api import PLURALS, VERSIONS, ApiError, Cluster
 from fedjob_operator.events import EventWriter
 from fedjob_operator.health import HealthServer
 from fedjob_operator.labels import JOB
@@ -34,6 +34,7 @@ from fedjob_operator.poll import Poller
 from fedjob_operator.prepare.runner import Preparer
 from fedjob_operator.queue import Health, Key, WorkQueue
 from fedjob_operator.reconcile import Reconciler
+from fedjob_operator.relist import relist
 from fedjob_operator.settings import Settings, read_settings
 
 EXIT_LOST = 75
@@ -55,10 +56,13 @@ class Operator:
         self, settings: Settings, environment: Mapping[str, str], client: ApiClient
     ) -> None:
         self._settings = settings
-        cluster = Cluster(client)
+        self._lease = Lease(
+            Cluster(client), settings.namespace, settings.lease_name, settings.pod_name
+        )
+        cluster = Cluster(client, self._lease.left if settings.lease else None)
+        self._cluster = cluster
         defaults = settings.defaults(environment)
         self._world = World(defaults)
-        self._lease = Lease(cluster, settings.namespace, settings.pod_name)
         self._poller = Poller(
             cluster if settings.poll == "proxy" else None, self._world, self._wake
         )
@@ -125,6 +129,8 @@ class Operator:
         done, pending = await asyncio.wait({taken, stop}, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
+        if taken in done:
+            taken.result()  # an error is no lease
         return taken in done
 
     async def _watch(self, flag: asyncio.Event) -> None:
@@ -167,9 +173,13 @@ class Operator:
         return on_child
 
     async def _resync(self) -> None:
-        """Looks at every job now and then, whatever events were missed."""
+        """Looks at everything now and then, whatever events were missed."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
+            try:
+                await relist(self._cluster, self._world, self._settings.namespaces)
+            except ApiError as error:
+                _log.warning(str(error))
             for key in self._world.all_keys():
                 self._wake(key)
 
@@ -206,7 +216,10 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
         kube_config.load_incluster_config()
     else:
         await kube_config.load_kube_config()
-    async with ApiClient() as client:
+    configuration = Configuration.get_default_copy()
+    # Cluster bounds the calls; beside them, long-polls must not keep the lease's own calls waiting.
+    configuration.connection_pool_maxsize = 0
+    async with ApiClient(configuration) as client:
         operator = Operator(settings, environment, client)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -13,6 +13,9 @@ from fedjob_operator.labels import JOB, Body
 from fedjob_operator.observed import ChildKey, Defaults, Facts, Observed, Problem, Stage
 from fedjob_operator.queue import Key
 
+REMEMBERED = 16384
+"""Ends of objects that are remembered, for word of them that comes late."""
+
 
 def newer(old: Body | None, new: Body) -> Body:
     """The later of two versions of an object; another uid is always later."""
@@ -35,10 +38,24 @@ class World:
         self._children: dict[Key, dict[ChildKey, Body]] = {}
         self._facts: dict[Key, tuple[str, Facts]] = {}
         self._listed: set[str] = set()
+        self._gone: dict[str, None] = {}
 
     def all_keys(self) -> list[Key]:
         """Every job that is known."""
         return list(self._jobs)
+
+    def all_jobs(self) -> list[Body]:
+        """Every job as it was last seen."""
+        return list(self._jobs.values())
+
+    def all_children(self, kind: str) -> list[Body]:
+        """Every child of a kind as it was last seen."""
+        return [
+            body
+            for children in self._children.values()
+            for (found, _), body in children.items()
+            if found == kind
+        ]
 
     def job(self, key: Key) -> Body | None:
         """The job as it was last seen; None where there is none."""
@@ -48,6 +65,8 @@ class World:
         """Takes a job's event or an answer in."""
         meta = body["metadata"]
         key = (meta["namespace"], meta["name"])
+        if self._is_late(body, deleted=deleted):
+            return key
         if not deleted:
             self._jobs[key] = newer(self._jobs.get(key), body)
         elif self._same(self._jobs.get(key), body):
@@ -63,6 +82,8 @@ class World:
         if not job:
             return None
         key, child = (meta["namespace"], job), (kind, meta["name"])
+        if self._is_late(body, deleted=deleted):
+            return key
         children = self._children.setdefault(key, {})
         if not deleted:
             children[child] = newer(children.get(child), {**body, "kind": kind})
@@ -78,7 +99,9 @@ class World:
 
     def list_children(self, key: Key, uid: str, bodies: list[Body]) -> None:
         """Replaces what is known of a job's children by what the API server listed."""
-        self._children[key] = {(b["kind"], b["metadata"]["name"]): b for b in bodies}
+        known = self._children.get(key, {})
+        found = {(b["kind"], b["metadata"]["name"]): b for b in bodies if not self._is_late(b)}
+        self._children[key] = {child: newer(b, known.get(child, b)) for child, b in found.items()}
         self._listed.add(uid)
 
     def facts(self, key: Key) -> Facts:
@@ -106,6 +129,19 @@ class World:
     def _uid(self, key: Key) -> str:
         body = self._jobs.get(key)
         return str(body["metadata"].get("uid")) if body is not None else ""
+
+    def _is_late(self, body: Body, *, deleted: bool = False) -> bool:
+        """Whether this is word of an object whose end is known: an answer or a list on its way.
+
+        A uid is never used again, so what has ended stays so.
+        """
+        uid = str(body["metadata"].get("uid"))
+        if not deleted:
+            return uid in self._gone
+        self._gone[uid] = None
+        while len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+        return False
 
     @staticmethod
     def _same(known: Body | None, body: Body) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from fedjob.errors import InvalidInputError
-from fedjob.spec.job import FederatedJob
+from fedjob.spec.job import API_VERSION, KIND, FederatedJob
 from fedjob.spec.parse import parse_object
 from fedjob.spec.reasons import Reason
 from fedjob_operator.actions import Actions
@@ -76,14 +76,20 @@ class Reconciler:
             return None
         uid = str(body["metadata"]["uid"])
         if not self._world.is_listed(uid):
-            self._world.list_children(key, uid, await self._cluster.children(*key))
+            children = await self._cluster.children(*key)
+            if not self._is_still(key, uid):
+                return 0.0
+            self._world.list_children(key, uid, children)
         try:
             job = parse_object(body)
         except InvalidInputError as error:
             status = refused_status(body, error, time.time())
             return await self._write_status(key, body, status)
         if job.spec.workers.gpu:
-            self._world.learn(key, gpus=await self._count_gpus())
+            gpus = await self._count_gpus()
+            if not self._is_still(key, uid):
+                return 0.0
+            self._world.learn(key, gpus=gpus)
         observed = self._world.observe(key)
         actions = plan(job, observed, time.time())
         if actions.delete_job:
@@ -96,11 +102,10 @@ class Reconciler:
         try:
             await carry_out(self._cluster, self._world, key, uid, actions)
         except ApiError as error:
-            if error.refused:
+            if error.refused and self._is_still(key, uid):
                 await self._tell_refusal(key, job, error)
             raise
-        now = self._world.job(key)
-        if now is None or str(now["metadata"]["uid"]) != uid:
+        if not self._is_still(key, uid):
             return 0.0  # deleted meanwhile: looked at anew, as what it is by now
         if self._world.facts(key).held != observed.facts.held:
             return 0.0  # a name is taken: the status is made from that
@@ -113,6 +118,11 @@ class Reconciler:
         if actions.changes:
             waits.append(0.0)  # what was just made is looked at, without waiting for its event
         return min(waits, default=None)
+
+    def _is_still(self, key: Key, uid: str) -> bool:
+        """Whether the job was not deleted while something was awaited."""
+        body = self._world.job(key)
+        return body is not None and str(body["metadata"]["uid"]) == uid
 
     def _leave(self, key: Key) -> None:
         self._preparer.forget(key)
@@ -136,13 +146,26 @@ class Reconciler:
         wait = worth_writing(before, status, now - self._written.get(key, 0.0))
         if wait is None or wait > 0:
             return wait
-        answer = await self._cluster.apply_status(body, status)
+        try:
+            answer = await self._cluster.apply_status(body, status)
+        except ApiError as error:
+            if error.code in (404, 409):
+                await self._look_again(key, body)
+            raise
         self._written[key] = now
         STATUS_WRITES.inc()
         self._world.saw_job(answer)
         for news in changes(before, status):
             await self._events.write(body, news)
         return None
+
+    async def _look_again(self, key: Key, body: Body) -> None:
+        """Reads a job that is not as it was seen: its event is late, or lost."""
+        found = await self._cluster.get(API_VERSION, KIND, *key)
+        if found is None or found["metadata"]["uid"] != body["metadata"]["uid"]:
+            self._world.saw_job(body, deleted=True)
+        if found is not None:
+            self._world.saw_job(found)
 
     async def _tell(self, key: Key, body: Body, actions: Actions) -> None:
         for news in actions.news:

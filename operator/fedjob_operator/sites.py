@@ -71,7 +71,7 @@ def plan_site(
             return _start(fresh, (current, *delete), now)
         if current.phase == "Failed":
             why = current.reason or "it failed"
-            return _start(_lose(site, now), (current, *delete), now, lost=f"{current.name}: {why}")
+            return _lost(site, (current, *delete), now, f"{current.name}: {why}")
         return SitePlan(site, current, None, delete)
     waits = [p.deleting + OVERDUE_SECONDS - now for p in leaving if p.deleting is not None]
     if waits and max(waits) > 0:
@@ -79,7 +79,7 @@ def plan_site(
         return SitePlan(site, delete=delete, again=max(waits))
     if site.seen:
         gone = f"the pod of start {site.ordinal + 1} is gone"
-        return _start(_lose(site, now), delete, now, lost=gone)
+        return _lost(site, delete, now, gone)
     if any(p.ordinal == site.ordinal for p in leaving):
         # Its name is taken by a pod that cannot go.
         site = _next(site, site.ordinal + 1)
@@ -99,20 +99,19 @@ def stop_site(site: Site, pods: Sequence[PodView]) -> SitePlan:
     return SitePlan(site, kept, None, running)
 
 
-def _start(
-    site: Site,
-    delete: tuple[PodView, ...],
-    now: float,
-    *,
-    lost: str = "",
-    wait: float = 0.0,
-) -> SitePlan:
+def _lost(site: Site, delete: tuple[PodView, ...], now: float, why: str) -> SitePlan:
+    """A loss is remembered before the pod is replaced: the replacement would not tell of it."""
+    site = _lose(site, now)
+    return SitePlan(site, None, None, delete, pod_delay(site.streak), why)
+
+
+def _start(site: Site, delete: tuple[PodView, ...], now: float, *, wait: float = 0.0) -> SitePlan:
     due = (site.lost_at or 0.0) + pod_delay(site.streak) - now
     due = max(due if site.lost_at is not None else 0.0, wait)
     if due > 0:
-        return SitePlan(site, None, None, delete, due, lost)
+        return SitePlan(site, None, None, delete, due)
     started = site.model_copy(update={"seen": True, "born": int(now)})
-    return SitePlan(started, None, site.ordinal, delete, None, lost)
+    return SitePlan(started, None, site.ordinal, delete)
 
 
 def _lose(site: Site, now: float) -> Site:

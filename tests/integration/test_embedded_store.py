@@ -123,10 +123,11 @@ def test_stop_leaves_nothing(tmp_path: Path) -> None:
 
 
 STARTER = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from pathlib import Path
 from fedjob.engines.embedded_store import EmbeddedStore
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 store = EmbeddedStore(Path(sys.argv[1]), Path(sys.argv[2]))
 starter = threading.Thread(target=store.start)   # a thread that ends must not take the store along
 starter.start()

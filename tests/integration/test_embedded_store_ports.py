@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,13 +31,16 @@ def test_a_pair_lies_at_its_distance(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def three_ports(monkeypatch: pytest.MonkeyPatch) -> range:
-    """The range is three ports that are free just now."""
+def three_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[range]:
+    """The range is three ports that nothing else on this machine takes meanwhile.
+
+    They are held in the folder that all runs share; the tests take them in folders of their own.
+    """
     with Ports() as ports:
         first = ports.take(1, 2)
-    monkeypatch.setattr(module, "FIRST", first)
-    monkeypatch.setattr(module, "END", first + 3)
-    return range(first, first + 3)
+        monkeypatch.setattr(module, "FIRST", first)
+        monkeypatch.setattr(module, "END", first + 3)
+        yield range(first, first + 3)
 
 
 def test_a_port_on_which_another_listens_is_left_out(tmp_path: Path, three_ports: range) -> None:

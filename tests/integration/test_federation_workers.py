@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from federation import Federation
+from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.spec.reasons import Reason
+from fedjob.spec.run import ServerStatus
 
 pytestmark = pytest.mark.federation
 
@@ -222,19 +224,33 @@ pickle.load = noted(pickle.load)
 """
 
 
-def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
-    federation: Callable[..., Federation],
-) -> None:
-    """Torch, which model files need, is in no parent; the store's keys are in no job process."""
-    fed = federation(
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, store: EmbeddedStore
+) -> Iterator[tuple[Federation, ServerStatus]]:
+    """A federation amid its rounds, for tests that only look; its status after the second."""
+    fed = Federation(
+        tmp_path_factory.mktemp("running"),
+        store,
         MISBEHAVING,
         [5, 5],
-        federation={"num_rounds": 40, "min_clients": 2},
-        extra={"cases": ["good"] * 40},
+        federation={"num_rounds": 1000, "min_clients": 2},
+        extra={"cases": ["good"] * 1000},
         sitecustomize=WATCH_PICKLE,
     )
-    fed.start()
-    fed.until(lambda s: s.completed >= 2)
+    try:
+        fed.start()
+        yield fed, fed.until(lambda s: s.completed >= 2)
+    finally:
+        fed.close()
+
+
+@pytest.mark.xdist_group("running")
+def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
+    running: tuple[Federation, ServerStatus],
+) -> None:
+    """Torch, which model files need, is in no parent; the store's keys are in no job process."""
+    fed, _ = running
     supervisor = fed.processes["server"].pid
     parents = [
         supervisor,
@@ -259,19 +275,13 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
     assert not unpickled.exists(), unpickled.read_text()
 
 
-def test_what_the_server_shows_while_it_runs(federation: Callable[..., Federation]) -> None:
-    fed = federation(
-        MISBEHAVING,
-        [5, 5],
-        federation={"num_rounds": 30, "min_clients": 2},
-        extra={"cases": ["good"] * 30},
-    )
-    fed.start()
-    status = fed.until(lambda s: s.completed >= 1)
+@pytest.mark.xdist_group("running")
+def test_what_the_server_shows_while_it_runs(running: tuple[Federation, ServerStatus]) -> None:
+    fed, status = running
     assert fed.get("/healthz") == "ok\n"
     metrics = fed.get("/metrics")
     assert 'fedjob_phase{phase="Training"} 1.0' in metrics
-    assert "fedjob_rounds_total 30.0" in metrics
+    assert "fedjob_rounds_total 1000.0" in metrics
     assert 'fedjob_round_seconds{part="train"}' in metrics
     # Long-poll: the answer comes with a later sequence, not before.
     later = fed.status(since=status.sequence, wait=20)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import uuid
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,13 @@ from typing import Any
 import pip
 import pytest
 
+from fedjob.engines.ports import Ports
 from fedjob.spec.reasons import Reason
 from fedjob_operator.image.build_context import LAYER_LABEL
 from fedjob_operator.image.builder import ImageRequest, ensure_image_now
 from fedjob_operator.image.errors import ImageBuildFailedError
 from fedjob_operator.image.layer import make_layer
-from integration.test_image_servers import RegistryServer, free_port
+from integration.test_image_servers import RegistryServer
 
 WHEEL = "fedjob_probe-1.0-py3-none-any.whl"
 PROBE = (f"fedjob-probe @ file:///wheels/{WHEEL}",)
@@ -115,6 +117,7 @@ def root_file_system() -> bytes:
         start = "from pip._internal.cli.main import main\nraise SystemExit(main())\n"
         text(f"{VENV}/bin/pip", f"#!/{VENV}/bin/python\n{start}", 0o755)
         text("etc/passwd", "root:x:0:0::/root:/bin/sh\n")
+        text("etc/machine-id", f"{uuid.uuid4().hex}\n")  # a layer of this run alone: see registry()
         tmp = tarfile.TarInfo("tmp")
         tmp.type, tmp.mode = tarfile.DIRTYPE, stat.S_ISVTX | 0o777
         tar.addfile(tmp)
@@ -216,9 +219,10 @@ def test_a_failed_install_ends_with_pip_s_own_words(registry: RegistryServer) ->
 def test_no_daemon_is_an_error_that_says_so(
     registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
-    with pytest.raises(ImageBuildFailedError, match="Docker daemon: none answers") as caught:
-        ensure_image_now(make(registry, "jobs/none"))
+    with Ports() as ports:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{ports.take()}")
+        with pytest.raises(ImageBuildFailedError, match="Docker daemon: none answers") as caught:
+            ensure_image_now(make(registry, "jobs/none"))
     assert "DOCKER_HOST" in caught.value.fix
 
 

@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
+from fedjob.engines.ports import Ports
 from fedjob_operator.image import config as documents
 from fedjob_operator.image.connection import Access
 from fedjob_operator.image.credentials import Credentials
@@ -65,13 +66,6 @@ def registry_program() -> str:
     return str(own)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class RegistryServer:
     """docker-registry as a process of its own."""
 
@@ -79,7 +73,8 @@ class RegistryServer:
         """Starts it; `sections` go over those of its config file."""
         folder.mkdir(parents=True)
         self.folder = folder
-        self.port = free_port()
+        self._ports = Ports()
+        self.port = self._ports.take()
         self.name = f"127.0.0.1:{self.port}"
         http = {"addr": self.name, **sections.pop("http", {})}
         config = {
@@ -128,6 +123,7 @@ class RegistryServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._ports.release()
 
 
 def htpasswd(folder: Path) -> dict[str, Any]:

@@ -152,24 +152,28 @@ def test_what_dies_is_started_again_and_every_round_counts_once(tmp_path, shards
 
 def test_two_runs_in_one_folder_are_refused_and_in_two_do_not_meet(tmp_path, shards):
     """Also row 38: no worker, nor its training process, has the store's keys or the user's."""
-    job = write_job(tmp_path, rounds=3, pause=1.0)
+    gate = tmp_path / "gate"
+    job = write_job(tmp_path, rounds=3, gate=gate)
     secret = {"AWS_ACCESS_KEY_ID": "MINE", "AWS_SECRET_ACCESS_KEY": "MINE-TOO"}
     one = fedjob("run", job, "--out", tmp_path / "one", env=environment(**secret))
     two = fedjob("run", job, "--out", tmp_path / "two")
-    until(lambda: committed(tmp_path / "one") >= 1, one)
-    code, stdout, stderr = finish(fedjob("run", job, "--out", tmp_path / "one", "--json"))
-    assert code == 3
-    assert json.loads(stdout)["exitCode"] == 3
-    assert f"kill {one.pid}" in stderr
+    try:
+        until(lambda: committed(tmp_path / "one") >= 1, one)
+        code, stdout, stderr = finish(fedjob("run", job, "--out", tmp_path / "one", "--json"))
+        assert code == 3
+        assert json.loads(stdout)["exitCode"] == 3
+        assert f"kill {one.pid}" in stderr
 
-    seen = [process for pid in left(tmp_path / "one") if (process := command_of(pid))]
-    workers = [env for line, env in seen if "worker-" in line]
-    assert len(workers) >= 4, "two commands and their NVFlare processes"
-    assert not any(b"AWS_SECRET_ACCESS_KEY" in env for env in workers)
-    assert not any(b"MINE-TOO" in env.values() for _, env in seen)
-    servers = [env for line, env in seen if "fedjob_runtime.server.main" in line]
-    assert servers
-    assert all(b"AWS_SECRET_ACCESS_KEY" in env for env in servers)
+        seen = [process for pid in left(tmp_path / "one") if (process := command_of(pid))]
+        workers = [env for line, env in seen if "worker-" in line]
+        assert len(workers) >= 4, "two commands and their NVFlare processes"
+        assert not any(b"AWS_SECRET_ACCESS_KEY" in env for env in workers)
+        assert not any(b"MINE-TOO" in env.values() for _, env in seen)
+        servers = [env for line, env in seen if "fedjob_runtime.server.main" in line]
+        assert servers
+        assert all(b"AWS_SECRET_ACCESS_KEY" in env for env in servers)
+    finally:
+        gate.touch()
 
     for process, out in ((one, tmp_path / "one"), (two, tmp_path / "two")):
         code, _, stderr = finish(process)

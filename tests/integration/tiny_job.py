@@ -13,6 +13,7 @@ from fedjob.engines.leftovers import RUN_FOLDER, marked
 PATIENCE = 300.0
 
 MODEL = """
+import os
 import time
 from torch import nn
 
@@ -28,6 +29,8 @@ class Net(nn.Module):
 def fl_train_model(payload):
     env = payload["env"]
     time.sleep(env["pause"])
+    while env["CURRENT_ROUND"] > 0 and env["gate"] and not os.path.exists(env["gate"]):
+        time.sleep(0.05)
     if env["fail"]:
         raise RuntimeError("the data is upside down")
     weights = {name: tensor + 1 for name, tensor in payload["initial_weights"].items()}
@@ -35,10 +38,11 @@ def fl_train_model(payload):
 """
 
 
-def job(name="tiny", rounds=3, pause=0.0, fail=False, **sections):
+def job(name="tiny", rounds=3, pause=0.0, fail=False, gate="", **sections):
+    """`gate`: a path; from the second round on, training waits until it exists."""
     spec = {
         "model": {"source": {"inline": MODEL}, "className": "Net"},
-        "training": {"extra": {"pause": pause, "fail": fail}},
+        "training": {"extra": {"pause": pause, "fail": fail, "gate": str(gate)}},
         "federation": {"numRounds": rounds, "minClients": 2, "waitTimeAfterMinReceived": 1},
         "workers": {"gpu": 0},
     }

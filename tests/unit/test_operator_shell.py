@@ -68,6 +68,24 @@ def test_the_world_keeps_up_with_events() -> None:
     assert world.job(KEY) is None
 
 
+def test_word_of_what_has_ended_is_late() -> None:
+    """An answer or a list that was on its way when the end was told."""
+    world = World(DEFAULTS)
+    body = observed_of(a_job()).body
+    world.saw_job(body)
+    world.saw_child("Pod", pod(3))
+    world.saw_child("Pod", pod(4), deleted=True)
+    world.saw_child("Pod", pod(3))
+    world.list_children(KEY, UID, [{**pod(3), "kind": "Pod"}, {**pod(7, "next"), "kind": "Pod"}])
+    assert [b["metadata"]["uid"] for b in world.all_children("Pod")] == ["next"]
+    world.saw_child("Pod", pod(9, "next"))
+    world.list_children(KEY, UID, [{**pod(8, "next"), "kind": "Pod"}])
+    assert [b["metadata"]["resourceVersion"] for b in world.all_children("Pod")] == ["9"]
+    world.saw_job(body, deleted=True)
+    world.saw_job(body)
+    assert world.all_jobs() == []
+
+
 def test_facts_belong_to_one_job_not_to_its_name() -> None:
     world = World(DEFAULTS)
     body = observed_of(a_job()).body
@@ -126,21 +144,22 @@ def test_paths(arguments: tuple[str, ...], path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "free"),
+    ("spec", "unchanged", "free"),
     [
-        (None, True),
-        ({"holderIdentity": ""}, True),
-        ({"holderIdentity": "me", "renewTime": rfc3339(NOW)}, True),
-        ({"holderIdentity": "you", "renewTime": rfc3339(NOW - 5)}, False),
-        ({"holderIdentity": "you", "renewTime": rfc3339(NOW - 31)}, True),
-        (
-            {"holderIdentity": "you", "renewTime": rfc3339(NOW - 16), "leaseDurationSeconds": 60},
-            False,
-        ),
+        (None, 0, True),
+        ({"holderIdentity": ""}, 0, True),
+        ({"holderIdentity": "me"}, 0, True),
+        ({"holderIdentity": "you"}, 5, False),
+        ({"holderIdentity": "you"}, 31, True),
+        # Another machine's clock is not believed.
+        ({"holderIdentity": "you", "renewTime": rfc3339(NOW - 3600)}, 5, False),
+        ({"holderIdentity": "you", "leaseDurationSeconds": 60}, 31, False),
     ],
 )
-def test_a_lease_is_taken_when_it_has_run_out(spec: dict[str, Any] | None, free: bool) -> None:
-    assert is_free(None if spec is None else {"spec": spec}, "me", NOW) is free
+def test_a_lease_is_taken_when_it_has_run_out(
+    spec: dict[str, Any] | None, unchanged: float, free: bool
+) -> None:
+    assert is_free(None if spec is None else {"spec": spec}, "me", unchanged) is free
 
 
 def test_the_same_words_about_a_job_are_one_event() -> None:

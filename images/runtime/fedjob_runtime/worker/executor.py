@@ -7,6 +7,8 @@ raised into NVFlare, which would end the job for every worker.
 
 from __future__ import annotations
 
+import fedjob_runtime.torch_import  # noqa: F401 (first: see there)  # isort: skip
+
 import logging
 from pathlib import Path
 from types import ModuleType

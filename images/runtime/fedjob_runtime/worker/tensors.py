@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fedjob_runtime.torch_import  # noqa: F401 (first: see there)  # isort: skip
+
 from nvflare.app_opt.pt.decomposers import TensorDecomposer
 from nvflare.fuel.utils import fobs
 from nvflare.widgets.widget import Widget
