@@ -53,8 +53,8 @@ unit: $(VENV)/.dev programs ## fast tests, no processes
 programs: ## what the tests need beside Python: a browser, a registry, Docker, helm
 	@bash tests/programs.sh
 
-integration: $(VENV)/.dev programs ## real federations, a real S3 store, a real browser; one after the other
-	$(PYTEST) tests/integration
+integration: $(VENV)/.dev programs ## real federations, a real S3 store, a real browser; three at a time
+	$(PYTEST) tests/integration -n 3 --dist loadgroup --no-loadscope-reorder
 
 cluster: ## a kind cluster of three nodes, and a registry
 	tests/cluster/up
@@ -66,7 +66,7 @@ images: ## build the images and push them to the cluster's registry
 	tests/cluster/images
 
 e2e: cluster images $(VENV)/.dev ## tests on the cluster
-	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e
+	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -n 3 --dist loadgroup
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
 	$(BIN)/python tests/bench/compare.py
