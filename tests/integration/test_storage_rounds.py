@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,29 @@ def test_of_servers_that_race_one_commits_and_its_model_stays(
         assert commit.segment == won.index(True)
         assert len(list(bucket.list(layout.round(number)))) == 2
     assert log.commits() == [0, 1, 2, 3]
+
+
+def test_a_server_whose_model_was_swept_away_is_told_that_the_round_is_taken(
+    log: RoundLog,
+    bucket: Bucket,
+    model: Callable[[bytes], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other server commits between our upload and the look whether it arrived."""
+    ours, theirs = model(b"ours"), model(b"theirs")
+    upload = Bucket.upload_file
+
+    def overtaken(self: Bucket, path: Path, key: str, **options: Any) -> Any:
+        if path != ours:
+            return upload(self, path, key, **options)
+        monkeypatch.setattr(Bucket, "upload_file", upload)
+        log.commit(commit_of(theirs, 0, segment=2), theirs)
+        raise ChecksumMismatchError(bucket.where(key), "is not there", "upload it again")
+
+    monkeypatch.setattr(Bucket, "upload_file", overtaken)
+    with pytest.raises(RoundTakenError):
+        log.commit(commit_of(ours, 0, segment=1), ours)
+    assert log.read(0).segment == 2
 
 
 SERVER = """

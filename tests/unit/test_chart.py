@@ -107,9 +107,11 @@ def test_the_operator_reads_every_setting() -> None:
     names = {entry["name"] for entry in operator(ALL)["env"]}
     known = {f"FEDJOB_{name.upper()}" for name in Settings.model_fields}
     assert {name for name in names if name.startswith("FEDJOB_")} <= known
-    # One operator outside the cluster needs the first two; the lease is for all in it; the last is
-    # the Secret of `builds.credentialsSecret`, tested below.
+    # An operator outside the cluster needs the first two; the lease is for all in it, under the
+    # name that the Role allows; the last line's is the Secret of `builds.credentialsSecret`, tested
+    # below. The others have defaults that no installation here needs to change.
     left_out = {"FEDJOB_STORE_EXTERNAL_ENDPOINT", "FEDJOB_POLL", "FEDJOB_LEASE"}
+    left_out |= {"FEDJOB_LEASE_NAME", "FEDJOB_BASE_INSECURE", "FEDJOB_URL_SECONDS"}
     assert known - names == left_out | {"FEDJOB_REGISTRY_CONFIG"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from cluster.chart import ALL, NAMESPACE, Object, of_kind, only, render
 from fedjob.spec.job import GROUP, PLURAL
 from fedjob_operator.api import PLURALS, VERSIONS
-from fedjob_operator.lease import NAME as LEASE
+from fedjob_operator.settings import Settings
 
 MODES: dict[str, dict[str, Any]] = {
     "cluster": {},
@@ -101,7 +101,7 @@ def test_the_lease_is_the_operator_s_own() -> None:
     role = only(render(), "Role", "fedjob-operator-lease")
     assert role["metadata"]["namespace"] == NAMESPACE
     by_name = {tuple(rule.get("resourceNames", [])): rule["verbs"] for rule in role["rules"]}
-    assert by_name == {(): ["create"], (LEASE,): ["get", "update"]}
+    assert by_name == {(): ["create"], (Settings().lease_name,): ["get", "update"]}
 
 
 def test_nothing_is_cluster_wide_where_that_is_refused() -> None:

@@ -1,9 +1,9 @@
-"""Torch, imported at two thirds of the cost; to be imported before anything that imports torch.
+"""Torch, imported cheaply: a job process starts with a quarter less CPU time (measured).
 
-The import makes some 280,000 objects that live as long as the process. The garbage collector goes
-through them again and again meanwhile, at the process's end, and whenever training fills it: so it
-rests during the import, and counts what is there afterwards as permanent. A job process starts
-anew with every segment, so this is the time in which a federation recovers.
+To be imported before anything that imports torch. The import makes some 280,000 objects that live
+as long as the process. The garbage collector goes through them again and again: meanwhile, whenever
+training fills it, and at the process's end. So it rests during the import, and counts what is there
+afterwards as permanent. Every segment starts new job processes: this is how fast a run recovers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 gc.disable()
 try:
     import torch  # noqa: F401
+
+    gc.freeze()
 finally:
     gc.enable()
-gc.freeze()

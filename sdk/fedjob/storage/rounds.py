@@ -152,7 +152,13 @@ class RoundLog:
                 f"{model_path} does not have the SHA-256 of its commit",
                 "write the file before its checksum is taken, and not after",
             )
-        self._patience.call(lambda: self._bucket.upload_file(model_path, model_key))
+        try:
+            self._patience.call(lambda: self._bucket.upload_file(model_path, model_key))
+        except ChecksumMismatchError:
+            # Another server committed the round and swept our model away before it was read back.
+            if not self._exists(self._layout.commit(number)):
+                raise
+            return self._settle(stored, body)
         # Again, because uploading took a while. A fenced server that slips through here commits the
         # successor of the last commit like any other: the log stays whole, and the newer server is
         # told.
