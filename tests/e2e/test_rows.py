@@ -118,6 +118,7 @@ def test_a_silent_worker_is_dropped_and_comes_back(stage: Stage) -> None:
     stage.kubectl(*shell, "kill -CONT -1")
     status = stage.until("silent", lambda s: s["clients"]["display"] == "3/3")
     stage.until("silent", lambda s: s["history"][-1]["clients"] == 3)
-    assert [c.round for c in commits(stage, "silent")] == list(range(len(commits(stage, "silent"))))
+    numbers = [commit.round for commit in commits(stage, "silent")]
+    assert numbers == list(range(len(numbers)))
     stage.delete("silent")
     stage.nothing_is_left("silent")
