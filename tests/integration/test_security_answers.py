@@ -157,7 +157,7 @@ CASES = {
     "many small tensors": (Reason.RESULT_TOO_LARGE, "return model.state_dict() and nothing else"),
     "bomb": (Reason.RESULT_TOO_LARGE, "return model.state_dict() and nothing else"),
     "huge tensor": (Reason.RESULT_TOO_LARGE, "return model.state_dict() and nothing else"),
-    "metadata": (Reason.DATASET_INVALID, "address that is not public: 169.254.169.254"),
+    "metadata": (Reason.IMAGE_REFUSED, "address that is not public: 169.254.169.254"),
 }
 
 
