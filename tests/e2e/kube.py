@@ -28,6 +28,13 @@ class KubectlError(Exception):
     """kubectl ended with an exit code other than 0; the text holds all it wrote."""
 
 
+def cluster_environment() -> dict[str, str]:
+    """The environment of programs that use the cluster, as `tests/cluster/env` sets it."""
+    script = f'eval "$({PROJECT}/tests/cluster/env)" && env -0'
+    shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in shown.stdout.split("\0") if line)
+
+
 @dataclass(frozen=True)
 class Kube:
     """kubectl against the project's cluster, whatever kubeconfig the user has.
@@ -45,9 +52,7 @@ class Kube:
         Raises:
             NoClusterError: Where none answers.
         """
-        script = f'eval "$({PROJECT}/tests/cluster/env)" && env -0'
-        shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-        kube = cls(dict(line.split("=", 1) for line in shown.stdout.split("\0") if line))
+        kube = cls(cluster_environment())
         if not kube.kubeconfig.exists():
             raise NoClusterError(f"there is no {kube.kubeconfig}: run `make cluster`")
         if shutil.which("kubectl", path=kube.environment["PATH"]) is None:

@@ -14,11 +14,9 @@ from fedjob.storage.rounds import RoundLog
 
 RECORDER = """
 import json
-import os
 import time
 from pathlib import Path
 
-import torch
 from torch import nn
 
 
@@ -55,11 +53,11 @@ def fl_train_model(payload):
 EXTRA = {"pause": 0.0, "slow": 0.0, "slow_site": "", "slow_round": -1}
 
 
-def shard(samples: int, uri: str = "x.txt") -> bytes:
+def shard(samples: int) -> bytes:
     """A ZIP with so many lines in its manifest."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        rows = ({"id": str(i), "uri": uri, "y": i % 2} for i in range(samples))
+        rows = ({"id": str(i), "uri": "x.txt", "y": i % 2} for i in range(samples))
         text = "\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
         archive.writestr("manifest.ndjson", text)
         archive.writestr("x.txt", "x")

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from kubernetes import client, config
 
+from e2e.kube import cluster_environment
 from fedjob.spec.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
@@ -60,14 +61,6 @@ spec:
 """
 
 
-def settings_of_cluster() -> dict[str, str]:
-    """What tests/cluster/env tells."""
-    script = 'eval "$(tests/cluster/env)"; env -0'
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, check=True)
-    pairs = (item.partition("=") for item in done.stdout.decode().split("\0") if item)
-    return {name: value for name, _, value in pairs}
-
-
 class Stage:
     """Namespaces in the cluster, a store, and an operator that serves them.
 
@@ -78,7 +71,7 @@ class Stage:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.env = settings_of_cluster()
+        self.env = cluster_environment()
         name = uuid.uuid4().hex[:6]
         self.system, self.jobs = f"op-{name}-system", f"op-{name}-jobs"
         self.other = f"op-{name}-".ljust(63, "n")
