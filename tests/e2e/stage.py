@@ -23,6 +23,7 @@ from e2e.kube import cluster_environment
 from fedjob.spec.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
+from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,18 @@ class Stage:
         self.endpoint = f"http://{address}:{port}"
         self.bucket = self.bucket_named("jobs")
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"{address},127.0.0.1,localhost"
-        self.bucket.ensure_bucket()
+        self._make_bucket()
+
+    def _make_bucket(self) -> None:
+        """The nodes may forward the port some seconds after the store is ready."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.bucket.ensure_bucket()
+            except StoreUnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
 
     def bucket_named(self, name: str) -> Bucket:
         """A bucket of the store, whether or not it is there."""
