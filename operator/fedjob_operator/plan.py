@@ -77,7 +77,7 @@ def _begun(scene: Scene) -> Record:
     if record.failure is not None or record.result is not None:
         fresh = {
             "restarts": 0, "in_place": 0, "excused": 0, "streak": 0, "lost_at": None,
-            "at_commit": 0,
+            "at_commit": 0, "causes": {}, "going": "",
         }  # fmt: skip
         update |= {"failure": None, "result": None, "started": int(scene.now)}
         update["server"] = record.server.model_copy(update=fresh)

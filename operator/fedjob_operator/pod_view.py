@@ -49,6 +49,8 @@ class PodView:
         unschedulable: Why no node takes it; empty when one does.
         gated: Somebody has yet to let it be scheduled, such as Kueue.
         reason: Why the pod failed as a whole, such as Evicted.
+        end_reason: Why its container ended last, in the kubelet's word.
+        disruption: Why the control plane or the kubelet takes it away; empty where nobody said.
     """
 
     name: str
@@ -71,6 +73,8 @@ class PodView:
     unschedulable: str = ""
     gated: bool = False
     reason: str = ""
+    end_reason: str = ""
+    disruption: str = ""
 
     @property
     def ended(self) -> bool:
@@ -102,6 +106,7 @@ def view_pod(body: Body) -> PodView:
     meta, status = body["metadata"], body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
+    disrupted = conditions.get("DisruptionTarget", {})
     container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
     state = container.get("state") or {}
     ends = [part.get("terminated") for part in (state, container.get("lastState") or {})]
@@ -132,6 +137,8 @@ def view_pod(body: Body) -> PodView:
         else "",
         gated=scheduled.get("reason") == "SchedulingGated",
         reason=str(status.get("reason") or ""),
+        end_reason=str(last.get("reason") or ""),
+        disruption=str(disrupted.get("reason") or "") if disrupted.get("status") == "True" else "",
     )
 
 

@@ -66,6 +66,8 @@ class Site(RecordModel):
         excused: Further ones, which are not counted against maxRestarts.
         streak: Losses in a row of pods that did not live long.
         lost_at: When the last was lost, seconds since the epoch.
+        going: Why the pod of `ordinal` is being deleted, once it is.
+        causes: Restarts by cause; their sum is `total`.
         born: When the pod of `ordinal` was created.
         at_commit: Of the server: its restarts when it last committed a round.
         commit_attempt: Of the server: the attempt of that round.
@@ -78,6 +80,8 @@ class Site(RecordModel):
     excused: int = 0
     streak: int = 0
     lost_at: float | None = None
+    going: str = ""
+    causes: dict[str, int] = Field(default_factory=dict)
     born: float | None = None
     at_commit: int = 0
     commit_attempt: int = 0
@@ -86,6 +90,10 @@ class Site(RecordModel):
     def total(self) -> int:
         """All restarts so far."""
         return self.restarts + self.in_place
+
+    def caused(self, cause: str, times: int = 1) -> dict[str, int]:
+        """`causes` with so many restarts more."""
+        return {**self.causes, cause: self.causes.get(cause, 0) + times}
 
     @property
     def hurt(self) -> bool:

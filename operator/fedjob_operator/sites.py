@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fedjob.spec.status import RestartCause
 from fedjob_operator.backoff import next_streak, pod_delay
+from fedjob_operator.causes import cause_of_loss, cause_of_restart
 from fedjob_operator.pod_view import PodView
 from fedjob_operator.record import Site
 
@@ -70,17 +72,23 @@ def plan_site(
             fresh = _next(_folded(site), site.ordinal + 1)
             return _start(fresh, (current, *delete), now)
         if current.phase == "Failed":
-            why = current.reason or "it failed"
-            return _lost(site, (current, *delete), now, f"{current.name}: {why}")
+            why = f"{current.name}: {current.reason or 'it failed'}"
+            return _lost(site, (current, *delete), now, why, cause_of_loss(current))
         return SitePlan(site, current, None, delete)
+    going = next((p for p in leaving if p.ordinal == site.ordinal), None)
+    if going is not None and not site.going:
+        # Remembered while it is there to be read: the pod's own words go with it.
+        site = site.model_copy(update={"going": cause_of_loss(going)})
     waits = [p.deleting + OVERDUE_SECONDS - now for p in leaving if p.deleting is not None]
     if waits and max(waits) > 0:
         # Two pods of one site must not meet in the federation: the old one goes first.
         return SitePlan(site, delete=delete, again=max(waits))
     if site.seen:
         gone = f"the pod of start {site.ordinal + 1} is gone"
-        return _lost(site, delete, now, gone)
-    if any(p.ordinal == site.ordinal for p in leaving):
+        # A pod that is still there after its grace is on a node that does not answer.
+        cause = RestartCause.NODE_LOST if going is not None else site.going
+        return _lost(site, delete, now, gone, cause or RestartCause.DELETED)
+    if going is not None:
         # Its name is taken by a pod that cannot go.
         site = _next(site, site.ordinal + 1)
     return _start(site, delete, now)
@@ -99,9 +107,9 @@ def stop_site(site: Site, pods: Sequence[PodView]) -> SitePlan:
     return SitePlan(site, kept, None, running)
 
 
-def _lost(site: Site, delete: tuple[PodView, ...], now: float, why: str) -> SitePlan:
+def _lost(site: Site, delete: tuple[PodView, ...], now: float, why: str, cause: str) -> SitePlan:
     """A loss is remembered before the pod is replaced: the replacement would not tell of it."""
-    site = _lose(site, now)
+    site = _lose(site, now, cause)
     return SitePlan(site, None, None, delete, pod_delay(site.streak), why)
 
 
@@ -114,16 +122,18 @@ def _start(site: Site, delete: tuple[PodView, ...], now: float, *, wait: float =
     return SitePlan(started, None, site.ordinal, delete)
 
 
-def _lose(site: Site, now: float) -> Site:
+def _lose(site: Site, now: float, cause: str) -> Site:
     lived = now - site.born if site.born is not None else 0.0
     update = {
         "restarts": site.total + 1,
+        "causes": site.caused(cause),
         "in_place": 0,
         "excused": 0,
         "streak": next_streak(site.streak, lived),
         "lost_at": int(now),
         "ordinal": site.ordinal + 1,
         "seen": False,
+        "going": "",
         "born": None,
     }
     return site.model_copy(update=update)
@@ -137,7 +147,9 @@ def _counted(site: Site, pod: PodView) -> Site:
     if pod.exit_code == EXIT_TERMINAL:
         update["excused"] = max(0, pod.restarts - site.in_place)
     else:
-        update["in_place"] = max(0, pod.restarts - site.excused)
+        update["in_place"] = in_place = max(0, pod.restarts - site.excused)
+        if in_place > site.in_place:
+            update["causes"] = site.caused(cause_of_restart(pod), in_place - site.in_place)
     return site.model_copy(update=update)
 
 
@@ -147,5 +159,5 @@ def _folded(site: Site) -> Site:
 
 
 def _next(site: Site, ordinal: int) -> Site:
-    update = {"ordinal": ordinal, "seen": False, "born": None, "lost_at": None}
+    update = {"ordinal": ordinal, "seen": False, "born": None, "lost_at": None, "going": ""}
     return site.model_copy(update=update)

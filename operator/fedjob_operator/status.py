@@ -23,6 +23,7 @@ from fedjob.spec.status import (
     ResultStatus,
     RoundRecord,
     RoundsStatus,
+    ServerSiteStatus,
 )
 from fedjob_operator.conditions import conditions, connected
 from fedjob_operator.labels import Body
@@ -50,6 +51,7 @@ def build_status(situation: Situation) -> Body:
         message=message or None,
         observed_generation=situation.generation,
         conditions=found,
+        server=_server(situation),
         clients=_clients(situation),
         image=_image(situation),
         start_time=_start_time(situation),
@@ -218,6 +220,14 @@ def _start_time(situation: Situation) -> str | None:
     return situation.before.get("startTime") if situation.end is not None else None
 
 
+def _server(situation: Situation) -> ServerSiteStatus | None:
+    """As it is remembered: the end of a run does not end the count, a new run begins one."""
+    if situation.record.prepared is None:
+        return None
+    site = situation.record.server
+    return ServerSiteStatus(restarts=site.total, restart_causes=site.causes)
+
+
 def _clients(situation: Situation) -> ClientsStatus | None:
     prepared = situation.record.prepared
     if prepared is None:
@@ -259,6 +269,7 @@ def _client(situation: Situation, name: str, shard: str, view: ClientView | None
         shard=shard,
         state=state[:32],
         restarts=plan.site.total if plan is not None else 0,
+        restart_causes=plan.site.causes if plan is not None else {},
         last_heartbeat=rfc3339(heard) if heard is not None else last,
         samples=samples,
         message=message[:1024],

@@ -24,12 +24,19 @@ NODES = {"test_chart", "test_gpu", "test_quickstart"}
 """Files that change the nodes, or whose jobs take GPUs where there are: one after the other."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Side by side (`-n 3 --dist loadgroup`) run files, not the tests of one file.
+
+    Marked here and not when all are collected: xdist may have read the groups before.
+    """
+    if item.path.parent == Path(__file__).parent:
+        group = "nodes" if item.path.stem in NODES else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (`-n 3 --dist loadgroup`) run files, not the tests of one file."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            group = "nodes" if item.path.stem in NODES else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
+    """The long group first, so that the others fill the time beside it."""
+    items.sort(key=lambda item: item.path.stem not in NODES)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,21 @@ class ConditionType(StrEnum):
     GPU_FALLBACK = "GpuFallback"
 
 
+class RestartCause(StrEnum):
+    """Why the server or a worker was started anew."""
+
+    DELETED = "Deleted"
+    EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    NODE_RESTARTED = "NodeRestarted"
+    FAILED = "Failed"
+    KILLED = "Killed"
+    TERMINATED = "Terminated"
+    OUT_OF_MEMORY = "OutOfMemory"
+    EXITED = "Exited"
+
+
 class StatusModel(Model):
     """A part of the status; ignores fields of a newer operator, so that old clients can read it."""
 
@@ -86,6 +101,23 @@ class RoundRecord(StatusModel):
     seconds: float = Field(0.0, ge=0)
 
 
+Causes = Annotated[
+    dict[str, int],
+    Field(
+        max_length=16,
+        description="Restarts by cause: Deleted, Evicted, Preempted, NodeLost, NodeRestarted, "
+        "Failed (the pod), Killed (SIGKILL), Terminated (SIGTERM), OutOfMemory, Exited.",
+    ),
+]
+
+
+class ServerSiteStatus(StatusModel):
+    """The server's pod."""
+
+    restarts: int = Field(0, ge=0)
+    restart_causes: Causes = Field(default_factory=dict)
+
+
 class ClientStatus(StatusModel):
     """One worker."""
 
@@ -93,6 +125,7 @@ class ClientStatus(StatusModel):
     shard: str = Field("", max_length=128, description="File name of its shard.")
     state: str = Field("Expected", max_length=32, description="As the server sees it.")
     restarts: int = Field(0, ge=0)
+    restart_causes: Causes = Field(default_factory=dict)
     last_heartbeat: str | None = Field(None, max_length=64, description="RFC 3339, UTC.")
     samples: int = Field(0, ge=0, description="Of its last accepted result.")
     message: str = Field("", max_length=1024)
@@ -145,6 +178,7 @@ class FederatedJobStatus(StatusModel):
     history: list[RoundRecord] | None = Field(
         None, max_length=HISTORY_LENGTH, description="The last 20 committed rounds."
     )
+    server: ServerSiteStatus | None = None
     clients: ClientsStatus | None = None
     image: ImageStatus | None = None
     metric: str | None = Field(
