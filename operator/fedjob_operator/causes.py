@@ -1,4 +1,4 @@
-"""Why a site was started anew, in one word: what the restarts in the status are counted by. Pure."""
+"""Why a site was started anew, in a word: restarts in the status are counted by it. Pure."""
 
 from __future__ import annotations
 

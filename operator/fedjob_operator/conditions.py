@@ -220,12 +220,12 @@ def worker_trouble(situation: Situation, name: str) -> tuple[str, str]:
     if pod.phase == "Succeeded":
         return "", "has ended"
     if pod.exit_code == EXIT_TERMINAL:
-        left = left_words(pod)
-        return (
-            str((left or {}).get("reason") or Reason.DATASET_INVALID),
-            f"cannot use its shard: {pod.last_words or 'see its log'}; mend the shard in the "
-            f"store, and it goes on by itself",
-        )
+        why = str((left_words(pod) or {}).get("reason") or Reason.DATASET_INVALID)
+        what, fix = "shard", "mend the shard in the store"
+        if why == Reason.KIT_INVALID:
+            what, fix = "startup kit", "mend the Secret that holds it"
+        said = pod.last_words or "see its log"
+        return why, f"cannot use its {what}: {said}; {fix}, and it goes on by itself"
     if pod.exit_code:
         return (
             Reason.WORKER_EXITED,

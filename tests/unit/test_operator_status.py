@@ -301,6 +301,18 @@ def test_a_shard_that_is_gone_is_told_by_the_workers_own_reason() -> None:
     assert "worker-0: cannot use its shard: not in the store; mend" in found["message"]
 
 
+def test_a_kit_that_a_worker_refuses_is_not_called_a_shard() -> None:
+    job, observed = ready()
+    words = '{"phase": "Failed", "reason": "KitInvalid", "message": "client.crt has expired"}'
+    end = {"exitCode": 64, "message": words}
+    found = condition(
+        told(job, with_pod(observed, "digits-worker-0", **running(restarts=1, last=end))),
+        "WorkersReady",
+    )
+    assert found["reason"] == "KitInvalid"
+    assert "worker-0: cannot use its startup kit: client.crt has expired" in found["message"]
+
+
 def test_a_resumed_job_starts_and_does_not_recover() -> None:
     """What was lost before the suspension is counted, and no longer being made good."""
     job, observed = ready()

@@ -30,7 +30,7 @@ _NEW = "delete the job's kits so that new ones are made, or mount the one made f
 class KitError(InvalidInputError):
     """The kit cannot be used; starting again does not help."""
 
-    reason: ClassVar[Reason] = Reason.WORKSPACE_ERROR
+    reason: ClassVar[Reason] = Reason.KIT_INVALID
 
 
 def check_kit(folder: Path, worker: str, now: datetime | None = None) -> None:

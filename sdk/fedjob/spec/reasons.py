@@ -52,6 +52,8 @@ class Reason(StrEnum):
     IMAGE_UNAVAILABLE = "ImageUnavailable", "An image cannot be fetched."
     WORKSPACE_ERROR = "WorkspaceError", "The job folder cannot be made or read."
 
+    KIT_INVALID = "KitInvalid", "A worker's startup kit is not its own, not whole or out of date."
+
     # The store
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."
     BUCKET_MISSING = "BucketMissing", "The bucket does not exist."

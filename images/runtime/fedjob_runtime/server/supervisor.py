@@ -25,6 +25,7 @@ from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.layout import Layout
 from fedjob.storage.patience import Patience
 from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.memory_watch import MemoryWatch
 from fedjob_runtime.server.board import StatusBoard
 from fedjob_runtime.server.committer import Committer
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
@@ -36,6 +37,7 @@ from fedjob_runtime.server.retry_rule import Failure, RoundTries, delay_before, 
 from fedjob_runtime.server.segment_folder import write_segment
 from fedjob_runtime.server.segment_watch import SETTLE_SECONDS, SegmentEnd, SegmentWatch, Wishes
 from fedjob_runtime.server.views import SeenClients, view_clients
+from fedjob_runtime.server.waiting import waiting_words
 from fedjob_runtime.state_files import read_json, write_json
 from fedjob_runtime.termination import leave_words
 from fedjob_runtime.training.errors import reason_of
@@ -49,6 +51,10 @@ FAREWELL_SECONDS = 15.0
 SEGMENTS_PER_ATTEMPT = 100_000
 MAX_FRUITLESS = 12
 """Segments in a row that end without a commit and without a worker to blame."""
+
+
+OWN_ENDS = ("job", "parent")
+"""Ends of a segment whose process died on the server's side."""
 
 
 class Stopped(Exception):  # noqa: N818 (a request, not an error)
@@ -77,6 +83,7 @@ class Supervisor:
             Patience(seconds=STORE_PATIENCE, on_retry=self._store_retry),
         )
         self._parent = Parent(config, self._state)
+        self._memory = MemoryWatch()
         self._expected = {worker.name: worker.shard for worker in config.workers}
         self._seen = SeenClients()
         self._tries = RoundTries()
@@ -191,6 +198,7 @@ class Supervisor:
     def _gather(self) -> dict[str, str] | None:
         """Waits until enough workers are there; their incarnations; None: the parent died."""
         began = time.monotonic()
+        to_clock = time.time() - began
         changed, last = began, None
         self._board.update(phase=RunPhase.WAITING, current=None)
         need = self._config.spec.federation.min_clients
@@ -209,13 +217,21 @@ class Supervisor:
                 return usable
             first = self._board.status.segments == 0
             grace = START_GRACE if first else SETTLE_SECONDS
-            if len(usable) >= need and now - began >= grace and now - changed >= SETTLE_SECONDS:
+            patient_until = max(began + grace, changed + SETTLE_SECONDS)
+            enough = len(usable) >= need
+            if enough and now >= patient_until:
                 return usable
             missing = sorted(set(self._expected) - set(usable) - self._tries.left_out)
-            self._board.update(
-                message=f"waiting for {', '.join(missing)} ({len(usable)} of {everyone} connected, "
-                f"{need} needed)"
+            words = waiting_words(
+                missing,
+                connected=len(usable),
+                everyone=everyone,
+                need=need,
+                since=began + to_clock,
+                until=patient_until + to_clock if enough else None,
+                deadline=self._config.spec.run_policy.active_deadline_seconds,
             )
+            self._board.update(message=words)
             if not self._parent.alive or self._failure is not None:
                 return None
             self._sleep(POLL_SECONDS)
@@ -299,6 +315,12 @@ class Supervisor:
         elif end.why == "hung":
             self._board.event(
                 "WorkerHung", "a worker did not answer in time; it gets a fresh process", "Warning"
+            )
+        elif end.why in OWN_ENDS and self._memory.exceeded():
+            self._fail(
+                Reason.OUT_OF_MEMORY,
+                f"a process of the server was ended for want of memory in round {number}; give "
+                "the server more memory (spec.server.resources.limits.memory)",
             )
         elif end.why != "failed":
             self._fruitless += 1
