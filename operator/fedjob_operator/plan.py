@@ -75,7 +75,7 @@ def _begun(scene: Scene) -> Record:
     if record.started is None:
         update["started"] = int(scene.now)
     if record.failure is not None or record.result is not None:
-        fresh = {
+        fresh: dict[str, Any] = {
             "restarts": 0, "in_place": 0, "excused": 0, "streak": 0, "lost_at": None,
             "at_commit": 0, "causes": {}, "going": "",
         }  # fmt: skip

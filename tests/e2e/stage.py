@@ -92,6 +92,11 @@ class Stage:
         assert not check or done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
+    @property
+    def store(self) -> str:
+        """The manifest of the store; IMAGE stands for its image."""
+        return STORE
+
     def set_up(self) -> None:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
         self.kubectl("create", "namespace", self.system)
@@ -100,7 +105,8 @@ class Stage:
             restricted = "pod-security.kubernetes.io/enforce=restricted"
             self.kubectl("label", "namespace", namespace, restricted)
         image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/store:0.1.0"
-        self.kubectl("-n", self.system, "apply", "-f", "-", given=STORE.replace("IMAGE", image))
+        store = self.store.replace("IMAGE", image)
+        self.kubectl("-n", self.system, "apply", "-f", "-", given=store)
         self.kubectl("-n", self.system, "rollout", "status", "deployment/store", "--timeout=180s")
         port = self.kubectl(
             "-n", self.system, "get", "service", "store", "-o",

@@ -1,0 +1,196 @@
+"""The faults: what is done to a running job, and how it is undone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chaos.nodes import REGISTRY, Place, docker, restart_api_server
+from chaos.scene import JobScene
+
+
+class Phase(StrEnum):
+    """When a fault strikes."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    MID_ROUND = "mid-round"
+    BETWEEN = "between rounds"
+    LAST = "last round"
+    FINISHING = "finishing"
+
+
+Undo = Callable[[], None]
+
+
+class NotThereError(Exception):
+    """What the fault needs is not there in this phase, such as a pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        name: As the table has it.
+        strike: Does it, and returns what undoes it.
+        hold: Seconds until it is undone.
+        alone: It hits more than the job's own pods: no other job may run beside it.
+        needs_pods: It has nothing to hit before there are pods.
+        lasting: It is undone only once the job has recovered, or `hold` has passed.
+        counted: Where and as what the status counts it: a site and a cause, or `retries` and a
+            kind; empty where nothing of the job's own ended.
+    """
+
+    name: str
+    strike: Callable[[JobScene], Undo]
+    hold: float = 0.0
+    alone: bool = False
+    needs_pods: bool = True
+    lasting: bool = False
+    counted: tuple[str, str] = ("", "")
+
+
+def nothing() -> None:
+    """A fault that is over at once."""
+
+
+def _server(scene: JobScene) -> Place:
+    found = scene.server()
+    if found is None:
+        raise NotThereError("the server does not run")
+    return found
+
+
+def _worker(scene: JobScene) -> Place:
+    found = scene.workers()
+    if not found:
+        raise NotThereError("no worker runs")
+    return found[0]
+
+
+def _delete(scene: JobScene, place: Place) -> Undo:
+    scene.stage.kubectl("-n", scene.stage.jobs, "delete", "pod", place.pod, "--wait=false")
+    return nothing
+
+
+def _kill(place: Place) -> Undo:
+    place.kill_container()
+    return nothing
+
+
+def _kill_job_process(place: Place, pattern: str) -> Undo:
+    try:
+        place.kill_processes(pattern)
+    except AssertionError as error:
+        raise NotThereError(str(error)) from error
+    return nothing
+
+
+def _evict(scene: JobScene) -> Undo:
+    pod, where = _worker(scene).pod, scene.stage.jobs
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": where},
+    }
+    path = f"/api/v1/namespaces/{where}/pods/{pod}/eviction"
+    scene.stage.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(body))
+    return nothing
+
+
+def _pause(node: str) -> Undo:
+    docker("pause", node)
+    return lambda: docker("unpause", node) and None
+
+
+def _pause_workers_node(scene: JobScene) -> Undo:
+    server = _server(scene).node
+    beside = [place.node for place in scene.workers() if place.node != server]
+    if not beside:
+        raise NotThereError("every worker is on the server's node")
+    return _pause(beside[0])
+
+
+def _freeze_store(scene: JobScene) -> Undo:
+    store = scene.stage.store_pod()
+    store.freeze()
+    return store.thaw
+
+
+def _restart_store(scene: JobScene) -> Undo:
+    store = scene.stage.store_pod()
+    store.kill_container()
+    gone = ("-n", scene.stage.system, "delete", "pod", store.pod, "--force", "--grace-period=0")
+    scene.stage.kubectl(*gone, "--wait=false")
+    return nothing
+
+
+def _stop_registry(_scene: JobScene) -> Undo:
+    docker("stop", "-t", "0", REGISTRY)
+    return lambda: docker("start", REGISTRY) and None
+
+
+def _kill_operator(scene: JobScene) -> Undo:
+    scene.stage.kill()
+    return scene.stage.start
+
+
+def _restart_api(_scene: JobScene) -> Undo:
+    restart_api_server()
+    return nothing
+
+
+def _cut(scene: JobScene) -> Undo:
+    server = _server(scene)
+    beside = [place for place in scene.workers() if place.node != server.node] or scene.workers()
+    if not beside:
+        raise NotThereError("no worker runs")
+    beside[0].cut_off(server.ip)
+    return lambda: beside[0].join(server.ip)
+
+
+CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
+
+FAULTS = (
+    Fault("worker pod deleted", lambda s: _delete(s, _worker(s)), counted=("worker", "Deleted")),
+    Fault("worker container killed", lambda s: _kill(_worker(s)), counted=("worker", "Killed")),
+    Fault(
+        "worker's job process killed",
+        lambda s: _kill_job_process(_worker(s), CLIENT_JOB),
+        counted=("retries", "job-process"),
+    ),
+    Fault("worker evicted", _evict, counted=("worker", "Evicted")),
+    Fault("server pod deleted", lambda s: _delete(s, _server(s)), counted=("server", "Deleted")),
+    Fault("server container killed", lambda s: _kill(_server(s)), counted=("server", "Killed")),
+    Fault(
+        "server's job process killed",
+        lambda s: _kill_job_process(_server(s), SERVER_JOB),
+        counted=("retries", "job"),
+    ),
+    Fault("worker cut off the server, 25 s", _cut, hold=25),
+    Fault("S3 unreachable, 30 s", _freeze_store, hold=30, alone=True, needs_pods=False),
+    Fault("S3 killed and restarted", _restart_store, alone=True, needs_pods=False),
+    Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
+    Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
+    Fault("API server restarted", _restart_api, alone=True, needs_pods=False),
+    Fault(
+        "worker's node paused",
+        _pause_workers_node,
+        hold=240,
+        alone=True,
+        lasting=True,
+        counted=("worker", "NodeLost"),
+    ),
+    Fault(
+        "server's node paused",
+        lambda s: _pause(_server(s).node),
+        hold=240,
+        alone=True,
+        lasting=True,
+        counted=("server", "NodeLost"),
+    ),
+)
+"""Out of memory is apart (`chaos.memory`): it ends the run, as it should."""

@@ -1,0 +1,95 @@
+"""What a fault does to kind's nodes, containers and processes, from outside the cluster.
+
+Everything here aims at the project's own kind nodes and at one job's pods.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any
+
+CONTROL_PLANE = "fedjob-control-plane"
+REGISTRY = "fedjob-registry"
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Runs docker and returns what it printed."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, f"docker {arguments}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def on(node: str, script: str, *, check: bool = True) -> str:
+    """Runs a script in a node's shell."""
+    return docker("exec", node, "sh", "-c", script, check=check)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pod runs.
+
+    Attributes:
+        pod: Its name.
+        node: Its node, which is also the name of kind's container.
+        container: containerd's id of its container.
+        ip: The pod's address.
+    """
+
+    pod: str
+    node: str
+    container: str
+    ip: str
+
+    @property
+    def _task(self) -> str:
+        return f"ctr -n k8s.io tasks ls 2>/dev/null | awk '$1 == \"{self.container}\" {{print $2}}'"
+
+    def kill_container(self) -> None:
+        """SIGKILL to its first process, which ends it with all that is in it."""
+        on(self.node, f"kill -9 $({self._task})")
+
+    def freeze(self) -> None:
+        """Stops all its processes where they are."""
+        on(self.node, f"ctr -n k8s.io tasks pause {self.container}")
+
+    def thaw(self) -> None:
+        """Lets them go on."""
+        on(self.node, f"ctr -n k8s.io tasks resume {self.container}")
+
+    def kill_processes(self, pattern: str) -> None:
+        """SIGKILL to those of its processes whose command line has the pattern."""
+        killed = on(
+            self.node,
+            f"for pid in $(pgrep -f '{pattern}'); do grep -q {self.container} /proc/$pid/cgroup "
+            f"&& kill -9 $pid && echo $pid; done; true",
+        )
+        assert killed, f"{self.pod} has no process like {pattern}"
+
+    def cut_off(self, address: str) -> None:
+        """Drops what it sends to an address."""
+        on(self.node, f"nsenter -t $({self._task}) -n ip route add blackhole {address}/32")
+
+    def join(self, address: str) -> None:
+        """Ends `cut_off`; a container that has been replaced meanwhile has nothing to end."""
+        script = f"nsenter -t $({self._task}) -n ip route del blackhole {address}/32"
+        on(self.node, script, check=False)
+
+
+def place_of(pod: dict[str, Any]) -> Place:
+    """Where a running pod is, from its object."""
+    status = pod["status"]
+    container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    return Place(pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"])
+
+
+def restart_api_server() -> None:
+    """Kills the API server, and gives its manifest another mark: so it starts without backoff."""
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    mark = f'fedjob.dev/chaos: "{time.time_ns()}"'
+    on(
+        CONTROL_PLANE,
+        f"sed '/fedjob.dev\\/chaos/d; s|^  annotations:|  annotations:\\n    {mark}|' {manifest} "
+        f"> /tmp/apiserver.yaml && mv /tmp/apiserver.yaml {manifest} && pkill -9 kube-apiserver",
+    )

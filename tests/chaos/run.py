@@ -1,0 +1,94 @@
+"""The fault matrix on the project's cluster: `make chaos`.
+
+    python tests/chaos/run.py [--repeat 5] [--only TEXT ...] [--out out/chaos]
+
+Faults that hit a job's own pods run three jobs at a time, the others alone. Prints a table, and
+writes results.json and table.md; ends with 1 where anything was lost. Takes about an hour with the
+two faults of whole nodes, which Kubernetes itself notices after 50 s and gives up after 80.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / part) for part in ("tests", "sdk", "operator", "images/runtime")]
+
+from chaos import memory, table  # noqa: E402 (after the path)
+from chaos.faults import FAULTS, Fault, Phase  # noqa: E402
+from chaos.matrix import Outcome, strike_in_rounds, strike_to_the_end  # noqa: E402
+from chaos.scene import ChaosStage, unpause_all  # noqa: E402
+
+AT_ONCE = 3
+Part = Callable[[], Outcome]
+
+
+def parts(stage: ChaosStage, fault: Fault, number: int, repeat: int) -> list[Part]:
+    """The jobs of one fault."""
+    once = [p for p in Phase if p not in (Phase.MID_ROUND, Phase.BETWEEN)]
+    # A fault that lasts leaves no time for the next one in the same short job.
+    groups = [[phase] for phase in once[1:]] if fault.lasting else [once]
+    made: list[Part] = [lambda: strike_in_rounds(stage, fault, f"r{number}", repeat)]
+    for index, phases in enumerate(groups):
+        name = f"e{number}-{index}"
+        made.append(lambda phases=phases, name=name: strike_to_the_end(stage, fault, name, phases))  # type: ignore[misc]
+    return made
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=5, help="strikes in the middle of a round")
+    parser.add_argument("--only", action="append", default=[], help="faults whose name has this")
+    parser.add_argument("--out", type=Path, default=ROOT / "out/chaos")
+    given = parser.parse_args()
+    chosen = [f for f in FAULTS if not given.only or any(t in f.name for t in given.only)]
+    given.out.mkdir(parents=True, exist_ok=True)
+    outcomes: list[Outcome] = []
+    lock = threading.Lock()
+
+    def run(part: Part) -> None:
+        outcome = part()
+        with lock:
+            outcomes.append(outcome)
+            (given.out / "results.json").write_text(
+                json.dumps([o.as_json() for o in outcomes], indent=1)
+            )
+        took = ", ".join(
+            f"{s.phase} {s.seconds:.1f} s" if s.seconds is not None else f"{s.phase} NEVER"
+            for s in outcome.strikes
+        )
+        print(f"{outcome.fault}: {took}  {'; '.join(outcome.wrong) or 'nothing lost'}", flush=True)
+
+    stage = ChaosStage(Path(tempfile.mkdtemp()))
+    try:
+        stage.set_up()
+        stage.start()
+        all_parts = [(f, parts(stage, f, n, given.repeat)) for n, f in enumerate(chosen)]
+        beside = [part for fault, made in all_parts if not fault.alone for part in made]
+        if not given.only or any("memory" in text for text in given.only):
+            beside += memory.parts(stage)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(run, beside))
+        for fault, made in all_parts:
+            for part in made if fault.alone else []:
+                run(part)
+    finally:
+        unpause_all()
+        stage.tear_down()
+    told = [o.as_json() for o in outcomes]
+    text = f"{table.matrix(told)}\n\n{table.figures(told)}\n"
+    (given.out / "table.md").write_text(text)
+    print(f"\n{text}")
+    return 1 if any(outcome.wrong for outcome in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
