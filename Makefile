@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
 
 .PHONY: help demo test lint types verify generate unit programs integration bench format clean \
-  cluster cluster-down images e2e
+  cluster cluster-down images e2e chaos
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -69,6 +69,9 @@ images: ## build the images and push them to the cluster's registry
 e2e: cluster images $(VENV)/.dev ## tests on the cluster, three files at a time
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/test_quickstart.py
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
+
+chaos: cluster images $(VENV)/.dev ## the fault matrix on the cluster: an hour; prints what became of each job
+	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
 	$(BIN)/python tests/bench/compare.py

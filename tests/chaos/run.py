@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "sdk", "operator", "images/runtime")]
 
-from chaos import memory, table  # noqa: E402 (after the path)
+from chaos import memory, split_brain, table  # noqa: E402 (after the path)
 from chaos.faults import FAULTS, Fault, Phase  # noqa: E402
 from chaos.matrix import Outcome, strike_in_rounds, strike_to_the_end  # noqa: E402
 from chaos.scene import ChaosStage, unpause_all  # noqa: E402
@@ -80,6 +80,8 @@ def main() -> int:
         for fault, made in all_parts:
             for part in made if fault.alone else []:
                 run(part)
+        if not given.only or any("split" in text for text in given.only):
+            run(lambda: split_brain.split_brain(stage))
     finally:
         unpause_all()
         stage.tear_down()

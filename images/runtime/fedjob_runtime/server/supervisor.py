@@ -12,6 +12,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -452,7 +453,10 @@ class Supervisor:
 
 
 def save_status(config: ServerConfig, status: ServerStatus) -> None:
-    """Leaves the last status on disk for whoever comes after the port is closed."""
+    """Leaves the last status in the log, and on disk for whoever comes after the port is closed."""
+    end = f"{status.reason}: {status.message}" if status.reason else f"round {status.completed}"
+    sys.stdout.write(f"fedjob-server: {status.phase.value}: {end}\n")
+    sys.stdout.flush()
     write_json(Path(config.home) / "status.json", status.model_dump(mode="json", by_alias=True))
     leave_words(status.phase.value, status.reason, status.message)
 
