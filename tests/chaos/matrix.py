@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,6 +28,7 @@ class Strike:
     """A fault that was done.
 
     Attributes:
+        fault: Its name.
         phase: When.
         seconds: Until the next committed round; in the finishing phase until Complete. None: the
             job did not go on in time.
@@ -35,6 +36,7 @@ class Strike:
         attempts: Server starts until then.
     """
 
+    fault: str
     phase: str
     seconds: float | None
     segments: int = 0
@@ -64,16 +66,17 @@ class Outcome:
         return asdict(self)
 
 
-def strike_in_rounds(stage: ChaosStage, fault: Fault, name: str, repeat: int) -> Outcome:
-    """The fault so many times in the middle of rounds of one long job, and once between two."""
-    outcome = Outcome(fault.name)
+def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], name: str) -> Outcome:
+    """Strikes one long job, each time once all its workers are there again."""
+    faults = list(dict.fromkeys(fault for fault, _ in plan))
+    outcome = Outcome(", ".join(fault.name for fault in faults))
     with _job(stage, name, ENDLESS, outcome) as scene:
         scene.until(lambda: scene.completed() >= 1, LONGEST)
-        for phase in [Phase.MID_ROUND] * repeat + [Phase.BETWEEN]:
+        for fault, phase in plan:
             if not scene.until(lambda: nodes_ready(stage) and scene.all_connected(), LONGEST, 0.5):
-                outcome.wrong.append(f"before {phase}: not every worker came back")
+                outcome.wrong.append(f"before {fault.name}: not every worker came back")
             if not _new_round(scene):
-                outcome.wrong.append(f"before {phase}: no round was committed")
+                outcome.wrong.append(f"before {fault.name}: no round was committed")
                 break
             if phase is Phase.MID_ROUND:
                 time.sleep(PAUSE / 2)
@@ -81,8 +84,12 @@ def strike_in_rounds(stage: ChaosStage, fault: Fault, name: str, repeat: int) ->
         scene.until(scene.all_connected, LONGEST, 0.5)
         time.sleep(PAUSE)
         status = scene.until(scene.status, LONGEST)
-        hits = sum(strike.phase == Phase.MID_ROUND for strike in outcome.strikes)
-        outcome.wrong += faults_of_counts(status, fault.counted, hits)
+        for fault in faults:
+            # Between two rounds there may be nothing that dies: those are not asked for.
+            hits = sum(
+                s.phase == Phase.MID_ROUND and s.fault == fault.name for s in outcome.strikes
+            )
+            outcome.wrong += faults_of_counts(status, fault.counted, hits)
         outcome.told = told_of(status)
         _judge(scene, outcome, None)
     return outcome
@@ -179,7 +186,7 @@ def _strike(scene: JobScene, fault: Fault, phase: Phase, outcome: Outcome) -> No
     timer = threading.Timer(fault.hold, end)
     timer.start()
     try:
-        outcome.strikes.append(_recovery(scene, phase, before, struck))
+        outcome.strikes.append(_recovery(scene, fault.name, phase, before, struck))
     finally:
         if fault.lasting:
             timer.cancel()
@@ -199,18 +206,20 @@ def _hit(scene: JobScene, fault: Fault) -> Any:
             time.sleep(0.1)
 
 
-def _recovery(scene: JobScene, phase: Phase, before: Commit | None, struck: float) -> Strike:
+def _recovery(
+    scene: JobScene, fault: str, phase: Phase, before: Commit | None, struck: float
+) -> Strike:
     if phase is Phase.FINISHING:
         ended = scene.until(lambda: _ended(scene), LONGEST, 0.1)
-        return Strike(phase, time.time() - struck if ended == "Complete" else None)
+        return Strike(fault, phase, time.time() - struck if ended == "Complete" else None)
     found = scene.until(lambda: scene.next_commit(struck), LONGEST, 0.1)
     if not found:
-        return Strike(phase, None)
+        return Strike(fault, phase, None)
     seconds, commit = found
     then = (before.attempt, before.segment) if before is not None else (1, 0)
     same = commit.attempt == then[0]
     segments = commit.segment - then[1] if same and before is not None else commit.segment % 100_000
-    return Strike(phase, seconds, segments, commit.attempt - then[0])
+    return Strike(fault, phase, seconds, segments, commit.attempt - then[0])
 
 
 def _judge(scene: JobScene, outcome: Outcome, rounds: int | None) -> None:

@@ -50,7 +50,9 @@ def hungry(stage: ChaosStage, name: str, number: int, phase: Phase) -> Outcome:
     scene.until(lambda: scene.completed() >= number - 1, LONGEST, 0.05)
     began = time.time()
     status = scene.until(lambda: (s := scene.status()).get("state") == "Failed" and s, LONGEST)
-    outcome.strikes.append(Strike("told after", time.time() - began if status else None))
+    outcome.strikes.append(
+        Strike(outcome.fault, "told after", time.time() - began if status else None)
+    )
     if not status or status["reason"] != Reason.OUT_OF_MEMORY:
         outcome.wrong.append(f"it ended as {scene.status()}")
     elif "reduce batch_size" not in status["message"]:
@@ -61,7 +63,7 @@ def hungry(stage: ChaosStage, name: str, number: int, phase: Phase) -> Outcome:
     stage.patch(name, {"workers": {"resources": {"limits": {"memory": _ENOUGH}}}})
     complete = scene.until(lambda: scene.status().get("state") == "Complete", LONGEST, 0.5)
     found = scene.next_commit(raised)
-    outcome.strikes.append(Strike(phase, found[0] if found else None))
+    outcome.strikes.append(Strike(outcome.fault, phase, found[0] if found else None))
     if not complete:
         outcome.wrong.append(f"with more memory it did not go on: {scene.status()}")
     outcome.told = told_of(scene.status())

@@ -35,7 +35,8 @@ def parts(stage: ChaosStage, fault: Fault, number: int, repeat: int) -> list[Par
     once = [p for p in Phase if p not in (Phase.MID_ROUND, Phase.BETWEEN)]
     # A fault that lasts leaves no time for the next one in the same short job.
     groups = [[phase] for phase in once[1:]] if fault.lasting else [once]
-    made: list[Part] = [lambda: strike_in_rounds(stage, fault, f"r{number}", repeat)]
+    plan = [(fault, Phase.MID_ROUND)] * repeat + [(fault, Phase.BETWEEN)]
+    made: list[Part] = [lambda: strike_in_rounds(stage, plan, f"r{number}")]
     for index, phases in enumerate(groups):
         name = f"e{number}-{index}"
         made.append(lambda phases=phases, name=name: strike_to_the_end(stage, fault, name, phases))  # type: ignore[misc]

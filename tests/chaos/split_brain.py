@@ -35,7 +35,7 @@ def split_brain(stage: ChaosStage) -> Outcome:
         if not by_new:
             outcome.wrong.append("no other server committed a round")
         found = scene.next_commit(struck)
-        outcome.strikes.append(Strike(Phase.MID_ROUND, found[0] if found else None))
+        outcome.strikes.append(Strike(outcome.fault, Phase.MID_ROUND, found[0] if found else None))
         docker("unpause", old.node)
         back = time.time()
         running = f"ctr -n k8s.io tasks ls 2>/dev/null | grep {old.container} | grep RUNNING"
@@ -43,7 +43,7 @@ def split_brain(stage: ChaosStage) -> Outcome:
             outcome.wrong.append("the old server was not alive when its node came back")
         gone = scene.until(lambda: not on(old.node, running, check=False), LONGEST, 0.5)
         took = time.time() - back if gone else None
-        outcome.strikes.append(Strike("the old server stops itself", took))
+        outcome.strikes.append(Strike(outcome.fault, "the old server stops itself", took))
         if not gone:
             outcome.wrong.append("the old server did not stop itself")
         words = on(

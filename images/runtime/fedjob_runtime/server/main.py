@@ -64,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"fedjob-server: {error}\n")
         return EXIT_BROKEN
     except FedjobError as error:
-        sys.stderr.write(f"fedjob-server: {error}\n")
         board.update(phase=RunPhase.FAILED, reason=reason_of(error), message=str(error))
         save_status(config, board.status)
         supervisor.linger(LINGER_SECONDS)

@@ -1,0 +1,57 @@
+"""The fault matrix in short; `make chaos` is the whole of it, with nodes and the API server.
+
+Each job ends with all its rounds once each, in the log and in the model's own arithmetic, and the
+status counts what was done to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chaos.faults import FAULTS, Phase
+from chaos.matrix import Outcome, strike_in_rounds, strike_to_the_end
+from chaos.scene import ChaosStage
+from e2e.kube import Kube
+
+pytestmark = pytest.mark.e2e
+
+BY_NAME = {fault.name: fault for fault in FAULTS}
+MIDDLE = (
+    "worker pod deleted",
+    "worker's job process killed",
+    "server container killed",
+    "S3 killed and restarted",
+    "operator killed, back after 3 s",
+)
+
+
+@pytest.fixture(scope="module")
+def ground(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosStage]:
+    """An operator and a store that nothing else relies on."""
+    made = ChaosStage(tmp_path_factory.mktemp("chaos"))
+    try:
+        made.set_up()
+        made.start()
+        yield made
+    finally:
+        made.tear_down()
+
+
+def nothing_is_lost(outcome: Outcome, strikes: int) -> None:
+    assert outcome.wrong == [], outcome.as_json()
+    assert outcome.left_out == {}
+    assert len(outcome.strikes) == strikes
+    assert all(strike.seconds is not None for strike in outcome.strikes)
+
+
+def test_in_the_middle_of_rounds(ground: ChaosStage) -> None:
+    plan = [(BY_NAME[name], Phase.MID_ROUND) for name in MIDDLE]
+    nothing_is_lost(strike_in_rounds(ground, plan, "middle"), len(plan))
+
+
+def test_at_the_start_in_the_last_round_and_at_the_end(ground: ChaosStage) -> None:
+    phases = [Phase.STARTING, Phase.LAST, Phase.FINISHING]
+    outcome = strike_to_the_end(ground, BY_NAME["server pod deleted"], "ends", phases)
+    nothing_is_lost(outcome, len(phases))
