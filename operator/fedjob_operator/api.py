@@ -213,6 +213,17 @@ class Cluster:
         finally:
             API_CALLS.labels(method.upper(), str(code)).inc()
 
+    def may_act(self, subject: str) -> None:
+        """For what is changed elsewhere than at the API server, such as in the store.
+
+        Args:
+            subject: What would be changed.
+
+        Raises:
+            ApiError: The lease has run out, so another operator may act.
+        """
+        self._patience(subject)
+
     def _patience(self, subject: str) -> float:
         """Seconds to wait for the answer to a call that changes something.
 

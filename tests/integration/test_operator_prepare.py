@@ -20,8 +20,8 @@ from fedjob.errors import FedjobError
 from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import RunPhase, StoreLocation
 from fedjob.storage.rounds import RoundLog
-from fedjob_operator.api import Cluster
-from fedjob_operator.faults import reason_for
+from fedjob_operator.api import ApiError, Cluster
+from fedjob_operator.faults import StageError, reason_for
 from fedjob_operator.labels import Body
 from fedjob_operator.observed import Defaults
 from fedjob_operator.prepare.inputs import Inputs, read_inputs
@@ -29,7 +29,7 @@ from fedjob_operator.prepare.kits import make_kits
 from fedjob_operator.prepare.log_reading import read_log
 from fedjob_operator.prepare.store import JobStore, open_store
 from fedjob_operator.prepare.urls import sign_urls
-from fedjob_operator.prepare.workspace import upload_workspace
+from fedjob_operator.prepare.workspace import Owner, upload_workspace
 from operator_samples import DEFAULTS, NOW, a_commit, a_job
 
 SOURCE = """
@@ -153,6 +153,13 @@ def test_the_model_file_comes_from_where_it_is(opened: JobStore) -> None:
     assert "kubectl -n team create configmap code" in message
 
 
+OLD, NEW = Owner("uid-1", "2026-11-24T10:00:00Z"), Owner("uid-2", "2026-11-24T10:00:05Z")
+
+
+def leads() -> None:
+    """The lease is held."""
+
+
 def test_the_workspace_is_uploaded_once_and_a_reborn_job_starts_afresh(opened: JobStore) -> None:
     """Rows 39 and 41."""
     put(opened, a=shard([1]))
@@ -160,16 +167,48 @@ def test_the_workspace_is_uploaded_once_and_a_reborn_job_starts_afresh(opened: J
     layout = opened.layout
     with opened.bucket() as bucket:
         bucket.put_bytes(layout.under(layout.scripts, "stale.py"), b"old")
-        first = upload_workspace(opened, "uid-1", files, {})
+        first = upload_workspace(opened, OLD, files, {}, leads)
         names = {info.key.removeprefix(layout.root) for info in bucket.list(layout.root)}
         assert {"scripts/model_def.py", "configs/meta.json", "attempts/owner.json"} <= names
         assert "scripts/stale.py" not in names
         bucket.put_bytes(layout.commit(0), b"{}")
-        assert upload_workspace(opened, "uid-1", files, {}) == first
+        assert upload_workspace(opened, OLD, files, {}, leads) == first
         assert bucket.head(layout.commit(0)) is not None
-        upload_workspace(opened, "uid-2", files, {})
+        upload_workspace(opened, NEW, files, {}, leads)
         assert bucket.head(layout.commit(0)) is None
         assert bucket.head(layout.shard("a.zip")) is not None
+
+
+def test_an_operator_that_is_late_takes_nothing_from_a_later_job(opened: JobStore) -> None:
+    """It was frozen while the job was deleted and made again, and another operator acts now."""
+    put(opened, a=shard([1]))
+    files = inputs_of(opened).files
+    with opened.bucket() as bucket:
+        upload_workspace(opened, NEW, files, {}, leads)
+        bucket.put_bytes(opened.layout.commit(0), b"{}")
+        with pytest.raises(StageError, match="a later job of this name has begun"):
+            upload_workspace(opened, OLD, files, {}, leads)
+        assert bucket.head(opened.layout.commit(0)) is not None
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_an_operator_that_lost_its_lease_changes_nothing_more(opened: JobStore, calls: int) -> None:
+    """Between any two of its calls."""
+    put(opened, a=shard([1]))
+    files = inputs_of(opened).files
+    left = iter([True] * calls)
+
+    def may_act() -> None:
+        if not next(left, False):
+            raise ApiError("the job folder", 0, "NotLeading", "the lease has run out")
+
+    with opened.bucket() as bucket:
+        upload_workspace(opened, OLD, files, {}, leads)
+        bucket.put_bytes(opened.layout.commit(0), b"{}")
+        with pytest.raises(ApiError, match="the lease has run out"):
+            upload_workspace(opened, NEW, files, {}, may_act)
+        # The first call that it may make is the deletion of the earlier job's rounds.
+        assert (bucket.head(opened.layout.commit(0)) is None) == (calls > 0)
 
 
 def test_a_url_reads_one_shard_and_no_other(opened: JobStore) -> None:

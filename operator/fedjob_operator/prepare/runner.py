@@ -24,7 +24,7 @@ from fedjob_operator.prepare.kits import make_kits
 from fedjob_operator.prepare.log_reading import read_log
 from fedjob_operator.prepare.store import JobStore, open_store
 from fedjob_operator.prepare.urls import sign_urls
-from fedjob_operator.prepare.workspace import upload_workspace
+from fedjob_operator.prepare.workspace import Owner, upload_workspace
 from fedjob_operator.queue import Key
 from fedjob_operator.record import Prepared
 from fedjob_operator.settings import Settings
@@ -174,9 +174,14 @@ class Preparer:
 
     async def _upload(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
-        store, uid = await self._store(job), str(job.metadata.uid)
+        store, meta = await self._store(job), job.metadata
+        owner = Owner(str(meta.uid), meta.creation_timestamp or "")
+
+        def may_act() -> None:
+            self._cluster.may_act(f"the job folder of {'/'.join(key)}")
+
         checksum = await asyncio.to_thread(
-            upload_workspace, store, uid, inputs.files, inputs.copies
+            upload_workspace, store, owner, inputs.files, inputs.copies, may_act
         )
         self._merge(key, job, prepared, workspace=checksum)
 
