@@ -16,6 +16,21 @@ pytestmark = pytest.mark.e2e
 
 PAUSE = '    time.sleep(env["pause"])\n'
 EAT = '    eaten = [bytes([1]) * 2**20 for _ in range(env["megabytes"])]\n'
+HUNGRY_SERVER = f"""{RECORDER}
+
+from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
+
+
+class Eater(ModelAggregator):
+    def accept_model(self, model):
+        pass
+
+    def aggregate_model(self):
+        return [bytes([1]) * 2**20 for _ in range(4000)]
+
+    def reset_stats(self):
+        pass
+"""
 HUNGRY = RECORDER.replace(PAUSE, EAT + PAUSE)
 
 
@@ -98,6 +113,20 @@ def test_a_worker_out_of_memory_ends_the_run_with_the_batch_size(stage: Stage) -
     assert "its limit is 1Gi" in status["message"]
     assert status["clients"]["list"][0]["restarts"] <= 1
     stage.delete("hungry")
+
+
+def test_a_server_out_of_memory_ends_the_run_with_its_limit(stage: Stage) -> None:
+    """Also where the kernel ends only the process that trains, and Kubernetes has nothing to tell."""
+    give_shards(stage, "broad", 4)
+    sections = recorder(3, pause=0.0)
+    sections["model"]["source"]["inline"] = HUNGRY_SERVER
+    sections["components"] = {"aggregator": {"path": "model_def.Eater", "args": {}}}
+    limits = {"limits": {"memory": "1Gi"}, "requests": {"memory": "512Mi"}}
+    stage.submit("broad", **sections, server={"resources": limits})
+    status = stage.until("broad", has_failed(Reason.OUT_OF_MEMORY))
+    assert "spec.server.resources.limits.memory" in status["message"]
+    assert status["rounds"]["completed"] == 0
+    stage.delete("broad")
 
 
 def test_a_job_in_a_queue_waits_until_it_is_admitted(stage: Stage) -> None:
