@@ -116,7 +116,7 @@ def test_a_worker_out_of_memory_ends_the_run_with_the_batch_size(stage: Stage) -
 
 
 def test_a_server_out_of_memory_ends_the_run_with_its_limit(stage: Stage) -> None:
-    """Also where the kernel ends only the process that trains, and Kubernetes has nothing to tell."""
+    """Also where the kernel ends one process alone, and Kubernetes has nothing to tell."""
     give_shards(stage, "broad", 4)
     sections = recorder(3, pause=0.0)
     sections["model"]["source"]["inline"] = HUNGRY_SERVER
