@@ -58,7 +58,17 @@ def build_status(situation: Situation) -> Body:
         completion_time=rfc3339(end.time) if end is not None else None,
         **_progress(situation),
     )
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return dict(_without_empty(status.model_dump(mode="json", by_alias=True, exclude_none=True)))
+
+
+def _without_empty(value: Any) -> Any:
+    """Without empty maps: a server-side apply turns one that had entries before into null."""
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    if isinstance(value, dict):
+        kept = {name: _without_empty(item) for name, item in value.items()}
+        return {name: item for name, item in kept.items() if item != {}}
+    return value
 
 
 def worth_writing(old: Mapping[str, Any], new: Body, since: float) -> float | None:
