@@ -95,6 +95,7 @@ class Parent:
             [
                 sys.executable,
                 "-m",
+                "fedjob_runtime.nvflare_process",
                 "nvflare.private.fed.app.server.server_train",
                 "-m",
                 str(self._site),

@@ -115,6 +115,7 @@ def _command(config: WorkerConfig, site: Path) -> list[str]:
     return [
         sys.executable,
         "-m",
+        "fedjob_runtime.nvflare_process",
         "nvflare.private.fed.app.client.client_train",
         "-m",
         str(site),
