@@ -40,6 +40,8 @@ class Fault:
         alone: It hits more than the job's own pods: no other job may run beside it.
         needs_pods: It has nothing to hit before there are pods.
         lasting: It is undone only once the job has recovered, or `hold` has passed.
+        repeat: Strikes in the middle of a round; None: as many as asked for.
+        least: A lasting one is not undone before so many seconds.
         counted: Where and as what the status counts it: a site and a cause, or `retries` and a
             kind; empty where nothing of the job's own ended.
     """
@@ -50,6 +52,8 @@ class Fault:
     alone: bool = False
     needs_pods: bool = True
     lasting: bool = False
+    repeat: int | None = None
+    least: float = 0.0
     counted: tuple[str, str] = ("", "")
 
 
@@ -176,12 +180,15 @@ FAULTS = (
     Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
     Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
     Fault("API server restarted", _restart_api, alone=True, needs_pods=False),
+    Fault("worker's node paused", _pause_workers_node, hold=240, alone=True, lasting=True),
     Fault(
-        "worker's node paused",
+        "worker's node paused, 150 s",
         _pause_workers_node,
         hold=240,
         alone=True,
         lasting=True,
+        least=150,
+        repeat=1,
         counted=("worker", "NodeLost"),
     ),
     Fault(

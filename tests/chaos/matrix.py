@@ -189,6 +189,7 @@ def _strike(scene: JobScene, fault: Fault, phase: Phase, outcome: Outcome) -> No
         outcome.strikes.append(_recovery(scene, fault.name, phase, before, struck))
     finally:
         if fault.lasting:
+            time.sleep(max(0.0, struck + fault.least - time.time()))
             timer.cancel()
             end()
         else:

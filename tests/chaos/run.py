@@ -35,7 +35,10 @@ def parts(stage: ChaosStage, fault: Fault, number: int, repeat: int) -> list[Par
     once = [p for p in Phase if p not in (Phase.MID_ROUND, Phase.BETWEEN)]
     # A fault that lasts leaves no time for the next one in the same short job.
     groups = [[phase] for phase in once[1:]] if fault.lasting else [once]
-    plan = [(fault, Phase.MID_ROUND)] * repeat + [(fault, Phase.BETWEEN)]
+    if fault.repeat is not None:
+        groups = []
+    middle = [(fault, Phase.MID_ROUND)] * (fault.repeat or repeat)
+    plan = middle + [(fault, Phase.BETWEEN)] * (fault.repeat is None)
     made: list[Part] = [lambda: strike_in_rounds(stage, plan, f"r{number}")]
     for index, phases in enumerate(groups):
         name = f"e{number}-{index}"

@@ -28,7 +28,8 @@ from fedjob.storage.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = Credentials("operator-test", "operator-test-secret")
-LONG = 300.0
+LONG = 600.0
+"""Seconds for what takes tens of them on a machine that has nothing else to do."""
 NET = (
     "from torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        return x\n"
 )

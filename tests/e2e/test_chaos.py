@@ -41,8 +41,9 @@ def ground(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cha
 
 def nothing_is_lost(outcome: Outcome, strikes: int) -> None:
     assert outcome.wrong == [], outcome.as_json()
-    assert outcome.left_out == {}
-    assert len(outcome.strikes) == strikes
+    # After its last round a server may be gone before it can be hit.
+    assert set(outcome.left_out) <= {Phase.FINISHING}, outcome.left_out
+    assert len(outcome.strikes) == strikes - len(outcome.left_out)
     assert all(strike.seconds is not None for strike in outcome.strikes)
 
 
