@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,6 +62,17 @@ spec:
   selector: {app: store}
   ports: [{port: 8333}]
 """
+
+
+def pip_settings() -> dict[str, str]:
+    """Where pip finds packages here, by its own configuration: a build inside Docker asks there."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return {
+        f"PIP_{name.upper().replace('-', '_')}": value
+        for name, value in re.findall(r"^global\.([a-z-]+)='(.*)'$", told, re.MULTILINE)
+        if name in ("index-url", "extra-index-url", "trusted-host")
+    }
 
 
 class Stage:
@@ -155,6 +167,7 @@ class Stage:
         }
         environment = {
             **self.env,
+            **pip_settings(),
             **os.environ,
             **KEYS.environment(),
             **{f"FEDJOB_{name}": value for name, value in settings.items()},
