@@ -72,10 +72,10 @@ images: ## build the images and push them to the cluster's registry
 # The quick start's operator serves every namespace, so nothing else may run beside it.
 e2e: cluster images $(VENV)/.dev ## tests on the cluster, three files at a time
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/test_quickstart.py
-	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
+	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -m "not chaos" --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
 
 chaos: cluster images $(VENV)/.dev ## the fault matrix on the cluster: an hour; prints what became of each job
-	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py
+	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py && $(PYTEST) tests/e2e -m chaos
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
 	$(BIN)/python tests/bench/compare.py

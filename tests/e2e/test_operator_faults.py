@@ -32,6 +32,7 @@ from fedjob_operator.prepare import runner
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.chaos,
     # An operator that is killed closes nothing; what a process would take with it stays open here.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
