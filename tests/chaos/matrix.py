@@ -224,6 +224,7 @@ def _recovery(
 
 
 def _judge(scene: JobScene, outcome: Outcome, rounds: int | None) -> None:
+    commits, model = dict(scene.commits()), {}
     for _ in range(5):
         commits = dict(scene.commits())
         try:

@@ -51,6 +51,21 @@ def test_a_lost_worker_is_told_of_and_costs_no_segment() -> None:
     assert step == Wishes(lost=("worker-2",))
 
 
+def test_the_end_of_the_server_s_own_process_is_no_worker_s() -> None:
+    """It was told as the worker `server`, whose third end in a round failed a job of one worker."""
+    following = watch()
+    following.step(1, TRAINING, there(ALL, (*ALL, "server")), True)
+    step = following.step(2, TRAINING, there(ALL, tuple(ALL)), True)
+    assert step == SegmentEnd("job")
+
+
+def test_a_worker_that_took_the_job_with_it_is_still_named() -> None:
+    following = watch()
+    following.step(1, TRAINING, there(ALL, (*ALL, "server")), True)
+    step = following.step(2, TRAINING, there(ALL, ("worker-0", "worker-2")), True)
+    assert step == SegmentEnd("job", frozenset({"worker-1"}))
+
+
 def test_a_training_process_that_ended_names_its_worker() -> None:
     following = watch()
     following.step(1, TRAINING, there(ALL, tuple(ALL)), True)

@@ -55,6 +55,7 @@ class SegmentWatch:
         self._submitted = submitted
         self._started = False
         self._working: frozenset[str] = frozenset()
+        self._own: frozenset[str] = frozenset()
         self._joined_at: float | None = None
 
     def step(
@@ -73,11 +74,15 @@ class SegmentWatch:
         if not parent:
             return SegmentEnd("parent")
         lost = self._lost(membership)
-        working = membership.job_cells(self._job)
+        cells = membership.job_cells(self._job)
+        working = cells & self._members.keys()
+        # The job has a process on the server's side too, whose end is no worker's.
+        over = bool(self._own - cells)
+        self._own |= cells - working
         gone = self._working - working - lost
         self._working |= working
         self._started = self._started or self._job in membership.jobs
-        if self._started and self._job not in membership.jobs:
+        if over or (self._started and self._job not in membership.jobs):
             # With the job its processes end too: only when some are left are the others to blame.
             blamed = gone if len(gone) < len(self._working - lost) else frozenset()
             return SegmentEnd("job", blamed)
