@@ -213,9 +213,12 @@ def _recovery(
     if phase is Phase.FINISHING:
         ended = scene.until(lambda: _ended(scene), LONGEST, 0.1)
         return Strike(fault, phase, time.time() - struck if ended == "Complete" else None)
-    found = scene.until(lambda: scene.next_commit(struck), LONGEST, 0.1)
-    if not found:
-        return Strike(fault, phase, None)
+    found = scene.until(
+        lambda: scene.next_commit(struck) or _ended(scene) == "Complete", LONGEST, 0.1
+    )
+    if not found or found is True:
+        # The last round may have been committed just as it was struck: then there is only the end.
+        return Strike(fault, phase, time.time() - struck if found else None)
     seconds, commit = found
     then = (before.attempt, before.segment) if before is not None else (1, 0)
     same = commit.attempt == then[0]
