@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chaos.nodes import REGISTRY, Place, docker, restart_api_server
+from chaos.nodes import CLIENT_JOB, REGISTRY, SERVER_JOB, Place, docker, restart_api_server
 from chaos.scene import JobScene
 
 
@@ -153,8 +153,6 @@ def _cut(scene: JobScene) -> Undo:
     beside[0].cut_off(server.ip)
     return lambda: beside[0].join(server.ip)
 
-
-CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
 
 FAULTS = (
     Fault("worker pod deleted", lambda s: _delete(s, _worker(s)), counted=("worker", "Deleted")),

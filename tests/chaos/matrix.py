@@ -103,7 +103,7 @@ def strike_to_the_end(stage: ChaosStage, fault: Fault, name: str, phases: list[P
             if phase is Phase.PREPARING and fault.needs_pods:
                 outcome.left_out[phase] = "there are no pods yet"
                 continue
-            if not _reach(scene, fault, phase):
+            if not _reach(scene, phase):
                 outcome.wrong.append(f"{phase}: never reached")
                 break
             _strike(scene, fault, phase, outcome)
@@ -149,9 +149,9 @@ def _new_round(scene: JobScene) -> bool:
     return bool(scene.until(lambda: scene.completed() > done, LONGEST, 0.05))
 
 
-def _reach(scene: JobScene, fault: Fault, phase: Phase) -> bool:
+def _reach(scene: JobScene, phase: Phase) -> bool:
     if phase is Phase.PREPARING:
-        return bool(scene.until(lambda: not _pod_names(scene), 1))
+        return bool(scene.until(lambda: not scene.pods(), 1))
     if phase is Phase.STARTING:
         # The pods run, and no round is done.
         there = lambda: scene.server() is not None and scene.workers()  # noqa: E731
@@ -161,10 +161,6 @@ def _reach(scene: JobScene, fault: Fault, phase: Phase) -> bool:
     if phase is Phase.LAST:
         time.sleep(PAUSE / 2)
     return reached and scene.completed() == done
-
-
-def _pod_names(scene: JobScene) -> list[str]:
-    return [pod["metadata"]["name"] for pod in scene.pods()]
 
 
 def _strike(scene: JobScene, fault: Fault, phase: Phase, outcome: Outcome) -> None:
@@ -227,14 +223,14 @@ def _recovery(
 
 
 def _judge(scene: JobScene, outcome: Outcome, rounds: int | None) -> None:
-    commits, model = dict(scene.commits()), {}
     for _ in range(5):
         commits = dict(scene.commits())
         try:
             model = scene.model(commits[max(commits)])
-            break
         except ObjectMissingError:
             # An endless job has committed meanwhile, and swept the model of an earlier round.
             continue
-    outcome.wrong += faults_of_log(commits, rounds)
-    outcome.wrong += faults_of_model(commits, model)
+        outcome.wrong += faults_of_log(commits, rounds)
+        outcome.wrong += faults_of_model(commits, model)
+        return
+    outcome.wrong.append("the model of the last committed round is not in the store")

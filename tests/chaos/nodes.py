@@ -12,6 +12,8 @@ from typing import Any
 
 CONTROL_PLANE = "fedjob-control-plane"
 REGISTRY = "fedjob-registry"
+CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
+"""In the command lines of NVFlare's job processes."""
 
 
 def docker(*arguments: str, check: bool = True) -> str:

@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "sdk", "operator", "images/runtime")]
 
-from chaos.nodes import Place, place_of  # noqa: E402 (after the path)
+from chaos.nodes import CLIENT_JOB, SERVER_JOB, Place, place_of  # noqa: E402 (after the path)
 from e2e.kube import cluster_environment  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
@@ -251,7 +251,6 @@ def _moment(line: str) -> float:
     return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
 
 
-CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
 Hit = Callable[[Alone], Callable[[], None] | None]
 
 

@@ -51,10 +51,5 @@ def kube() -> Kube:
 @pytest.fixture(scope="session")
 def stage(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """An operator with a store and namespaces of its own, one for all tests of a process."""
-    made = Stage(tmp_path_factory.mktemp("operator"))
-    try:
-        made.set_up()
-        made.start()
+    with Stage.running(tmp_path_factory.mktemp("operator")) as made:
         yield made
-    finally:
-        made.tear_down()

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from kubernetes import client, config
@@ -93,6 +94,18 @@ class Stage:
         self._process: subprocess.Popen[bytes] | None = None
         self._client = config.new_client_from_config(self.env["KUBECONFIG"])
         self._api = client.CustomObjectsApi(self._client)
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path) -> Iterator[Self]:
+        """A stage with its operator, removed with all it made."""
+        made = cls(folder)
+        try:
+            made.set_up()
+            made.start()
+            yield made
+        finally:
+            made.tear_down()
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
         done = subprocess.run(

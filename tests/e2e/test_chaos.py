@@ -31,13 +31,8 @@ MIDDLE = (
 @pytest.fixture(scope="module")
 def ground(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosStage]:
     """An operator and a store that nothing else relies on."""
-    made = ChaosStage(tmp_path_factory.mktemp("chaos"))
-    try:
-        made.set_up()
-        made.start()
+    with ChaosStage.running(tmp_path_factory.mktemp("chaos")) as made:
         yield made
-    finally:
-        made.tear_down()
 
 
 def nothing_is_lost(outcome: Outcome, strikes: int) -> None:

@@ -51,7 +51,6 @@ class Reason(StrEnum):
     IMAGE_REFUSED = "ImageRefused", "An image's address or size is not allowed."
     IMAGE_UNAVAILABLE = "ImageUnavailable", "An image cannot be fetched."
     WORKSPACE_ERROR = "WorkspaceError", "The job folder cannot be made or read."
-
     KIT_INVALID = "KitInvalid", "A worker's startup kit is not its own, not whole or out of date."
 
     # The store
