@@ -70,7 +70,8 @@ def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], nam
     """Strikes one long job, each time once all its workers are there again."""
     faults = list(dict.fromkeys(fault for fault, _ in plan))
     outcome = Outcome(", ".join(fault.name for fault in faults))
-    with _job(stage, name, ENDLESS, outcome) as scene:
+    scene = JobScene(stage, name, ENDLESS)
+    with submitted(scene, outcome):
         scene.until(lambda: scene.completed() >= 1, LONGEST)
         for fault, phase in plan:
             if not scene.until(lambda: nodes_ready(stage) and scene.all_connected(), LONGEST, 0.5):
@@ -98,7 +99,8 @@ def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], nam
 def strike_to_the_end(stage: ChaosStage, fault: Fault, name: str, phases: list[Phase]) -> Outcome:
     """The fault in the phases that a job has once, in a job that runs to its end."""
     outcome = Outcome(fault.name)
-    with _job(stage, name, SMALL, outcome) as scene:
+    scene = JobScene(stage, name, SMALL)
+    with submitted(scene, outcome):
         for phase in phases:
             if phase is Phase.PREPARING and fault.needs_pods:
                 outcome.left_out[phase] = "there are no pods yet"
@@ -127,15 +129,15 @@ def told_of(status: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _job(stage: ChaosStage, name: str, rounds: int, outcome: Outcome) -> Iterator[JobScene]:
-    scene = JobScene(stage, name, rounds)
+def submitted(scene: JobScene, outcome: Outcome) -> Iterator[None]:
+    """Submits a job and deletes it at the end; an error of the test is one of the outcome."""
     try:
         scene.submit()
-        yield scene
+        yield
     except Exception:  # noqa: BLE001 (told in the table, and the next fault has its turn)
         outcome.wrong.append(traceback.format_exc()[-2000:])
     finally:
-        scene.until(lambda: nodes_ready(stage), LONGEST, 1)
+        scene.until(lambda: nodes_ready(scene.stage), LONGEST, 1)
         scene.close()
 
 

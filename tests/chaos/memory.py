@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chaos.faults import Phase
-from chaos.matrix import LONGEST, SMALL, Outcome, Strike, told_of
+from chaos.matrix import LONGEST, SMALL, Outcome, Strike, submitted, told_of
 from chaos.scene import ChaosStage, JobScene
 from chaos.verdict import faults_of_log, faults_of_model
 from e2e.recorder import RECORDER
@@ -46,28 +46,27 @@ def hungry(stage: ChaosStage, name: str, number: int, phase: Phase) -> Outcome:
     outcome = Outcome("worker out of memory")
     # NVFlare counts rounds from 0.
     scene = HungryScene(stage, name, SMALL, hungry_round=number - 1, megabytes=_MEGABYTES)
-    scene.submit()
-    scene.until(lambda: scene.completed() >= number - 1, LONGEST, 0.05)
-    began = time.time()
-    status = scene.until(lambda: (s := scene.status()).get("state") == "Failed" and s, LONGEST)
-    outcome.strikes.append(
-        Strike(outcome.fault, "told after", time.time() - began if status else None)
-    )
-    if not status or status["reason"] != Reason.OUT_OF_MEMORY:
-        outcome.wrong.append(f"it ended as {scene.status()}")
-    elif "reduce batch_size" not in status["message"]:
-        outcome.wrong.append(f"its message has no advice: {status['message']}")
-    if scene.completed() != number - 1:
-        outcome.wrong.append(f"{scene.completed()} rounds are committed, not {number - 1}")
-    raised = time.time()
-    stage.patch(name, {"workers": {"resources": {"limits": {"memory": _ENOUGH}}}})
-    complete = scene.until(lambda: scene.status().get("state") == "Complete", LONGEST, 0.5)
-    found = scene.next_commit(raised)
-    outcome.strikes.append(Strike(outcome.fault, phase, found[0] if found else None))
-    if not complete:
-        outcome.wrong.append(f"with more memory it did not go on: {scene.status()}")
-    outcome.told = told_of(scene.status())
-    outcome.wrong += faults_of_log(scene.commits(), SMALL)
-    outcome.wrong += faults_of_model(scene.commits(), scene.model(scene.commits()[SMALL]))
-    scene.close()
+    with submitted(scene, outcome):
+        scene.until(lambda: scene.completed() >= number - 1, LONGEST, 0.05)
+        began = time.time()
+        status = scene.until(lambda: (s := scene.status()).get("state") == "Failed" and s, LONGEST)
+        outcome.strikes.append(
+            Strike(outcome.fault, "told after", time.time() - began if status else None)
+        )
+        if not status or status["reason"] != Reason.OUT_OF_MEMORY:
+            outcome.wrong.append(f"it ended as {scene.status()}")
+        elif "reduce batch_size" not in status["message"]:
+            outcome.wrong.append(f"its message has no advice: {status['message']}")
+        if scene.completed() != number - 1:
+            outcome.wrong.append(f"{scene.completed()} rounds are committed, not {number - 1}")
+        raised = time.time()
+        stage.patch(name, {"workers": {"resources": {"limits": {"memory": _ENOUGH}}}})
+        complete = scene.until(lambda: scene.status().get("state") == "Complete", LONGEST, 0.5)
+        found = scene.next_commit(raised)
+        outcome.strikes.append(Strike(outcome.fault, phase, found[0] if found else None))
+        if not complete:
+            outcome.wrong.append(f"with more memory it did not go on: {scene.status()}")
+        outcome.told = told_of(scene.status())
+        outcome.wrong += faults_of_log(scene.commits(), SMALL)
+        outcome.wrong += faults_of_model(scene.commits(), scene.model(scene.commits()[SMALL]))
     return outcome

@@ -141,7 +141,7 @@ class ServerStatus(Model):
     clients: list[ClientView] = Field(default_factory=list)
     history: list[Commit] = Field(default_factory=list, description="The last 20 committed rounds.")
     failures: list[ClientFailure] = Field(default_factory=list, description="Of the current round.")
-    retries: dict[str, int] = Field(default_factory=dict, description="Transient faults by kind.")
+    retries: dict[str, int] = Field(default_factory=dict, description="Transient faults of this start, by kind.")
     events: list[RunEvent] = Field(default_factory=list, description="The last 100.")
     result_key: str | None = Field(None, description="Object key of the final model.")
     result_sha256: str | None = None

@@ -186,7 +186,7 @@ class FederatedJobStatus(StatusModel):
     )
     metrics: Metrics | None = Field(None, description="Of the last committed round.")
     retries: Annotated[dict[str, int], Field(max_length=32)] | None = Field(
-        None, description="Transient faults retried, by kind."
+        None, description="Transient faults retried since the server last started, by kind."
     )
     eta: str | None = Field(None, max_length=64, description="RFC 3339, UTC: expected end.")
     start_time: str | None = Field(None, max_length=64, description="RFC 3339, UTC.")
