@@ -6,7 +6,9 @@ starts again. It is torn down whole, whatever the test did.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import sys
 import threading
 import time
 import urllib.request
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +28,18 @@ from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.engines.ports import Ports
 from fedjob.spec.job import FederatedJobSpec
 from fedjob.spec.rounds import Commit
-from fedjob.spec.run import ServerConfig, ServerStatus, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.spec.run import (
+    ENV_FORGE,
+    ServerConfig,
+    ServerStatus,
+    StoreLocation,
+    WorkerConfig,
+    WorkerShard,
+)
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.processes import descendants, start_child
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
@@ -43,6 +54,31 @@ HYPERPARAMETERS = {
     "manifest_file": "manifest.ndjson",
     "extra": {},
 }
+
+
+@functools.cache
+def shared_forge() -> tuple[int, str]:
+    """(process id, name) of the forge of all federations of these tests; it dies with them.
+
+    As in a local run; in a pod each site has its own.
+    """
+    name = f"fedjob-test-{uuid.uuid4().hex}"
+    command = [sys.executable, "-m", "fedjob_runtime.forge", name]
+    process = start_child(command, {**_environment(), "PYTHONPATH": HERE})
+    atexit.register(lambda: process.kill() or process.wait())
+    return process.pid, name
+
+
+def _environment() -> dict[str, str]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    return {**env, "OMP_NUM_THREADS": "1"}
+
+
+def _command_line(pid: int) -> str:
+    """Empty when it has just ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
 
 
 def shard_bytes(samples: int) -> bytes:
@@ -77,6 +113,8 @@ class Federation:
         shards: The shards' ZIPs, in place of those made from `samples`.
         components: The user's own `executor`, `persistor`, `aggregator`: {path, args}.
         sitecustomize: Code that every process of the federation runs first.
+        shared: Its sites share the tests' forge, as in a local run; else each has its own, as in a
+            pod. What all processes are to run first, a shared one has not run.
     """
 
     def __init__(
@@ -98,10 +136,12 @@ class Federation:
         shards: Sequence[bytes] | None = None,
         components: Mapping[str, Mapping[str, Any]] | None = None,
         sitecustomize: str | None = None,
+        shared: bool = True,
     ) -> None:
         self.folder, self.store, self.name = folder, store, name
         folder.mkdir(parents=True, exist_ok=True)
         self._path = HERE
+        self._shared = shared and sitecustomize is None
         if sitecustomize is not None:
             (folder / "site").mkdir()
             (folder / "site/sitecustomize.py").write_text(sitecustomize)
@@ -281,13 +321,8 @@ class Federation:
         return self.folder / site
 
     def _env(self) -> dict[str, str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        return {
-            **env,
-            "PYTHONPATH": self._path,
-            "OMP_NUM_THREADS": "1",
-            MARK: str(self.folder),
-        }
+        env = {**_environment(), "PYTHONPATH": self._path, MARK: str(self.folder)}
+        return {**env, ENV_FORGE: shared_forge()[1]} if self._shared else env
 
     def start(self, *sites: str) -> None:
         """Starts `server` or workers by name; all of them without names."""
@@ -375,15 +410,16 @@ class Federation:
         return _restarting(self, sites or ("server", *self.workers))
 
     def descendants(self, site: str) -> list[tuple[int, str]]:
-        """(pid, command line) of every process below a site's command."""
-        from fedjob_runtime.processes import descendants
+        """(pid, command line) of a site's processes, but for its command."""
+        found = [(pid, _command_line(pid)) for pid in descendants(self.processes[site].pid)]
+        return [(pid, line) for pid, line in found if line] + self._forked(self.folder / site)
 
-        found = []
-        for pid in descendants(self.processes[site].pid):
-            with contextlib.suppress(OSError):
-                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.append((pid, line))
-        return found
+    def _forked(self, folder: Path) -> list[tuple[int, str]]:
+        """Those of the shared forge's processes that run in a folder, which their command names."""
+        if not self._shared:
+            return []
+        found = [(pid, _command_line(pid)) for pid in descendants(shared_forge()[0])]
+        return [(pid, line) for pid, line in found if f"{folder}/" in line]
 
     def pid_of(self, site: str, part: str) -> int:
         """The process of a site whose command line contains `part`."""
@@ -392,9 +428,9 @@ class Federation:
         return found[-1]
 
     def leftovers(self) -> list[int]:
-        """Processes of this federation that live, found by their environment."""
+        """Processes of this federation that live, found by their environment or command."""
         mark = f"{MARK}={self.folder}".encode()
-        found = []
+        found = [pid for pid, _ in self._forked(self.folder)]
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):

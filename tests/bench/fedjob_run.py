@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import processes
 import torch
 from cases import CLIENTS, FEDJOB_TRAINING, NET, START, Case
 from memory import MemorySampler
@@ -17,6 +16,7 @@ from run_figures import RunFigures
 from federation import Federation
 from fedjob.engines.embedded_store import EmbeddedStore
 from fedjob.spec.run import ClientState, ServerStatus
+from fedjob_runtime.processes import descendants
 
 
 def run(folder: Path, case: Case, seconds: float) -> RunFigures:
@@ -30,12 +30,15 @@ def run(folder: Path, case: Case, seconds: float) -> RunFigures:
         EmbeddedStore(folder / "store", folder / "store.log") as store,
         contextlib.closing(_federation(folder / "fedjob", store, case)) as federation,
     ):
-        base = str(federation.folder)
+
+        def site(name: str) -> list[int]:
+            process = federation.processes.get(name)
+            return [process.pid, *descendants(process.pid)] if process is not None else []
 
         def groups() -> Mapping[str, Sequence[int]]:
             return {
-                "server": processes.with_argument(f"{base}/server"),
-                "worker": processes.with_argument(f"{base}/worker-0"),
+                "server": site("server"),
+                "worker": site("worker-0"),
                 "store": [store.pid] if store.pid else [],
             }
 
@@ -65,6 +68,7 @@ def _federation(folder: Path, store: EmbeddedStore, case: Case) -> Federation:
         federation={"num_rounds": case.rounds, "min_clients": CLIENTS},
         model_args={"tensors": case.tensors, "size": case.size},
         name="bench",
+        shared=False,
     )
 
 

@@ -60,6 +60,7 @@ def test_rounds_survive_every_kill_in_the_middle_of_a_round(
         SLOW,
         [2, 2, 2],
         federation={"num_rounds": rounds, "min_clients": 2, "wait_time_after_min_received": 20},
+        shared=False,
     )
     attempts = {1}
     with fed.kept_restarting():

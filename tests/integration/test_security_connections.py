@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -304,6 +305,10 @@ def flood(fed: Federation) -> None:
             os.kill(pid, signal.SIGKILL)
         done = fed.status().completed
         fed.until(lambda s: s.completed >= done + 2, 240, "rounds with 10,000 connections")
+        # Each is given a while to say who it is, and then shed.
+        deadline = time.monotonic() + 180
+        while len(os.listdir(f"/proc/{parent}/fd")) > opened // 10 and time.monotonic() < deadline:
+            time.sleep(0.5)
         said = [process.communicate("\n", timeout=60)[0] for process in flooders]
         shed = sum(json.loads(text)["shed"] for text in said)
         print(f"{opened} connections: {most} open files, {grown >> 20} MiB more, {shed} shed")

@@ -10,17 +10,16 @@ waited for until somebody deletes it. (Seen with NVFlare 2.9.0 and ten jobs star
 from __future__ import annotations
 
 import os
-import runpy
 import sys
+
+from fedjob_runtime.run_module import run_module
 
 
 def main() -> None:
     """The command; does not return."""
-    module = sys.argv[1]
-    sys.argv = sys.argv[1:]
     code: object = 0
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        run_module(sys.argv[1:])
     except SystemExit as error:
         code = error.code
     except BaseException:  # noqa: BLE001 (told, and then it must end)

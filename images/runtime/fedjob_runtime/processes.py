@@ -21,6 +21,11 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def die_with_parent() -> None:
+    """Has the kernel kill this process when the thread that made it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def start_child(
     command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
@@ -28,10 +33,6 @@ def start_child(
 
     Call it from the main thread: the kernel watches the thread that started the child.
     """
-
-    def die_with_parent() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
     return subprocess.Popen(
         list(command), env=dict(env), cwd=cwd, start_new_session=True, preexec_fn=die_with_parent
     )

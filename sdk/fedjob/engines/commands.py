@@ -20,11 +20,13 @@ class Commands:
         server: fedjob-server.
         worker: fedjob-worker.
         kits: Makes the startup kits.
+        forge: Imports torch once for all of them; its name follows.
     """
 
     server: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.server.main")
     worker: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.worker.main")
     kits: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.kits")
+    forge: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.forge")
 
 
 class NotInstalledError(UnavailableError):

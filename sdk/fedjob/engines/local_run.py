@@ -31,7 +31,7 @@ from fedjob.engines.shard_urls import ShardUrls
 from fedjob.engines.supervision import End, Limits, Supervision
 from fedjob.engines.upload import upload, upload_plan
 from fedjob.spec.reasons import Reason
-from fedjob.spec.run import RunPhase, ServerStatus
+from fedjob.spec.run import ENV_FORGE, RunPhase, ServerStatus
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 
@@ -72,6 +72,7 @@ class LocalRun:
             workers=len(prepared.workers),
             cpus=os.cpu_count() or 1,
         )
+        self._env[ENV_FORGE] = f"fedjob-{self._run_id}"
 
     def run(self) -> RunResult:
         """From nothing to the results in OUT; whatever happens, nothing that it started is left."""
@@ -87,6 +88,7 @@ class LocalRun:
 
     def _run(self, stack: ExitStack) -> RunResult:
         stack.callback(self._sweep, Guard(self._run_id))
+        self._start_forge(stack)
         ports = stack.enter_context(Ports())
         self._observer.step(Step.UPLOAD)
         store = EmbeddedStore(
@@ -118,6 +120,14 @@ class LocalRun:
         seconds = time.monotonic() - self._began
         outcome = outcome_of(end, self.status, supervision.restarts, seconds)
         return deliver(self._prepared, self._folder, bucket, self._layout, outcome)
+
+    def _start_forge(self, stack: ExitStack) -> None:
+        """It imports while all else is made ready; without it the sites do as well, later."""
+        argv = [*self._commands.forge, self._env[ENV_FORGE]]
+        forge = Child("forge", argv, self._env, self._folder.log("forge"))
+        # What it has forked goes with it: it ends after the sites.
+        stack.callback(stop, [forge])
+        forge.start()
 
     def _upload(self, bucket: Bucket) -> None:
         shards = {shard.name: shard.path for shard in self._prepared.shards}

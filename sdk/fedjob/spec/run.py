@@ -18,6 +18,12 @@ from fedjob.spec.base import Model
 from fedjob.spec.job import FederatedJobSpec
 from fedjob.spec.rounds import ClientFailure, Commit
 
+ENV_FORGE = "FEDJOB_FORGE"
+"""In the environment of a server or worker: the forge of job processes that it shares with others.
+
+A name for `fedjob_runtime.forge`; a site that is given none starts one of its own.
+"""
+
 
 class StoreLocation(Model):
     """Where the job's objects are: an S3 endpoint, a bucket and a prefix within it."""
@@ -141,7 +147,9 @@ class ServerStatus(Model):
     clients: list[ClientView] = Field(default_factory=list)
     history: list[Commit] = Field(default_factory=list, description="The last 20 committed rounds.")
     failures: list[ClientFailure] = Field(default_factory=list, description="Of the current round.")
-    retries: dict[str, int] = Field(default_factory=dict, description="Transient faults of this start, by kind.")
+    retries: dict[str, int] = Field(
+        default_factory=dict, description="Transient faults of this start, by kind."
+    )
     events: list[RunEvent] = Field(default_factory=list, description="The last 100.")
     result_key: str | None = Field(None, description="Object key of the final model.")
     result_sha256: str | None = None

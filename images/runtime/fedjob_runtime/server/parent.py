@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ class Parent:
     Args:
         config: The server's configuration.
         state: The folder of state files, passed down to the job processes.
+        env: The environment of its processes, but for what is the server's alone.
     """
 
-    def __init__(self, config: ServerConfig, state: Path) -> None:
+    def __init__(self, config: ServerConfig, state: Path, env: Mapping[str, str]) -> None:
         self._config = config
         self._state = state
+        self._env = env
         home = Path(config.home)
         self._site, self._admin = home / "nvflare", home / "admin"
         self._transfer = home / "transfer"
@@ -170,10 +173,10 @@ class Parent:
     def _environment(self) -> dict[str, str]:
         custom = f"{self._config.job_folder}/app/custom"
         # The store's credentials stay with the supervisor: job processes run the user's code.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        inherited = {k: v for k, v in self._env.items() if not k.startswith("AWS_")}
         return {
             **inherited,
-            "PYTHONPATH": os.pathsep.join(filter(None, [custom, os.environ.get("PYTHONPATH", "")])),
+            "PYTHONPATH": os.pathsep.join(filter(None, [custom, self._env.get("PYTHONPATH", "")])),
             ENV_STATE: str(self._state),
             ENV_JOB_FOLDER: self._config.job_folder,
             ENV_JOB_ID: self._config.name,
@@ -229,7 +232,7 @@ class Parent:
                 },
                 {
                     "id": "process_launcher",
-                    "path": own + "job_launcher.server_process_launcher.ServerProcessJobLauncher",
+                    "path": "fedjob_runtime.launchers.ServerLauncher",
                     "args": {},
                 },
                 {

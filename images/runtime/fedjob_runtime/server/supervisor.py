@@ -26,6 +26,7 @@ from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.layout import Layout
 from fedjob.storage.patience import Patience
 from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.forged import environment_with_forge
 from fedjob_runtime.memory_watch import MemoryWatch
 from fedjob_runtime.server.board import StatusBoard
 from fedjob_runtime.server.committer import Committer
@@ -83,7 +84,7 @@ class Supervisor:
             Layout(config.namespace, config.name, config.store.prefix),
             Patience(seconds=STORE_PATIENCE, on_retry=self._store_retry),
         )
-        self._parent = Parent(config, self._state)
+        self._parent = Parent(config, self._state, environment_with_forge(os.environ))
         self._memory = MemoryWatch()
         self._expected = {worker.name: worker.shard for worker in config.workers}
         self._seen = SeenClients()

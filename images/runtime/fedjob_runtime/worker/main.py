@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
 from fedjob.spec.reasons import Reason
 from fedjob.spec.run import WorkerConfig
+from fedjob_runtime.forged import environment_with_forge
 from fedjob_runtime.kit_check import check_kit
 from fedjob_runtime.memory_watch import MemoryWatch
 from fedjob_runtime.nvflare_site import allowed_classes, prepare_site
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     home.mkdir(parents=True, exist_ok=True)
     try:
         write_json(home / "worker.json", {"state": "Preparing", "message": ""})
+        # It imports torch while the shard is fetched.
+        env = environment_with_forge(os.environ)
         check_kit(Path(config.kit), config.worker)
         prepare_shard(config, say)
     except (InvalidInputError, UnavailableError, FedjobError) as error:
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
         leave_words("Failed", getattr(error, "reason", Reason.DATASET_INVALID), str(error))
         return EXIT_TERMINAL if terminal else EXIT_LOST
-    return _run_client(config, home)
+    return _run_client(config, home, env)
 
 
 def say(line: str) -> None:
@@ -67,7 +70,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _run_client(config: WorkerConfig, home: Path) -> int:
+def _run_client(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> int:
     site = home / "site"
     prepare_site(Path(config.kit), site, _resources(config))
     stopped = threading.Event()
@@ -78,7 +81,7 @@ def _run_client(config: WorkerConfig, home: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     memory = MemoryWatch()
-    client = start_child(_command(config, site), _environment(config, home))
+    client = start_child(_command(config, site), _environment(config, home, env))
     write_json(home / "worker.json", {"state": "Running", "message": ""})
     while client.poll() is None and not stopped.wait(0.2):
         if memory.exceeded():
@@ -130,11 +133,11 @@ def _command(config: WorkerConfig, site: Path) -> list[str]:
     ]
 
 
-def _environment(config: WorkerConfig, home: Path) -> dict[str, str]:
+def _environment(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> dict[str, str]:
     custom = f"{config.job_folder}/app/custom"
     return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [custom, os.environ.get("PYTHONPATH", "")])),
+        **env,
+        "PYTHONPATH": os.pathsep.join(filter(None, [custom, env.get("PYTHONPATH", "")])),
         "FEDJOB_HOME": str(home),
         "FEDJOB_JOB_FOLDER": config.job_folder,
         "FEDJOB_JOB_ID": config.name,
@@ -163,7 +166,7 @@ def _resources(config: WorkerConfig) -> dict[str, object]:
             },
             {
                 "id": "process_launcher",
-                "path": own + "job_launcher.client_process_launcher.ClientProcessJobLauncher",
+                "path": "fedjob_runtime.launchers.ClientLauncher",
                 "args": {},
             },
         ],
