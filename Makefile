@@ -14,7 +14,7 @@ SHARDS := examples/digits/shards
 PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
 
-.PHONY: help demo test lint types verify generate unit programs integration bench format clean \
+.PHONY: help demo environment test lint types verify generate unit programs integration bench format clean \
   cluster cluster-down images e2e chaos
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,8 @@ test: lint types verify unit integration ## everything that must pass before a c
 	@if $(MAKE) --no-print-directory cluster; then $(MAKE) --no-print-directory e2e; \
 	elif [ "$${CI:-}" = true ]; then echo "CI must have a cluster"; exit 1; \
 	else echo "tests/e2e is LEFT OUT: no cluster can be made here, see above"; fi
+
+environment: $(VENV)/.dev ## .venv with all that developers need
 
 lint: $(VENV)/.dev ## style, and the directions in which packages may import
 	$(BIN)/ruff check $(FILES)
@@ -66,15 +68,15 @@ cluster: ## a kind cluster of three nodes, and a registry
 cluster-down: ## remove them
 	tests/cluster/down
 
-images: ## build the images and push them to the cluster's registry
+images: cluster ## build the images and push them to the cluster's registry
 	tests/cluster/images
 
 # The quick start's operator serves every namespace, so nothing else may run beside it.
-e2e: cluster images $(VENV)/.dev ## tests on the cluster, three files at a time
+e2e: images $(VENV)/.dev ## tests on the cluster, three files at a time
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/test_quickstart.py
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -m "not chaos" --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
 
-chaos: cluster images $(VENV)/.dev ## the fault matrix on the cluster: an hour; prints what became of each job
+chaos: images $(VENV)/.dev ## the fault matrix on the cluster: an hour; prints what became of each job
 	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py && $(PYTEST) tests/e2e -m chaos
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
