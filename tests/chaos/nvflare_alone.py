@@ -305,6 +305,20 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
         alone.remove()
 
 
+def table(seen: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table: what became of each fault's jobs, and how long it took."""
+    lines = ["| fault | NVFlare alone |", "| --- | --- |"]
+    for fault in FAULTS:
+        told = [
+            each["became"] + (f" after {each['seconds']:.1f} s" if each["seconds"] else "")
+            for each in seen
+            if each["fault"] == fault
+        ]
+        if told:
+            lines.append(f"| {fault} | {'; '.join(told)} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -322,6 +336,7 @@ def main() -> int:
                 seen.append(observe(fault, Path(folder)))
             print(json.dumps(seen[-1]), flush=True)
             (given.out / "nvflare.json").write_text(json.dumps(seen, indent=1))
+    print(f"\n{table(seen)}")
     return 0
 
 
