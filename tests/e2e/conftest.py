@@ -20,7 +20,7 @@ def no_cluster(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-NODES = {"test_chart", "test_gpu"}
+NODES = {"test_chart", "test_docker_builder", "test_gpu"}
 """Files that change the nodes, or whose jobs take GPUs where there are: one after the other."""
 
 

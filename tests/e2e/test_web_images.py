@@ -7,12 +7,9 @@ network would have it.
 
 from __future__ import annotations
 
-import datetime
 import io
-import ipaddress
 import json
 import ssl
-import subprocess
 import threading
 import zipfile
 from collections import Counter
@@ -23,19 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from PIL import Image
 
+from e2e.host import certificate_of, docker, gateway
 from e2e.stage import Stage, is_complete
 from fedjob.spec.reasons import Reason
 from fedjob.storage.layout import Layout
 
 pytestmark = pytest.mark.e2e
 
-GATEWAY = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
 NET = """
 from torch import nn
 
@@ -48,43 +41,6 @@ class Net(nn.Module):
     def forward(self, images):
         return self.line(images.flatten(1))
 """
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def certificate_of(address: str, folder: Path) -> Path:
-    """A self-made certificate and its key in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=3))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    both = folder / "both.pem"
-    both.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + (folder / "ca.pem").read_bytes()
-    )
-    return both
 
 
 @dataclass
@@ -101,7 +57,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A picture at every path, but under /huge/ more than anyone wants."""
     folder = tmp_path_factory.mktemp("web")
-    address = docker("network", "inspect", "kind", "-f", GATEWAY).split()[0]
+    address = gateway()
     picture = io.BytesIO()
     Image.new("RGB", (8, 8), (200, 10, 10)).save(picture, "PNG")
     found = Site("", address, folder)
