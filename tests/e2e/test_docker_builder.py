@@ -107,7 +107,16 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         stack.callback(shutil.rmtree, trusted)
         (trusted / "ca.crt").write_text(ca)
         stack.enter_context(trusting_nodes(name, ca))
+        stack.callback(forget_images, name)
         yield Outside(name, f"tcp://{daemon}", ca)
+
+
+def forget_images(registry: str) -> None:
+    """The daemon's own copies, by digest."""
+    listed = docker("image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}")
+    mine = [line for line in listed.splitlines() if line.startswith(f"{registry}/")]
+    if mine:
+        docker("image", "rm", *mine)
 
 
 @contextlib.contextmanager
