@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from kubernetes import client
@@ -80,6 +79,7 @@ class JobScene:
         self._bucket = stage.bucket_named(stage.bucket.location.bucket)
         self._log = RoundLog(self._bucket, Layout(stage.jobs, name), NO_WAIT)
         self._seen: dict[int, Commit] = {}
+        self._first_seen: dict[int, float] = {}
         self.extra = extra
 
     def submit(self) -> None:
@@ -105,16 +105,20 @@ class JobScene:
             for number in self._log.commits():
                 if number not in self._seen:
                     self._seen[number] = self._log.read(number)
+                    self._first_seen[number] = time.time()
         except StoreError:
             pass
         return self._seen
 
     def next_commit(self, after: float) -> tuple[float, Commit] | None:
-        """The first commit of a round that ended after a moment, and how long after."""
+        """The first commit that was seen in S3 after a moment, and how long after.
+
+        Its own time is that of the end of its round, which S3 may have had to wait for.
+        """
         later = [
-            (ended - after, commit)
-            for commit in self.commits().values()
-            if (ended := datetime.fromisoformat(commit.ended).timestamp()) > after
+            (self._first_seen[number] - after, commit)
+            for number, commit in self.commits().items()
+            if self._first_seen[number] > after
         ]
         return min(later, key=lambda found: found[0], default=None)
 
