@@ -15,16 +15,18 @@ from fedjob_operator.queue import Key
 
 
 async def carry_out(cluster: Cluster, world: World, key: Key, uid: str, actions: Actions) -> None:
-    """Deletes, creates, applies, and then remembers.
+    """Deletes, creates, applies, then remembers, and then deletes pods.
 
-    The record comes last: broken off before it, the pods that are there tell what has been done.
+    Broken off before the record, the pods that are there tell what has been created. One that is
+    deleted does not tell why it has gone: it is no loss when the record has its successor already.
 
     Raises:
         ApiError: At the first call that is refused; what follows it is done by a later plan.
     """
+    pods = [body for body in actions.delete if body["kind"] == "Pod"]
     for body in actions.delete:
-        left = await cluster.delete(body)
-        world.saw_child(body["kind"], left or body, deleted=left is None)
+        if body["kind"] != "Pod":
+            await _delete(cluster, world, body)
     for body in actions.create:
         await _create(cluster, world, key, uid, body)
     for body in actions.apply:
@@ -35,6 +37,13 @@ async def carry_out(cluster: Cluster, world: World, key: Key, uid: str, actions:
             world.saw_child("ConfigMap", answer)
         else:
             await _create(cluster, world, key, uid, actions.record)
+    for body in pods:
+        await _delete(cluster, world, body)
+
+
+async def _delete(cluster: Cluster, world: World, body: Body) -> None:
+    left = await cluster.delete(body)
+    world.saw_child(body["kind"], left or body, deleted=left is None)
 
 
 async def _create(cluster: Cluster, world: World, key: Key, uid: str, body: Body) -> None:

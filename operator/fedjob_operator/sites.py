@@ -21,6 +21,9 @@ EXIT_TERMINAL = 64
 OVERDUE_SECONDS = 2.0
 """Beyond its grace, a pod that is being deleted is on a node that does not answer."""
 
+GOING_SECONDS = 2.0
+"""Until a pod that is deleted now is looked at again."""
+
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
@@ -67,7 +70,7 @@ def plan_site(
         site = _counted(site, current)
         if current.config != config and not current.ended:
             fresh = _next(_folded(site), site.ordinal + 1)
-            return _start(fresh, (current, *delete), now, wait=2.0)
+            return _start(fresh, (current, *delete), now, wait=GOING_SECONDS)
         if current.phase == "Succeeded" and rerun:
             fresh = _next(_folded(site), site.ordinal + 1)
             return _start(fresh, (current, *delete), now)
@@ -80,6 +83,8 @@ def plan_site(
         # Remembered while it is there to be read: the pod's own words go with it.
         site = site.model_copy(update={"going": cause_of_loss(going)})
     waits = [p.deleting + OVERDUE_SECONDS - now for p in leaving if p.deleting is not None]
+    if any(not p.ended for p in delete):
+        waits.append(GOING_SECONDS)
     if waits and max(waits) > 0:
         # Two pods of one site must not meet in the federation: the old one goes first.
         return SitePlan(site, delete=delete, again=max(waits))

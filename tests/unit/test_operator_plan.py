@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import RunPhase
 from fedjob_operator.actions import Actions
+from fedjob_operator.apply import carry_out
 from fedjob_operator.drift import key_of
-from fedjob_operator.labels import Body, owner_uid
+from fedjob_operator.labels import COMPONENT, Body, owner_uid
 from fedjob_operator.observed import Facts, Kits, Observed, Problem, Stage
 from fedjob_operator.plan import plan
 from fedjob_operator.preparation import spec_digest
@@ -766,3 +769,56 @@ def test_an_operator_that_died_before_it_remembered_finds_its_pods() -> None:
     after = settle(job, observed)
     assert ("Pod", "digits-worker-1-r1") in after.children
     assert record_in(after).workers["worker-1"].ordinal == 1
+
+
+def test_an_operator_that_ends_between_the_record_and_the_delete_counts_no_restart() -> None:
+    observed = settle(a_job(), all_running(started(a_job())))
+    changed = a_job(workers={"gpu": 0, "resources": {"requests": {"cpu": "9m"}}})
+    observed = respecified(observed, changed)
+    actions = plan(changed, observed, NOW + 500)
+    assert {"digits-worker-0", "digits-worker-1"} <= set(names(actions.delete))
+    # The record is written, and the pods are not deleted.
+    observed = simulate(observed, replace(actions, delete=()), NOW + 500)
+    actions = plan(changed, observed, NOW + 500)
+    assert {"digits-worker-0", "digits-worker-1"} <= set(names(actions.delete))
+    assert not [body for body in actions.create if body["kind"] == "Pod"], "the old ones go first"
+    after = record_in(settle(changed, observed, NOW + 500))
+    assert {name: (s.ordinal, s.total) for name, s in after.workers.items()} == {
+        "worker-0": (1, 0),
+        "worker-1": (1, 0),
+    }
+
+
+def test_pods_are_created_before_the_record_and_deleted_after_it() -> None:
+    calls = []
+
+    class Recorder:
+        """In place of the API and of what is observed."""
+
+        children: Mapping[Any, Body] = {}
+
+        async def delete(self, body: Body) -> None:
+            calls.append(f"delete {body['metadata']['name']}")
+
+        async def create(self, body: Body) -> Body:
+            calls.append(f"create {body['metadata']['name']}")
+            return body
+
+        def observe(self, key: object) -> Recorder:
+            return self
+
+        def saw_child(self, kind: str, body: Body, *, deleted: bool = False) -> None:
+            """Nothing to keep."""
+
+    def named(kind: str, name: str) -> Body:
+        meta = {"name": name, "namespace": "default", "labels": {COMPONENT: "worker"}}
+        return {"kind": kind, "metadata": meta}
+
+    both: Any = Recorder()
+    actions = Actions(
+        (named("Pod", "old"), named("Secret", "unwanted")),
+        (named("Pod", "new"),),
+        record=named("ConfigMap", "record"),
+    )
+    asyncio.run(carry_out(both, both, ("default", "digits"), "uid", actions))
+    assert calls == ["delete unwanted", "create new", "create record", "delete old"]
