@@ -68,7 +68,8 @@ async def finish(ground: Ground, job: str) -> None:
         "state": state,
     }  # fmt: skip
     status = {"phase": "Succeeded", "containerStatuses": [container]}
-    for name in await ground.pods(job):
+    # The server last: once it has ended, a worker that runs on is deleted.
+    for name in sorted(await ground.pods(job), reverse=True):
         await ground.ask("PATCH", f"{ground.path('pods', name)}/status", {"status": status})
 
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import pytest
 
+from certificates import self_made
 from cluster.chart import CHART, PROJECT, find_helm
-from e2e.host import certificate_of, docker, gateway
+from e2e.host import docker, gateway
 from e2e.recorder import recorder, shard
 from e2e.stage import pip_settings
 from e2e.test_chart import PATIENCE, Release, get, kubectl, namespace, run
@@ -93,15 +94,15 @@ class Outside:
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     folder = tmp_path_factory.mktemp("outside")
     address = gateway()
-    both = str(certificate_of(address, folder))
-    tls = {"tls": {"certificate": both, "key": both}}
+    certificate, key = self_made(folder, address)
+    tls = {"tls": {"certificate": str(certificate), "key": str(key)}}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(RegistryServer(folder / "registry", http=tls))
         stack.callback(shutil.rmtree, folder / "registry/data")  # a gigabyte
         docker("cp", "fedjob-registry:/var/lib/registry/.", str(folder / "registry/data"))
         name = stack.enter_context(forwarded(address, socket.AF_INET, ("127.0.0.1", server.port)))
         daemon = stack.enter_context(forwarded(address, socket.AF_UNIX, "/var/run/docker.sock"))
-        ca = (folder / "ca.pem").read_text()
+        ca = certificate.read_text()
         trusted = Path("/etc/docker/certs.d") / name
         trusted.mkdir(parents=True)
         stack.callback(shutil.rmtree, trusted)

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from e2e.host import certificate_of, docker, gateway
+from certificates import self_made
+from e2e.host import docker, gateway
 from e2e.stage import Stage, is_complete
 from fedjob.spec.reasons import Reason
 from fedjob.storage.layout import Layout
@@ -77,7 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
     server = ThreadingHTTPServer((address, 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_of(address, folder))
+    context.load_cert_chain(*self_made(folder, address))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     found.url = f"https://{address}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -96,7 +97,7 @@ def base(stage: Stage, site: Site) -> str:
     host = site.url.removeprefix("https://")
     dockerfile = (
         f"FROM {registry}/fedjob/runtime:0.1.0\n"
-        "COPY ca.pem /etc/fedjob-ca.pem\n"
+        "COPY certificate.pem /etc/fedjob-ca.pem\n"
         f"ENV SSL_CERT_FILE=/etc/fedjob-ca.pem FEDJOB_ALLOW_IMAGE_HOSTS={host}\n"
     )
     (site.folder / "Dockerfile").write_text(dockerfile)
