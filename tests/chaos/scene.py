@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from kubernetes import client
@@ -31,6 +33,11 @@ NO_WAIT = Patience(seconds=0)
 class ChaosStage(Stage):
     """A stage whose store is on the control plane's node, and keeps its data when it is killed."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._wanted, self._over = threading.Event(), threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
     @property
     def store_folder(self) -> str:
         """On the control plane's node."""
@@ -52,8 +59,30 @@ class ChaosStage(Stage):
             "selector: {matchLabels: {app: store}}\n  strategy: {type: Recreate}",
         )
 
+    def start(self) -> None:
+        """The operator, which is started again when it ends, as the kubelet does."""
+        super().start()
+        self._wanted.set()
+        if not self._keeper.is_alive():
+            self._keeper.start()
+
+    def kill(self) -> None:
+        """The operator, until `start`."""
+        self._wanted.clear()
+        super().kill()
+
+    def _keep(self) -> None:
+        """Without the API server for 22 s it has lost its Lease, and ends."""
+        while not self._over.wait(1):
+            ended = self._process is not None and self._process.poll() is not None
+            if ended and self._wanted.is_set():
+                super().start()
+
     def tear_down(self) -> None:
         """And the store's data."""
+        self._over.set()
+        if self._keeper.is_alive():
+            self._keeper.join()
         super().tear_down()
         on("fedjob-control-plane", f"rm -rf {self.store_folder}", check=False)
 
