@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chaos.nodes import CLIENT_JOB, REGISTRY, SERVER_JOB, Place, docker, restart_api_server
+from chaos.nodes import (
+    CLIENT_JOB,
+    REGISTRY,
+    SERVER_JOB,
+    WORKER_NODES,
+    Place,
+    docker,
+    restart_api_server,
+)
 from chaos.scene import JobScene
 
 
@@ -42,6 +50,8 @@ class Fault:
         lasting: It is undone only once the job has recovered, or `hold` has passed.
         repeat: Strikes in the middle of a round; None: as many as asked for.
         least: A lasting one is not undone before so many seconds.
+        arrange: What is done before each strike in the middle of a round, so that it hits one
+            thing alone.
         counted: Where and as what the status counts it: a site and a cause, or `retries` and a
             kind; empty where nothing of the job's own ended.
     """
@@ -54,6 +64,7 @@ class Fault:
     lasting: bool = False
     repeat: int | None = None
     least: float = 0.0
+    arrange: Callable[[JobScene], None] | None = None
     counted: tuple[str, str] = ("", "")
 
 
@@ -118,6 +129,29 @@ def _pause_workers_node(scene: JobScene) -> Undo:
     return _pause(beside[0])
 
 
+def _spread(scene: JobScene) -> None:
+    """One worker beside the server, the other on the other node."""
+    server = _server(scene).node
+    other = next(node for node in WORKER_NODES if node != server)
+    for index, wanted in enumerate((other, server)):
+        site = f"{scene.name}-worker-{index}"
+        away = server if wanted == other else other
+
+        def is_there(site: str = site, wanted: str = wanted) -> bool:
+            there = [p for p in scene.workers() if f"{p.pod}-".startswith(f"{site}-")]
+            return [place.node for place in there] == [wanted]
+
+        if is_there():
+            continue
+        scene.stage.kubectl("cordon", away)
+        try:
+            pods = [p.pod for p in scene.workers() if f"{p.pod}-".startswith(f"{site}-")]
+            scene.stage.kubectl("-n", scene.stage.jobs, "delete", "pod", *pods, "--wait=false")
+            scene.until(is_there, 120)
+        finally:
+            scene.stage.kubectl("uncordon", away)
+
+
 def _freeze_store(scene: JobScene) -> Undo:
     store = scene.stage.store_pod()
     store.freeze()
@@ -176,10 +210,18 @@ FAULTS = (
     Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
     Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
     Fault("API server restarted", _restart_api, alone=True, needs_pods=False),
-    Fault("worker's node paused", _pause_workers_node, hold=240, alone=True, lasting=True),
+    Fault(
+        "worker's node paused",
+        _pause_workers_node,
+        hold=240,
+        alone=True,
+        lasting=True,
+        arrange=_spread,
+    ),
     Fault(
         "worker's node paused, 150 s",
         _pause_workers_node,
+        arrange=_spread,
         hold=240,
         alone=True,
         lasting=True,

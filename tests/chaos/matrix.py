@@ -74,6 +74,9 @@ def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], nam
     with submitted(scene, outcome):
         scene.until(lambda: scene.completed() >= 1, LONGEST)
         for fault, phase in plan:
+            if fault.arrange is not None:
+                scene.until(scene.all_connected, LONGEST, 0.5)
+                fault.arrange(scene)
             if not scene.until(lambda: nodes_ready(stage) and scene.all_connected(), LONGEST, 0.5):
                 outcome.wrong.append(f"before {fault.name}: not every worker came back")
             if not _new_round(scene):

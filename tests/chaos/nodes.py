@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CONTROL_PLANE = "fedjob-control-plane"
+WORKER_NODES = ("fedjob-worker", "fedjob-worker2")
 REGISTRY = "fedjob-registry"
 CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
 """In the command lines of NVFlare's job processes."""

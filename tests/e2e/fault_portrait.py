@@ -46,12 +46,21 @@ def portrait(job: str, found: Mapping[str, list[Body]]) -> Body:
         "jobs": len(uids),
         "owned": all(owner in uids for owner in owners),
         "kit sets": len(sets),
-        "status": plain(status, job),
+        "status": _status(status, job),
         "children": {
             kind: [_child(item, job) for item in sorted(found.get(kind, []), key=_name)]
             for kind in CHILDREN
         },
     }
+
+
+def _status(status: Body | None, job: str) -> Any:
+    found = plain(status, job)
+    if found and found.get("state") == "Complete":
+        # What was told of them last before the end, which an operator may have been away for.
+        for worker in found["clients"]["list"]:
+            worker["state"] = "*"
+    return found
 
 
 def _name(item: Body) -> str:
