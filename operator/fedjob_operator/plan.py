@@ -108,9 +108,26 @@ def _over(scene: Scene, record: Record, end: Failure | Result) -> Actions:
         _pods_to_delete(scene, [server, *workers.values()]),
         record=scene.record_body(record),
         status=build_status(situation),
+        stages=_untold(scene, end, said),
         again=again,
         delete_job=left is not None and left <= 0,
     )
+
+
+def _untold(scene: Scene, end: Failure | Result, said: ServerStatus | None) -> frozenset[Stage]:
+    """An operator that ended between record and status: the log has the rounds it did not tell."""
+    if not isinstance(end, Result) or said is not None:
+        return frozenset()
+    history = (scene.observed.body.get("status") or {}).get("history") or []
+    told = max((int(entry.get("round") or 0) for entry in history), default=0)
+    return _log_stage(scene) if told < end.round else frozenset()
+
+
+def _log_stage(scene: Scene) -> frozenset[Stage]:
+    """To read the log of rounds, unless that has just failed."""
+    problem = scene.observed.facts.problems.get(Stage.LOG)
+    waits = problem is not None and problem.retry_at > scene.now
+    return frozenset() if waits else frozenset({Stage.LOG})
 
 
 def _pods_to_delete(scene: Scene, sites: Iterable[SitePlan]) -> tuple[Body, ...]:
@@ -290,9 +307,7 @@ def _unheard(scene: Scene, server: SitePlan, said: ServerStatus | None) -> froze
     if server.pod is None or server.pod.phase != "Succeeded" or facts.stored is not None:
         return frozenset()
     heard = said is not None and said.phase is RunPhase.COMPLETE
-    problem = facts.problems.get(Stage.LOG)
-    waits = problem is not None and problem.retry_at > scene.now
-    return frozenset() if heard or waits else frozenset({Stage.LOG})
+    return frozenset() if heard else _log_stage(scene)
 
 
 def _pull_trouble(server: SitePlan, workers: Mapping[str, SitePlan]) -> bool:

@@ -822,3 +822,25 @@ def test_pods_are_created_before_the_record_and_deleted_after_it() -> None:
     )
     asyncio.run(carry_out(both, both, ("default", "digits"), "uid", actions))
     assert calls == ["delete unwanted", "create new", "create record", "delete old"]
+
+
+def test_an_operator_that_ends_between_the_record_and_the_status_has_its_rounds_told() -> None:
+    job = a_job()
+    observed = heard(all_running(started(job)), complete_status())
+    status = {**observed.body["status"], "history": []}
+    after = settle(job, observed)
+    assert after.body["status"]["history"][-1]["round"] == 5
+    assert plan(job, after, NOW).stages == frozenset()
+    # The next operator: a record of the end, nothing heard, and a status without the rounds.
+    body = {**after.body, "status": status}
+    gone = replace(after, body=body, facts=replace(after.facts, server=None, stored=None))
+    assert plan(job, gone, NOW).stages == {Stage.LOG}
+    problem = Problem("StoreUnreachable", "wait", NOW + 8)
+    failing = replace(gone, facts=replace(gone.facts, problems={Stage.LOG: problem}))
+    assert plan(job, failing, NOW).stages == frozenset()
+    read = replace(gone, facts=replace(gone.facts, stored=complete_status()))
+    actions = plan(job, read, NOW)
+    assert actions.stages == frozenset()
+    assert actions.status is not None
+    assert actions.status["history"] == after.body["status"]["history"]
+    assert actions.status["metric"] == after.body["status"]["metric"]
