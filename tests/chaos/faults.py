@@ -52,6 +52,8 @@ class Fault:
         least: A lasting one is not undone before so many seconds.
         arrange: What is done before each strike in the middle of a round, so that it hits one
             thing alone.
+        afresh: What is done before each strike, so that it is like a first one; a phase that a job
+            has once has a job of its own.
         counted: Where and as what the status counts it: a site and a cause, or `retries` and a
             kind; empty where nothing of the job's own ended.
     """
@@ -65,6 +67,7 @@ class Fault:
     repeat: int | None = None
     least: float = 0.0
     arrange: Callable[[JobScene], None] | None = None
+    afresh: Callable[[JobScene], None] | None = None
     counted: tuple[str, str] = ("", "")
 
 
@@ -164,6 +167,13 @@ def _restart_store(scene: JobScene) -> Undo:
     return nothing
 
 
+def _renew_store(scene: JobScene) -> None:
+    """Another pod, for which the kubelet's back-off begins anew."""
+    scene.stage.kubectl("-n", scene.stage.system, "rollout", "restart", "deployment/store")
+    status = ("rollout", "status", "deployment/store", "--timeout=180s")
+    scene.stage.kubectl("-n", scene.stage.system, *status)
+
+
 def _stop_registry(_scene: JobScene) -> Undo:
     docker("stop", "-t", "0", REGISTRY)
     return lambda: docker("start", REGISTRY) and None
@@ -206,7 +216,13 @@ FAULTS = (
     ),
     Fault("worker cut off the server, 25 s", _cut, hold=25),
     Fault("S3 unreachable, 30 s", _freeze_store, hold=30, alone=True, needs_pods=False),
-    Fault("S3 killed and restarted", _restart_store, alone=True, needs_pods=False),
+    Fault(
+        "S3 killed and restarted",
+        _restart_store,
+        alone=True,
+        needs_pods=False,
+        afresh=_renew_store,
+    ),
     Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
     Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
     Fault("API server restarted", _restart_api, alone=True, needs_pods=False),

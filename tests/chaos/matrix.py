@@ -74,6 +74,8 @@ def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], nam
     with submitted(scene, outcome):
         scene.until(lambda: scene.completed() >= 1, LONGEST)
         for fault, phase in plan:
+            if fault.afresh is not None:
+                fault.afresh(scene)
             if fault.arrange is not None:
                 scene.until(scene.all_connected, LONGEST, 0.5)
                 fault.arrange(scene)
@@ -103,6 +105,8 @@ def strike_to_the_end(stage: ChaosStage, fault: Fault, name: str, phases: list[P
     """The fault in the phases that a job has once, in a job that runs to its end."""
     outcome = Outcome(fault.name)
     scene = JobScene(stage, name, SMALL)
+    if fault.afresh is not None:
+        fault.afresh(scene)
     with submitted(scene, outcome):
         for phase in phases:
             if phase is Phase.PREPARING and fault.needs_pods:

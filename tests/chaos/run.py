@@ -35,6 +35,8 @@ def parts(stage: ChaosStage, fault: Fault, number: int, repeat: int) -> list[Par
     once = [p for p in Phase if p not in (Phase.MID_ROUND, Phase.BETWEEN)]
     # A fault that lasts leaves no time for the next one in the same short job.
     groups = [[phase] for phase in once[1:]] if fault.lasting else [once]
+    if fault.afresh is not None:
+        groups = [[phase] for phase in once]
     if fault.repeat is not None:
         groups = []
     middle = [(fault, Phase.MID_ROUND)] * (fault.repeat or repeat)
