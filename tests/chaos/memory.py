@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.faults import Phase
 from chaos.matrix import LONGEST, SMALL, Outcome, Strike, submitted, told_of
-from chaos.scene import ChaosStage, JobScene
+from chaos.scene import WORKERS, ChaosStage, JobScene
 from chaos.verdict import faults_of_log, faults_of_model
 from e2e.recorder import RECORDER
 from fedjob.spec.reasons import Reason
@@ -27,6 +27,8 @@ class HungryScene(JobScene):
         """The hungry training function, and the limit."""
         source = RECORDER.replace(_PAUSE, _PAUSE + _EAT)
         sections["model"] = {**sections["model"], "source": {"inline": source}}
+        # With one alone the round would be committed all the same.
+        sections["federation"]["minClients"] = WORKERS
         sections["workers"] |= {
             "resources": {"limits": {"memory": _LIMIT}, "requests": {"memory": "300Mi"}}
         }

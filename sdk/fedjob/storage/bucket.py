@@ -23,6 +23,7 @@ from fedjob.storage.errors import (
     ChecksumMismatchError,
     ObjectMissingError,
     StoreError,
+    StoreUnreachableError,
     Where,
 )
 from fedjob.storage.objects import ObjectInfo, Outcome, Upload
@@ -148,8 +149,14 @@ class Bucket:
         where = self.where(prefix)
         token: dict[str, Any] = {}
         while True:
-            with translated(where):
-                page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
+            try:
+                with translated(where):
+                    page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
+            except ObjectMissingError as error:
+                # Where there is nothing, a listing is empty: so answers a SeaweedFS that starts.
+                raise StoreUnreachableError(
+                    where, "404 for a listing: the store is starting", "try again"
+                ) from error
             for entry in page.get("Contents", []):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"])
             if not page.get("IsTruncated"):
