@@ -20,7 +20,7 @@ import yaml
 
 from e2e.api_faults import JOB_NAME, Life, Proxy, Script, Upstream
 from e2e.fault_portrait import CHILDREN, Body, plain, portrait
-from e2e.stage import KEYS, NET, ROOT, Stage
+from e2e.stage import KEYS, NET, Stage, digits_shards
 from fedjob.spec.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.observed import Kits
@@ -39,8 +39,8 @@ class Ground:
         self.stage, self.namespace = stage, stage.jobs
         self.kubeconfig = folder / "kubeconfig"
         self.upstream = _upstream(Path(stage.env["KUBECONFIG"]), folder)
-        self.shard = f"s3://jobs/{Layout(stage.jobs, 'shared').shard('digits-0.zip')}"
-        shard = ROOT / "examples/digits/shards/digits-0.zip"
+        shard = digits_shards()[0]
+        self.shard = f"s3://jobs/{Layout(stage.jobs, 'shared').shard(shard.name)}"
         stage.bucket.upload_file(shard, self.shard.removeprefix("s3://jobs/"))
 
     def settings(self, **more: str) -> dict[str, str]:

@@ -76,6 +76,14 @@ def pip_settings() -> dict[str, str]:
     }
 
 
+def digits_shards() -> list[Path]:
+    """The example's shards and its validation data; `make e2e` and `make chaos` make them."""
+    folder = ROOT / "examples/digits/shards"
+    found = sorted(folder.glob("*.zip"))
+    assert found, f"{folder} is empty: run python examples/digits/make_shards.py"
+    return found
+
+
 class Stage:
     """Namespaces in the cluster, a store, and an operator that serves them.
 
@@ -235,7 +243,7 @@ class Stage:
 
     def upload(self, name: str) -> None:
         layout = Layout(self.jobs, name)
-        for path in sorted((ROOT / "examples/digits/shards").glob("*.zip")):
+        for path in digits_shards():
             self.bucket.upload_file(path, layout.shard(path.name))
 
     def patch(self, name: str, spec: dict[str, Any]) -> None:
