@@ -122,6 +122,26 @@ def test_sigterm_drains_and_the_next_start_goes_on(
     assert [commit.attempt for commit in fed.commits()][-1] == 2
 
 
+def test_sigterm_after_the_last_commit_still_publishes(
+    federation: Callable[..., Federation],
+) -> None:
+    """A server that has only the model to publish does that: the run is complete."""
+    fed = federation(SLOW, [2, 2], federation={"num_rounds": 2, "min_clients": 2})
+    fed.start()
+    fed.until(lambda s: s.completed >= 1 and s.current == 2)
+    while 2 not in fed.log.commits():
+        time.sleep(0.01)
+    fed.processes["server"].terminate()
+    assert fed.wait_end(30) == 0, fed.logs()
+    status = fed.last_status()
+    assert (status.phase, status.completed) == ("Complete", 2)
+    assert status.result_key is not None
+    found = fed.bucket.head(status.result_key)
+    assert found is not None
+    assert found.sha256 == fed.commits()[-1].sha256
+    assert [pid for pid, _ in fed.descendants("server")] == []
+
+
 def test_row_15_a_silent_client_is_dropped_and_readmitted(
     federation: Callable[..., Federation],
 ) -> None:

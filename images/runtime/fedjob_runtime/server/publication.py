@@ -39,8 +39,9 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     _bring_torch_file(handover, total, model, legacy)
     page = folder / "report.html"
     page.write_text(report_page(config, log), encoding="utf-8")
+    # The model last: where it is this round's, the others are there too (an operator looks at it).
     log.publish_result(
-        total, {"model.safetensors": model, "GLOBAL_MODEL.pt": legacy, "report.html": page}
+        total, {"GLOBAL_MODEL.pt": legacy, "report.html": page, "model.safetensors": model}
     )
     layout = Layout(config.namespace, config.name, config.store.prefix)
     return Published(layout.under(layout.model_out, "model.safetensors"), commit.sha256)

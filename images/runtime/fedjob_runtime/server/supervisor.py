@@ -111,7 +111,7 @@ class Supervisor:
             True when complete, False when the run failed for good.
 
         Raises:
-            Stopped: It was asked to stop; the run can go on later.
+            Stopped: It was asked to stop before the last round; the run can go on later.
         """
         attempt = self._log.claim_attempt(f"{socket.gethostname()}/{os.getpid()}")
         self._segment = attempt * SEGMENTS_PER_ATTEMPT
@@ -137,6 +137,11 @@ class Supervisor:
             committer.start()
             try:
                 self._run_segments(committer)
+            except Stopped:
+                committer.drain(DRAIN_SECONDS)
+                if self._control.committed < total or self._failure is not None:
+                    raise
+                # Asked to stop while the last round was being committed: only its model is missing.
             finally:
                 committer.drain(DRAIN_SECONDS)
         if self._failure is not None:
