@@ -16,6 +16,8 @@ from fedjob_operator.times import epoch
 PASSING = frozenset({Reason.FENCED, Reason.INTERRUPTED, Reason.STORE_UNREACHABLE})
 """Failures of one server start, not of the run: the next start goes on."""
 
+End = Failure | Result
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -23,7 +25,7 @@ class Seen:
 
     Attributes:
         record: What is remembered.
-        server: The current server pod, if there is one.
+        server: The current server pod, or the one that was given up just now.
         said: What that pod's server said last.
         stored: What the log of rounds says, where it was read.
         workers: The current pod of each worker, if there is one.
@@ -40,7 +42,7 @@ class Seen:
     server_site: Site
 
 
-def known_end(job: FederatedJob, record: Record) -> Failure | Result | None:
+def known_end(job: FederatedJob, record: Record) -> End | None:
     """The end that was found before, while it still holds: the spec may ask for more by now."""
     result, failure = record.result, record.failure
     if result is not None and result.round >= job.spec.federation.num_rounds:
@@ -50,9 +52,9 @@ def known_end(job: FederatedJob, record: Record) -> Failure | Result | None:
     return None
 
 
-def found_end(job: FederatedJob, seen: Seen, now: float) -> Failure | Result | None:
+def found_end(job: FederatedJob, seen: Seen, now: float) -> End | None:
     """The end, if the run has come to one just now."""
-    result = _result(job, seen, now)
+    result = result_of(job, seen.said, now) or result_of(job, seen.stored, now)
     if result is not None:
         return result
     found = _server_failed(seen) or _out_of_memory(job, seen) or _limits(job, seen, now)
@@ -62,20 +64,29 @@ def found_end(job: FederatedJob, seen: Seen, now: float) -> Failure | Result | N
     return Failure(reason=reason, message=message[:4000], spec=spec_digest(job), time=int(now))
 
 
-def _result(job: FederatedJob, seen: Seen, now: float) -> Result | None:
-    for status in (seen.said, seen.stored):
-        if status is None or status.phase is not RunPhase.COMPLETE:
-            continue
-        if status.result_key and status.completed >= job.spec.federation.num_rounds:
-            last = status.history[-1] if status.history else None
-            return Result(
-                round=status.completed,
-                key=status.result_key,
-                sha256=status.result_sha256 or "",
-                size=last.size if last is not None else 0,
-                time=(epoch(last.ended) if last is not None else None) or int(now),
-            )
-    return None
+def settled(job: FederatedJob, failure: Failure, stored: ServerStatus, now: float) -> End:
+    """What a failure turns out to be once nothing runs any more, and the log has been read.
+
+    A server that is stopped commits the round that is offered to it. Where that was the last, the
+    run is complete, whatever else went wrong meanwhile.
+    """
+    return result_of(job, stored, now) or failure.model_copy(update={"settled": True})
+
+
+def result_of(job: FederatedJob, status: ServerStatus | None, now: float) -> Result | None:
+    """The end of a complete run, where a server or the log of rounds tells of one."""
+    if status is None or status.phase is not RunPhase.COMPLETE or not status.result_key:
+        return None
+    if status.completed < job.spec.federation.num_rounds:
+        return None
+    last = status.history[-1] if status.history else None
+    return Result(
+        round=status.completed,
+        key=status.result_key,
+        sha256=status.result_sha256 or "",
+        size=last.size if last is not None else 0,
+        time=(epoch(last.ended) if last is not None else None) or int(now),
+    )
 
 
 def _server_failed(seen: Seen) -> tuple[str, str] | None:

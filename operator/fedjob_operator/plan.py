@@ -14,7 +14,7 @@ from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import RunPhase, ServerStatus
 from fedjob_operator.actions import Actions, News
 from fedjob_operator.drift import drifted, key_of
-from fedjob_operator.finish import Seen, found_end, given_up, known_end
+from fedjob_operator.finish import End, Seen, found_end, given_up, known_end, settled
 from fedjob_operator.labels import SERVER, Body, record_name, worker_names
 from fedjob_operator.observed import ChildKey, Observed, Stage
 from fedjob_operator.preparation import Preparation, survey
@@ -36,6 +36,8 @@ RERUN_SECONDS = 10.0
 """A worker that ended well this long ago, while the server waits for it, is started anew."""
 OLD_JOB_SECONDS = 2.0
 HELD_SECONDS = 30.0
+LOOKS = 5
+"""So often the log is asked for what became of a failed run, where the store does not answer."""
 IMAGE_SECONDS = 60.0
 """While a node cannot pull the image, it is looked for in the registry so often."""
 
@@ -56,7 +58,7 @@ def plan(job: FederatedJob, observed: Observed, now: float) -> Actions:
         return Actions(status=build_status(situation), again=OLD_JOB_SECONDS)
     end = known_end(job, scene.record)
     if end is not None:
-        return _over(scene, scene.record, end)
+        return _over(scene, *_settled(scene, end))
     if job.spec.run_policy.suspend:
         record, server, workers = scene.stopped(scene.record)
         situation = scene.situation(Mode.SUSPENDED, record, server=server, workers=workers)
@@ -85,7 +87,29 @@ def _begun(scene: Scene) -> Record:
     return record.model_copy(update=update) if update else record
 
 
-def _over(scene: Scene, record: Record, end: Failure | Result) -> Actions:
+def _settled(scene: Scene, end: End) -> tuple[Record, End]:
+    """The record and the end of a run that is over, with what the log said after a failure."""
+    record, stored = scene.record, scene.observed.facts.stored
+    if not isinstance(end, Failure) or stored is None or _unsettled(scene, record, end) is None:
+        return record, end
+    end = settled(scene.job, end, stored, scene.now)
+    if isinstance(end, Result):
+        return record.model_copy(update={"failure": None, "result": end}), end
+    return record.model_copy(update={"failure": end}), end
+
+
+def _unsettled(scene: Scene, record: Record, end: End) -> frozenset[Stage] | None:
+    """After a failure the log is read once no server is left that could commit; None: it was."""
+    running = any(not pod.ended for pod in scene.pods_of(SERVER))
+    if not isinstance(end, Failure) or end.settled or running or not record.server.ordinal:
+        return None
+    problem = scene.observed.facts.problems.get(Stage.LOG)
+    if problem is not None and problem.tries >= LOOKS:
+        return None
+    return _log_stage(scene)
+
+
+def _over(scene: Scene, record: Record, end: End) -> Actions:
     """A run that has ended: nothing of it goes on, its pods stay to be read until the ttl."""
     late = isinstance(end, Failure) or scene.now >= end.time + LAST_WORDS_SECONDS
     again: float | None = None
@@ -99,6 +123,10 @@ def _over(scene: Scene, record: Record, end: Failure | Result) -> Actions:
     left = None if ttl is None else end.time + ttl - scene.now
     if left is not None and left > 0:
         again = left if again is None else min(again, left)
+    unsettled = _unsettled(scene, record, end)
+    if unsettled is not None and not unsettled:
+        wait = max(0.0, scene.observed.facts.problems[Stage.LOG].retry_at - scene.now)
+        again = wait if again is None else min(again, wait)
     facts = scene.observed.facts
     said = facts.stored or (facts.server.status if facts.server is not None else None)
     situation = scene.situation(
@@ -108,13 +136,13 @@ def _over(scene: Scene, record: Record, end: Failure | Result) -> Actions:
         _pods_to_delete(scene, [server, *workers.values()]),
         record=scene.record_body(record),
         status=build_status(situation),
-        stages=_untold(scene, end, said),
+        stages=unsettled or _untold(scene, end, said),
         again=again,
         delete_job=left is not None and left <= 0,
     )
 
 
-def _untold(scene: Scene, end: Failure | Result, said: ServerStatus | None) -> frozenset[Stage]:
+def _untold(scene: Scene, end: End, said: ServerStatus | None) -> frozenset[Stage]:
     """An operator that ended between record and status: the log has the rounds it did not tell."""
     if not isinstance(end, Result) or said is not None:
         return frozenset()
@@ -151,7 +179,8 @@ def _running(scene: Scene, record: Record) -> Actions:
     sites = {name: site.site for name, site in workers.items()}
     record = record.model_copy(update={"server": server.site, "workers": sites})
     pods = {name: site.pod for name, site in workers.items()}
-    seen = Seen(record, server.pod, said, facts.stored, pods, sites, server.site)
+    last = server.pod or server.given_up
+    seen = Seen(record, last, said, facts.stored, pods, sites, server.site)
     end = found_end(job, seen, scene.now)
     if end is not None:
         name = "result" if isinstance(end, Result) else "failure"

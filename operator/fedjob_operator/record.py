@@ -108,6 +108,9 @@ class Failure(RecordModel):
     message: str
     spec: str = Field(description="Hash of the spec that failed.")
     time: float
+    settled: bool = Field(
+        False, description="The log was read after the last server had gone: it is not complete."
+    )
 
 
 class Result(RecordModel):

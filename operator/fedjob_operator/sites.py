@@ -2,16 +2,17 @@
 
 A site has one pod at a time. One that is lost (deleted, evicted, on a node that is gone) is
 replaced under the next ordinal, after a delay that grows while replacements do not last. In-place
-restarts are the kubelet's; here they are counted.
+restarts are the kubelet's; here they are counted. Where it makes a container wait for longer than
+a replacement would, the pod is replaced: rounds wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedjob.spec.status import RestartCause
-from fedjob_operator.backoff import next_streak, pod_delay
+from fedjob_operator.backoff import next_streak, pod_delay, replaces
 from fedjob_operator.causes import cause_of_loss, cause_of_restart
 from fedjob_operator.pod_view import PodView
 from fedjob_operator.record import Site
@@ -36,6 +37,7 @@ class SitePlan:
         delete: Pods to delete.
         again: Seconds until there is more to do; None when only events matter.
         lost: Why a pod was given up just now; empty when none was.
+        given_up: That pod, where it is there to be read.
     """
 
     site: Site
@@ -44,6 +46,7 @@ class SitePlan:
     delete: tuple[PodView, ...] = ()
     again: float | None = None
     lost: str = ""
+    given_up: PodView | None = None
 
 
 def plan_site(
@@ -76,7 +79,12 @@ def plan_site(
             return _start(fresh, (current, *delete), now)
         if current.phase == "Failed":
             why = f"{current.name}: {current.reason or 'it failed'}"
-            return _lost(site, (current, *delete), now, why, cause_of_loss(current))
+            lost = _lost(site, (current, *delete), now, why, cause_of_loss(current))
+            return replace(lost, given_up=current)
+        if _waits_too_long(site, current, now):
+            why = f"{current.name}: it ended, and would not be started again for a while"
+            lost = _lost(site, (current, *delete), now, why, cause_of_restart(current))
+            return replace(lost, given_up=current)
         return SitePlan(site, current, None, delete)
     going = next((p for p in leaving if p.ordinal == site.ordinal), None)
     if going is not None and not site.going:
@@ -97,6 +105,13 @@ def plan_site(
         # Its name is taken by a pod that cannot go.
         site = _next(site, site.ordinal + 1)
     return _start(site, delete, now)
+
+
+def _waits_too_long(site: Site, pod: PodView, now: float) -> bool:
+    """Whether the kubelet holds back a container that a fresh pod would start sooner."""
+    if pod.waiting != "CrashLoopBackOff" or pod.exit_code == EXIT_TERMINAL or pod.oom:
+        return False
+    return replaces(pod.waiting_message, pod_delay(next_streak(site.streak, _lived(site, now))))
 
 
 def stop_site(site: Site, pods: Sequence[PodView]) -> SitePlan:
@@ -128,13 +143,12 @@ def _start(site: Site, delete: tuple[PodView, ...], now: float, *, wait: float =
 
 
 def _lose(site: Site, now: float, cause: str) -> Site:
-    lived = now - site.born if site.born is not None else 0.0
     update = {
         "restarts": site.total + 1,
         "causes": site.caused(cause),
         "in_place": 0,
         "excused": 0,
-        "streak": next_streak(site.streak, lived),
+        "streak": next_streak(site.streak, _lived(site, now)),
         "lost_at": int(now),
         "ordinal": site.ordinal + 1,
         "seen": False,
@@ -142,6 +156,11 @@ def _lose(site: Site, now: float, cause: str) -> Site:
         "born": None,
     }
     return site.model_copy(update=update)
+
+
+def _lived(site: Site, now: float) -> float:
+    """Seconds since the pod of `ordinal` was created."""
+    return now - site.born if site.born is not None else 0.0
 
 
 def _counted(site: Site, pod: PodView) -> Site:

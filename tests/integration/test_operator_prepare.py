@@ -238,9 +238,19 @@ def test_the_log_of_rounds_tells_an_unheard_end(opened: JobStore, tmp_path: Path
             log.commit(a_commit(number, attempt, sha256=digest, size=7), model)
         assert read_log(two, opened).phase is RunPhase.STARTING
         log.publish_result(2, {"model.safetensors": model})
-    status = read_log(two, opened)
-    assert (status.phase, status.completed, status.result_sha256) == (RunPhase.COMPLETE, 2, digest)
-    assert [commit.round for commit in status.history] == [1, 2]
+        status = read_log(two, opened)
+        told = (status.phase, status.completed, status.result_sha256)
+        assert told == (RunPhase.COMPLETE, 2, digest)
+        assert [commit.round for commit in status.history] == [1, 2]
+        # Raised to three rounds: the model of the second in its place is not the result.
+        three = job(federation={"numRounds": 3})
+        better = tmp_path / "better.safetensors"
+        better.write_bytes(b"better weights")
+        again = hashlib.sha256(b"better weights").hexdigest()
+        log.commit(a_commit(3, attempt, sha256=again, size=14), better)
+        assert read_log(three, opened).phase is RunPhase.STARTING
+        log.publish_result(3, {"model.safetensors": better})
+    assert read_log(three, opened).result_sha256 == again
 
 
 def test_kits_are_made_by_the_runtimes_command() -> None:

@@ -34,6 +34,7 @@ from operator_samples import (
     observed_of,
     prepared_of,
     record_in,
+    remembering,
     respecified,
     running,
     simulate,
@@ -275,6 +276,63 @@ def test_an_evicted_pod_is_deleted_and_replaced() -> None:
     assert names(actions.create) == ["digits-worker-0-r1"]
 
 
+def held_back(told: str, code: int = 137, restarts: int = 1) -> Body:
+    """The status of a pod whose container the kubelet does not start again yet."""
+    end = {"exitCode": code, "reason": "Error", "message": "TypeError: x\n"}
+    message = f"back-off {told} restarting failed container=fedjob pod=digits-server_default"
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+    return running(ready=False, restarts=restarts, state=waiting, last=end)
+
+
+def test_a_container_that_the_kubelet_holds_back_is_replaced_where_that_is_sooner() -> None:
+    job = a_job(workers={"gpu": 0, "maxRestarts": 2}, runPolicy={"backoffLimit": 9})
+    base = all_running(started(job))
+    for name, site in (("digits-server", "server"), ("digits-worker-1", "worker-1")):
+        held = with_pod(base, name, **held_back("10s"))
+        actions = plan(job, held, NOW + 1)
+        assert (names(actions.delete), names(actions.create)) == ([name], [])
+        assert "would not be started again for a while" in actions.news[0].message
+        after = settle(job, simulate(held, actions, NOW + 1), NOW + 1)
+        assert ("Pod", f"{name}-r1") in after.children
+        record = record_in(after)
+        counted = record.server if site == "server" else record.workers[site]
+        # The kubelet's restart, and this one, which it would have done later.
+        assert (counted.total, counted.causes) == (2, {"Killed": 2})
+
+
+@pytest.mark.parametrize(
+    ("told", "streak", "code", "replaced"),
+    [
+        ("5s", 0, 137, False),
+        ("10s", 0, 137, True),
+        ("10s", 2, 137, False),  # a replacement would wait for 4 s, and take some more
+        ("20s", 3, 137, True),
+        ("1m20s", 9, 137, True),
+        ("40s", 9, 137, False),
+        ("5m0s", 9, 137, True),
+        ("5m0s", 0, 64, False),  # a shard or a kit that is wrong: the pod stays until it is mended
+    ],
+)
+def test_a_replacement_is_worth_its_wait(
+    told: str, streak: int, code: int, *, replaced: bool
+) -> None:
+    job = a_job(workers={"gpu": 0, "maxRestarts": 9})
+    base = all_running(started(job))
+    record = record_in(base)
+    site = record.workers["worker-1"].model_copy(update={"streak": streak})
+    record = record.model_copy(update={"workers": {**record.workers, "worker-1": site}})
+    held = with_pod(remembering(base, job, record), "digits-worker-1", **held_back(told, code))
+    assert names(plan(job, held, NOW + 1).delete) == (["digits-worker-1"] if replaced else [])
+
+
+def test_the_last_words_of_a_server_that_is_given_up_are_told() -> None:
+    job = a_job(runPolicy={"backoffLimit": 1})
+    held = with_pod(all_running(started(job)), "digits-server", **held_back("10s", 3))
+    status = settle(job, held).body["status"]
+    assert status["reason"] == "BackoffLimitExceeded"
+    assert "TypeError: x" in status["message"]
+
+
 def test_losses_in_a_row_are_backed_off_and_end_in_giving_up() -> None:
     job = a_job(workers={"gpu": 0, "maxRestarts": 2}, federation={"minClients": 1})
     observed, now = all_running(started(job)), NOW
@@ -358,6 +416,60 @@ def test_out_of_memory_fails_the_job_and_names_batch_size() -> None:
         "digits-worker-1-r1",
     ]
     assert condition(revived.status, "Failed")["status"] == "False"
+
+
+def out_of_memory(job: FederatedJob) -> Observed:
+    """A job that has failed, whose server is being stopped."""
+    observed = heard(all_running(started(job)), a_status(RunPhase.TRAINING, 4))
+    ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2027-01-15T08:00:00Z"}
+    killed = {"state": {"terminated": ended}}
+    observed = with_pod(observed, "digits-worker-0", **{**running(), "containerStatuses": [killed]})
+    actions = plan(job, observed, NOW)
+    assert actions.status is not None
+    assert actions.status["state"] == "Failed"
+    # While the server may still commit, the log is not asked.
+    assert actions.stages == frozenset()
+    return settle(job, observed)
+
+
+@pytest.mark.parametrize("committed", [5, 4])
+def test_a_failure_in_the_last_round_is_none_once_all_rounds_are_there(committed: int) -> None:
+    job = a_job()
+    stopped = out_of_memory(job)
+    assert plan(job, stopped, NOW).stages == {Stage.LOG}
+    problem = Problem("StoreUnreachable", "no answer", NOW + 5, tries=2)
+    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: problem}))
+    actions = plan(job, failing, NOW)
+    assert (actions.stages, actions.again) == (frozenset(), 5)
+    for_good = replace(problem, tries=5)
+    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: for_good}))
+    assert plan(job, failing, NOW + 9).stages == frozenset()
+
+    stored = complete_status() if committed == 5 else a_status(RunPhase.STARTING, 4)
+    read = settle(job, replace(stopped, facts=replace(stopped.facts, stored=stored)))
+    assert plan(job, read, NOW).stages == frozenset()
+    status, record = read.body["status"], record_in(read)
+    assert status["rounds"]["completed"] == committed
+    if committed == 5:
+        assert (status["state"], record.result and record.result.round) == ("Complete", 5)
+        assert condition(status, "Failed")["status"] == "False"
+        assert record.failure is None
+    else:
+        assert (status["state"], status["reason"]) == ("Failed", "OutOfMemory")
+        assert record.failure is not None
+        assert record.failure.settled
+    # The next operator does not ask again.
+    later = replace(read, facts=replace(read.facts, stored=None, server=None))
+    assert plan(job, later, NOW + 1).stages == frozenset()
+
+
+def test_a_job_that_failed_before_it_had_a_server_has_no_log_to_read() -> None:
+    job = a_job(runPolicy={"activeDeadlineSeconds": 60})
+    observed = observed_of(job, Facts())
+    observed = simulate(observed, plan(job, observed, NOW))
+    failed = settle(job, observed, NOW + 61)
+    assert failed.body["status"]["reason"] == "DeadlineExceeded"
+    assert plan(job, failed, NOW + 61).stages == frozenset()
 
 
 def test_out_of_memory_of_the_server_names_its_limit() -> None:

@@ -21,7 +21,9 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:]]
     key = store.layout.under(store.layout.model_out, "model.safetensors")
     done = max(rounds, default=0)
-    complete = done >= total and bucket.head(key) is not None
+    model = bucket.head(key) if done >= total else None
+    # A run with fewer rounds may have published an earlier one.
+    complete = model is not None and model.sha256 in (None, history[-1].sha256)
     return ServerStatus(
         attempt=log.latest_attempt(),
         phase=RunPhase.COMPLETE if complete else RunPhase.STARTING,
