@@ -13,6 +13,7 @@ from chaos.nodes import (
     SERVER_JOB,
     WORKER_NODES,
     Place,
+    await_api_server,
     docker,
     restart_api_server,
 )
@@ -225,7 +226,13 @@ FAULTS = (
     ),
     Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
     Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
-    Fault("API server restarted", _restart_api, alone=True, needs_pods=False),
+    Fault(
+        "API server restarted",
+        _restart_api,
+        alone=True,
+        needs_pods=False,
+        afresh=lambda _: await_api_server(),
+    ),
     Fault(
         "worker's node paused",
         _pause_workers_node,

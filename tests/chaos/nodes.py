@@ -89,6 +89,12 @@ def place_of(pod: dict[str, Any]) -> Place:
     return Place(pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"])
 
 
+def await_api_server() -> None:
+    """Until the API server answers."""
+    ready = "kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1"
+    on(CONTROL_PLANE, f"for i in $(seq 120); do {ready} && exit; sleep 0.5; done; exit 1")
+
+
 def restart_api_server() -> None:
     """Kills the API server, and gives its manifest another mark: so it starts without backoff."""
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
