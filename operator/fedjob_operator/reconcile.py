@@ -21,12 +21,15 @@ from fedjob_operator.news import changes, forwarded
 from fedjob_operator.observe import World
 from fedjob_operator.observed import Problem, Stage
 from fedjob_operator.plan import plan
+from fedjob_operator.pod_view import view_pod
 from fedjob_operator.poll import Poller, Target
 from fedjob_operator.preparation import spec_digest
 from fedjob_operator.prepare.runner import Preparer
 from fedjob_operator.queue import Key
 from fedjob_operator.refused import refused_status
+from fedjob_operator.relist import look_for_overdue
 from fedjob_operator.scene import Scene
+from fedjob_operator.sites import is_overdue
 from fedjob_operator.status import worth_writing
 
 GPU_SECONDS = 60.0
@@ -59,6 +62,7 @@ class Reconciler:
         self._forget = forget
         self._written: dict[Key, float] = {}
         self._heard: dict[Key, float] = {}
+        self._overdue: dict[Key, frozenset[str]] = {}
         self._gpus: tuple[float, int | None] = (0.0, None)
 
     async def __call__(self, key: Key) -> float | None:
@@ -90,6 +94,8 @@ class Reconciler:
             if not self._is_still(key, uid):
                 return 0.0
             self._world.learn(key, gpus=gpus)
+        if not await self._know_overdue(key, uid):
+            return 0.0
         observed = self._world.observe(key)
         actions = plan(job, observed, time.time())
         if actions.delete_job:
@@ -124,11 +130,27 @@ class Reconciler:
         body = self._world.job(key)
         return body is not None and str(body["metadata"]["uid"]) == uid
 
+    async def _know_overdue(self, key: Key, uid: str) -> bool:
+        """Asks once for each pod that should have gone; whether the job is still the same."""
+        pods = {
+            str(body["metadata"]["uid"]): body
+            for (kind, _), body in self._world.observe(key).children.items()
+            if kind == "Pod" and is_overdue(view_pod(body), time.time())
+        }
+        known = self._overdue.get(key, frozenset())
+        if pods.keys() - known:
+            await look_for_overdue(
+                self._cluster, self._world, [b for u, b in pods.items() if u not in known]
+            )
+        self._overdue[key] = frozenset(pods)
+        return self._is_still(key, uid)
+
     def _leave(self, key: Key) -> None:
         self._preparer.forget(key)
         self._poller.follow(key, None)
         self._written.pop(key, None)
         self._heard.pop(key, None)
+        self._overdue.pop(key, None)
         self._forget(key)
 
     def _follow_server(self, key: Key, scene: Scene) -> None:

@@ -37,6 +37,23 @@ async def relist(cluster: Cluster, world: World, namespaces: Iterable[str]) -> N
                 world.saw_child(kind, body, deleted=True)
 
 
+async def look_for_overdue(cluster: Cluster, world: World, pods: Iterable[Body]) -> None:
+    """Asks for pods that should have gone by now: word of the end of one may have been lost.
+
+    Without it, a pod that was just deleted would be taken for one whose node does not answer.
+
+    Raises:
+        ApiError: A call failed.
+    """
+    for body in pods:
+        meta = body["metadata"]
+        found = await cluster.get("v1", "Pod", meta["namespace"], meta["name"])
+        if found is None or found["metadata"]["uid"] != meta["uid"]:
+            world.saw_child("Pod", body, deleted=True)
+        if found is not None:
+            world.saw_child("Pod", found)
+
+
 def _within(namespace: str, bodies: Iterable[Body]) -> list[Body]:
     return [body for body in bodies if namespace in ("", body["metadata"]["namespace"])]
 

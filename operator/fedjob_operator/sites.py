@@ -107,6 +107,11 @@ def plan_site(
     return _start(site, delete, now)
 
 
+def is_overdue(pod: PodView, now: float) -> bool:
+    """Whether a pod that is being deleted should have gone by now."""
+    return pod.deleting is not None and now >= pod.deleting + OVERDUE_SECONDS
+
+
 def _waits_too_long(site: Site, pod: PodView, now: float) -> bool:
     """Whether the kubelet holds back a container that a fresh pod would start sooner."""
     if pod.waiting != "CrashLoopBackOff" or pod.exit_code == EXIT_TERMINAL or pod.oom:

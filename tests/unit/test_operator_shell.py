@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -27,6 +28,7 @@ from fedjob_operator.prepare.shards import split_uri
 from fedjob_operator.prepare.store import keys_of
 from fedjob_operator.prepare.workspace import checksum, object_key
 from fedjob_operator.reconcile import gpus_of
+from fedjob_operator.relist import look_for_overdue
 from fedjob_operator.settings import read_settings
 from fedjob_operator.store_choice import check_store, location_of
 from fedjob_operator.times import epoch, rfc3339
@@ -66,6 +68,29 @@ def test_the_world_keeps_up_with_events() -> None:
     assert world.job(KEY) is not None
     world.saw_job(body, deleted=True)
     assert world.job(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "left"), [(None, 0), (pod(9, "another"), 1), (pod(9), 1)], ids=["gone", "new", "same"]
+)
+def test_a_pod_that_should_have_gone_is_asked_for(found: Body | None, left: int) -> None:
+    asked: list[str] = []
+
+    class OnePod:
+        async def get(self, version: str, kind: str, namespace: str, name: str) -> Body | None:
+            asked.append(f"{version} {kind} {namespace}/{name}")
+            return found
+
+    world = World(DEFAULTS)
+    world.saw_job(observed_of(a_job()).body)
+    world.saw_child("Pod", pod(3))
+    cluster: Any = OnePod()
+    asyncio.run(look_for_overdue(cluster, world, [pod(3)]))
+    assert asked == ["v1 Pod team/digits-server"]
+    children = world.observe(KEY).children
+    assert len(children) == left
+    if found is not None:
+        assert children["Pod", "digits-server"]["metadata"]["uid"] == found["metadata"]["uid"]
 
 
 def test_word_of_what_has_ended_is_late() -> None:
