@@ -1,8 +1,8 @@
 """The fault matrix on the project's cluster: `make chaos`.
 
-    python tests/chaos/run.py [--repeat 5] [--only TEXT ...] [--out out/chaos]
+    python tests/chaos/run.py [--repeat 5] [--only TEXT ...] [--at-once 3] [--out out/chaos]
 
-Faults that hit a job's own pods run three jobs at a time, the others alone. Prints a table, and
+Faults that hit a job's own pods run some jobs at a time, the others alone. Prints a table, and
 writes results.json and table.md; ends with 1 where anything was lost. Takes about an hour with the
 two faults of whole nodes, which Kubernetes itself notices after 50 s and gives up after 80.
 """
@@ -26,7 +26,6 @@ from chaos.faults import FAULTS, Fault, Phase  # noqa: E402
 from chaos.matrix import Outcome, strike_in_rounds, strike_to_the_end  # noqa: E402
 from chaos.scene import ChaosStage, unpause_all  # noqa: E402
 
-AT_ONCE = 3
 Part = Callable[[], Outcome]
 
 
@@ -53,6 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5, help="strikes in the middle of a round")
     parser.add_argument("--only", action="append", default=[], help="faults whose name has this")
+    parser.add_argument("--at-once", type=int, default=3, help="jobs whose own pods are hit")
     parser.add_argument("--out", type=Path, default=ROOT / "out/chaos")
     given = parser.parse_args()
     chosen = [f for f in FAULTS if not given.only or any(t in f.name for t in given.only)]
@@ -81,7 +81,7 @@ def main() -> int:
         beside = [part for fault, made in all_parts if not fault.alone for part in made]
         if not given.only or any("memory" in text for text in given.only):
             beside += memory.parts(stage)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(given.at_once) as pool:
             list(pool.map(run, beside))
         for fault, made in all_parts:
             for part in made if fault.alone else []:
