@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from chaos.nodes import (
     Place,
     await_api_server,
     docker,
+    eviction_of,
     restart_api_server,
 )
 from chaos.scene import JobScene
@@ -109,14 +109,8 @@ def _kill_job_process(place: Place, pattern: str) -> Undo:
 
 
 def _evict(scene: JobScene) -> Undo:
-    pod, where = _worker(scene).pod, scene.stage.jobs
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": where},
-    }
-    path = f"/api/v1/namespaces/{where}/pods/{pod}/eviction"
-    scene.stage.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(body))
+    path, body = eviction_of(_worker(scene).pod, scene.stage.jobs)
+    scene.stage.kubectl("create", "--raw", path, "-f", "-", given=body)
     return nothing
 
 

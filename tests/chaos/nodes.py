@@ -5,6 +5,7 @@ Everything here aims at the project's own kind nodes and at one job's pods.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from dataclasses import dataclass
@@ -87,6 +88,22 @@ def place_of(pod: dict[str, Any]) -> Place:
     status = pod["status"]
     container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
     return Place(pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"])
+
+
+def unpause_all() -> None:
+    """No node stays paused, whatever went wrong."""
+    for name in docker("ps", "-q", "--filter", "status=paused", "--filter", "name=fedjob-").split():
+        docker("unpause", name, check=False)
+
+
+def eviction_of(pod: str, namespace: str) -> tuple[str, str]:
+    """Where and what to POST so that a pod is evicted, as by a drain of its node."""
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": namespace},
+    }
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json.dumps(body)
 
 
 def await_api_server() -> None:

@@ -27,7 +27,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "sdk", "operator", "images/runtime")]
 
-from chaos.nodes import CLIENT_JOB, SERVER_JOB, Place, place_of  # noqa: E402 (after the path)
+from chaos.nodes import (  # noqa: E402 (after the path)
+    CLIENT_JOB,
+    SERVER_JOB,
+    WORKER_NODES,
+    Place,
+    docker,
+    eviction_of,
+    place_of,
+    unpause_all,
+)
 from e2e.kube import cluster_environment  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
@@ -196,9 +205,12 @@ class Alone:
             {"name": "ws", "emptyDir": {}},
             {"name": "kit", "secret": {"secretName": f"kit-{name}"}},
         ]
+        # The first site apart from all else: a fault of its node hits nothing but it.
+        node = WORKER_NODES[site == SITES[0]]
         template = {
             "metadata": {"labels": {"app": name}},
             "spec": {
+                "nodeSelector": {"kubernetes.io/hostname": node},
                 "terminationGracePeriodSeconds": 5,
                 "securityContext": {"fsGroup": 10001},
                 "containers": [container],
@@ -252,6 +264,12 @@ def _moment(line: str) -> float:
 
 
 Hit = Callable[[Alone], Callable[[], None] | None]
+HELD = {
+    "worker cut off the server, 25 s": 25,
+    "worker's node paused": 60,
+    "server's node paused": 60,
+}
+"""Seconds until a fault is undone."""
 
 
 def _delete(name: str) -> Hit:
@@ -264,6 +282,20 @@ def _cut(alone: Alone) -> Callable[[], None]:
     return lambda: site.join(server.ip)
 
 
+def _evict(alone: Alone) -> None:
+    path, body = eviction_of("site-1-0", alone.namespace)
+    alone.kubectl("create", "--raw", path, "-f", "-", given=body)
+
+
+def _pause(name: str) -> Hit:
+    def pause(alone: Alone) -> Callable[[], None]:
+        node = alone.place(name).node
+        docker("pause", node)
+        return lambda: docker("unpause", node) and None
+
+    return pause
+
+
 FAULTS: dict[str, Hit] = {
     "worker pod deleted": _delete("site-1"),
     "worker container killed": lambda alone: alone.place("site-1").kill_container(),
@@ -271,7 +303,10 @@ FAULTS: dict[str, Hit] = {
     "server pod deleted": _delete("server"),
     "server container killed": lambda alone: alone.place("server").kill_container(),
     "server's job process killed": lambda alone: alone.place("server").kill_processes(SERVER_JOB),
+    "worker evicted": _evict,
     "worker cut off the server, 25 s": _cut,
+    "worker's node paused": _pause("site-1"),
+    "server's node paused": _pause("server"),
 }
 
 
@@ -289,7 +324,7 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
         undo = FAULTS[fault](alone)
         struck = time.time()
         if undo is not None:
-            time.sleep(25)
+            time.sleep(HELD[fault])
             undo()
         while time.time() < struck + WATCHED:
             # A round that was under way when it was struck may end as it would have.
@@ -302,6 +337,7 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
         became = "hangs" if hangs else ("ends" if "FINISHED" in jobs else "the job is forgotten")
         return {"fault": fault, "became": became, "seconds": None, "jobs": jobs}
     finally:
+        unpause_all()
         alone.remove()
 
 

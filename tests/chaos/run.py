@@ -24,7 +24,8 @@ sys.path[:0] = [str(ROOT / part) for part in ("tests", "sdk", "operator", "image
 from chaos import memory, split_brain, table  # noqa: E402 (after the path)
 from chaos.faults import FAULTS, Fault, Phase  # noqa: E402
 from chaos.matrix import Outcome, strike_in_rounds, strike_to_the_end  # noqa: E402
-from chaos.scene import ChaosStage, unpause_all  # noqa: E402
+from chaos.nodes import unpause_all  # noqa: E402
+from chaos.scene import ChaosStage  # noqa: E402
 
 Part = Callable[[], Outcome]
 

@@ -13,7 +13,7 @@ from kubernetes import client
 from safetensors.torch import load
 from urllib3.exceptions import HTTPError
 
-from chaos.nodes import Place, docker, on, place_of
+from chaos.nodes import Place, on, place_of
 from e2e.recorder import give_shards, recorder
 from e2e.stage import STORE, Stage
 from fedjob.spec.rounds import Commit
@@ -219,9 +219,3 @@ def nodes_ready(stage: Stage) -> bool:
         for condition in node["status"]["conditions"]
         if condition["type"] == "Ready"
     )
-
-
-def unpause_all() -> None:
-    """No node stays paused, whatever went wrong."""
-    for name in docker("ps", "-q", "--filter", "status=paused", "--filter", "name=fedjob-").split():
-        docker("unpause", name, check=False)

@@ -6,6 +6,7 @@ The test plays the kubelet where a pod has to end.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ async def lose(ground: Ground, job: str) -> None:
 async def finish(ground: Ground, job: str) -> None:
     """Plays kubelet and server: the run is over, its log of rounds is in the store."""
     layout, ended = Layout(ground.namespace, job), "2026-01-01T00:00:00Z"
-    commit = Commit(round=1, attempt=1, sha256="a" * 64, size=1, started=ended, ended=ended)
+    digest = hashlib.sha256(b"m").hexdigest()
+    commit = Commit(round=1, attempt=1, sha256=digest, size=1, started=ended, ended=ended)
     body = commit.model_dump_json(by_alias=True).encode()
     key = layout.under(layout.model_out, "model.safetensors")
     await asyncio.to_thread(ground.stage.bucket.put_bytes, layout.commit(1), body)
