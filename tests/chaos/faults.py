@@ -12,9 +12,9 @@ from chaos.nodes import (
     SERVER_JOB,
     WORKER_NODES,
     Place,
-    await_api_server,
     docker,
     eviction_of,
+    renew_control_plane,
     restart_api_server,
 )
 from chaos.scene import JobScene
@@ -225,7 +225,7 @@ FAULTS = (
         _restart_api,
         alone=True,
         needs_pods=False,
-        afresh=lambda _: await_api_server(),
+        afresh=lambda _: renew_control_plane(),
     ),
     Fault(
         "worker's node paused",

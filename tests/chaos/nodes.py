@@ -14,6 +14,8 @@ from typing import Any
 CONTROL_PLANE = "fedjob-control-plane"
 WORKER_NODES = ("fedjob-worker", "fedjob-worker2")
 REGISTRY = "fedjob-registry"
+LEASE_SECONDS = 17.0
+"""Kubernetes' own leader election: 15 s without a renewal, and 2 s between two looks."""
 CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
 """In the command lines of NVFlare's job processes."""
 
@@ -106,10 +108,28 @@ def eviction_of(pod: str, namespace: str) -> tuple[str, str]:
     return f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", json.dumps(body)
 
 
-def await_api_server() -> None:
-    """Until the API server answers."""
-    ready = "kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1"
-    on(CONTROL_PLANE, f"for i in $(seq 120); do {ready} && exit; sleep 0.5; done; exit 1")
+def renew_control_plane() -> None:
+    """Fresh pods of scheduler and controller manager, and an API server that answers.
+
+    Both end when the API server is away for 10 s, and the kubelet lets them wait the longer the
+    more often that was: up to 300 s in which no pod is scheduled.
+    """
+    mark = str(time.time_ns())
+    kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+    renew = (
+        f"sed '/fedjob.dev\\/chaos/d; s|^  labels:|  labels:\\n    fedjob.dev/chaos: \"{mark}\"|' "
+        "$part > /tmp/part.yaml && mv /tmp/part.yaml $part"
+    )
+    ready = f"{kubectl} -n kube-system wait pod -l fedjob.dev/chaos={mark} --for=condition=Ready"
+    on(
+        CONTROL_PLANE,
+        f"for i in $(seq 240); do {kubectl} get --raw /readyz && break; sleep 0.5; done; "
+        "cd /etc/kubernetes/manifests; "
+        f"for part in kube-scheduler.yaml kube-controller-manager.yaml; do {renew}; done; "
+        f"for i in $(seq 120); do {ready} --timeout=60s && break; sleep 1; done",
+    )
+    # They take over once the leases of those before them have run out.
+    time.sleep(LEASE_SECONDS)
 
 
 def restart_api_server() -> None:
