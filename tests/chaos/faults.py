@@ -254,5 +254,13 @@ FAULTS = (
         lasting=True,
         counted=("server", "NodeLost"),
     ),
+    Fault(
+        "server's node paused, 60 s",
+        lambda s: _pause(_server(s).node),
+        arrange=_spread,
+        hold=60,
+        alone=True,
+        repeat=5,
+    ),
 )
 """Out of memory is apart (`chaos.memory`): it ends the run, as it should."""

@@ -266,8 +266,8 @@ def _moment(line: str) -> float:
 Hit = Callable[[Alone], Callable[[], None] | None]
 HELD = {
     "worker cut off the server, 25 s": 25,
-    "worker's node paused": 60,
-    "server's node paused": 60,
+    "worker's node paused, 60 s": 60,
+    "server's node paused, 60 s": 60,
 }
 """Seconds until a fault is undone."""
 
@@ -305,8 +305,8 @@ FAULTS: dict[str, Hit] = {
     "server's job process killed": lambda alone: alone.place("server").kill_processes(SERVER_JOB),
     "worker evicted": _evict,
     "worker cut off the server, 25 s": _cut,
-    "worker's node paused": _pause("site-1"),
-    "server's node paused": _pause("server"),
+    "worker's node paused, 60 s": _pause("site-1"),
+    "server's node paused, 60 s": _pause("server"),
 }
 
 
