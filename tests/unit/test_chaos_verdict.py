@@ -90,6 +90,6 @@ def test_the_table_says_what_did_not_go_on() -> None:
 
 
 def test_every_fault_of_the_issue_has_a_row() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) == 16
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) == 17
     text = (Path(__file__).parents[2] / "tests/chaos/memory.py").read_text()
     assert "worker out of memory" in text
