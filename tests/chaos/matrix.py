@@ -73,8 +73,9 @@ def strike_in_rounds(stage: ChaosStage, plan: Sequence[tuple[Fault, Phase]], nam
     scene = JobScene(stage, name, ENDLESS)
     with submitted(scene, outcome):
         scene.until(lambda: scene.completed() >= 1, LONGEST)
-        for fault, phase in plan:
-            if fault.afresh is not None:
+        for number, (fault, phase) in enumerate(plan):
+            # The first strike of a fault is like a first one as it is.
+            if fault.afresh is not None and fault in {before for before, _ in plan[:number]}:
                 fault.afresh(scene)
             if fault.arrange is not None:
                 scene.until(scene.all_connected, LONGEST, 0.5)
