@@ -135,7 +135,9 @@ class Reconciler:
         pods = {
             str(body["metadata"]["uid"]): body
             for (kind, _), body in self._world.observe(key).children.items()
-            if kind == "Pod" and is_overdue(view_pod(body), time.time())
+            if kind == "Pod"
+            and body["metadata"].get("deletionTimestamp")
+            and is_overdue(view_pod(body), time.time())
         }
         known = self._overdue.get(key, frozenset())
         if pods.keys() - known:

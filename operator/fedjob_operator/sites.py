@@ -9,7 +9,7 @@ a replacement would, the pod is replaced: rounds wait for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fedjob.spec.status import RestartCause
 from fedjob_operator.backoff import next_streak, pod_delay, replaces
@@ -79,12 +79,10 @@ def plan_site(
             return _start(fresh, (current, *delete), now)
         if current.phase == "Failed":
             why = f"{current.name}: {current.reason or 'it failed'}"
-            lost = _lost(site, (current, *delete), now, why, cause_of_loss(current))
-            return replace(lost, given_up=current)
+            return _lost(site, (current, *delete), now, why, cause_of_loss(current), current)
         if _waits_too_long(site, current, now):
             why = f"{current.name}: it ended, and would not be started again for a while"
-            lost = _lost(site, (current, *delete), now, why, cause_of_restart(current))
-            return replace(lost, given_up=current)
+            return _lost(site, (current, *delete), now, why, cause_of_restart(current), current)
         return SitePlan(site, current, None, delete)
     going = next((p for p in leaving if p.ordinal == site.ordinal), None)
     if going is not None and not site.going:
@@ -132,10 +130,17 @@ def stop_site(site: Site, pods: Sequence[PodView]) -> SitePlan:
     return SitePlan(site, kept, None, running)
 
 
-def _lost(site: Site, delete: tuple[PodView, ...], now: float, why: str, cause: str) -> SitePlan:
+def _lost(
+    site: Site,
+    delete: tuple[PodView, ...],
+    now: float,
+    why: str,
+    cause: str,
+    given_up: PodView | None = None,
+) -> SitePlan:
     """A loss is remembered before the pod is replaced: the replacement would not tell of it."""
     site = _lose(site, now, cause)
-    return SitePlan(site, None, None, delete, pod_delay(site.streak), why)
+    return SitePlan(site, None, None, delete, pod_delay(site.streak), why, given_up)
 
 
 def _start(site: Site, delete: tuple[PodView, ...], now: float, *, wait: float = 0.0) -> SitePlan:
