@@ -243,7 +243,7 @@ FAULTS = (
         alone=True,
         lasting=True,
         least=150,
-        repeat=1,
+        repeat=5,
         counted=("worker", "NodeLost"),
     ),
     Fault(

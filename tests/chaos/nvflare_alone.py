@@ -1,6 +1,6 @@
 """NVFlare by itself under the same faults, on the same cluster: does it hang, end, or resume?
 
-    python tests/chaos/nvflare_alone.py [--repeat 1] [--out out/chaos]
+    python tests/chaos/nvflare_alone.py [--repeat 1] [--at-once 1] [--only TEXT ...] [--out out/chaos]
 
 Its own provisioning, its own start scripts and a FedAvg recipe as its documentation writes it, in
 StatefulSets of one pod each that Kubernetes restarts and replaces: what a careful person would do
@@ -17,9 +17,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ from e2e.kube import cluster_environment  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
 WATCHED = 180.0
-"""Seconds after a fault in which the next round may come."""
+"""Seconds after a fault, or after its end where it is undone, in which the next round may come."""
 SAVED = "End persist model on server"
 NET = """
 import torch
@@ -53,7 +55,9 @@ class Net(nn.Module):
         super().__init__()
         self.line = nn.Linear(3, 2)
 """
+HUNGRY, LIMIT, MEGABYTES = "/ws/hungry", "2Gi", 2500
 TRAIN = f"""
+import os
 import time
 
 import nvflare.client as flare
@@ -62,6 +66,9 @@ flare.init()
 while flare.is_running():
     model = flare.receive()
     time.sleep({PAUSE})
+    if os.path.exists("{HUNGRY}"):
+        os.remove("{HUNGRY}")
+        eaten = [bytes([1]) * 2**20 for _ in range({MEGABYTES})]
     params = {{name: value + 1 for name, value in model.params.items()}}
     flare.send(flare.FLModel(params=params, meta={{"NUM_STEPS_CURRENT_ROUND": 1}}))
 """
@@ -196,6 +203,7 @@ class Alone:
             "image": image,
             "args": ["bash", "-c", start],
             "env": [{"name": key, "value": "/ws"} for key in ("HOME", "TMPDIR")],
+            "resources": {"limits": {"memory": LIMIT}, "requests": {"memory": "300Mi"}},
             "volumeMounts": [
                 {"name": "ws", "mountPath": "/ws"},
                 {"name": "kit", "mountPath": "/kit"},
@@ -268,6 +276,8 @@ HELD = {
     "worker cut off the server, 25 s": 25,
     "worker's node paused, 60 s": 60,
     "server's node paused, 60 s": 60,
+    "worker's node paused, 150 s": 150,
+    "server's node paused, 150 s": 150,
 }
 """Seconds until a fault is undone."""
 
@@ -285,6 +295,10 @@ def _cut(alone: Alone) -> Callable[[], None]:
 def _evict(alone: Alone) -> None:
     path, body = eviction_of("site-1-0", alone.namespace)
     alone.kubectl("create", "--raw", path, "-f", "-", given=body)
+
+
+def _starve(alone: Alone) -> None:
+    alone.kubectl("exec", "site-1-0", "--", "touch", HUNGRY)
 
 
 def _pause(name: str) -> Hit:
@@ -307,6 +321,9 @@ FAULTS: dict[str, Hit] = {
     "worker cut off the server, 25 s": _cut,
     "worker's node paused, 60 s": _pause("site-1"),
     "server's node paused, 60 s": _pause("server"),
+    "worker's node paused, 150 s": _pause("site-1"),
+    "server's node paused, 150 s": _pause("server"),
+    "worker out of memory": _starve,
 }
 
 
@@ -324,9 +341,11 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
         undo = FAULTS[fault](alone)
         struck = time.time()
         if undo is not None:
-            time.sleep(HELD[fault])
-            undo()
-        while time.time() < struck + WATCHED:
+            try:
+                time.sleep(HELD[fault])
+            finally:
+                undo()
+        while time.time() < struck + HELD.get(fault, 0) + WATCHED:
             # A round that was under way when it was struck may end as it would have.
             later = [moment - struck for moment in alone.rounds() if moment > struck + PAUSE]
             if later:
@@ -337,7 +356,6 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
         became = "hangs" if hangs else ("ends" if "FINISHED" in jobs else "the job is forgotten")
         return {"fault": fault, "became": became, "seconds": None, "jobs": jobs}
     finally:
-        unpause_all()
         alone.remove()
 
 
@@ -359,19 +377,32 @@ def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=1, help="deployments whose pods are hit")
     parser.add_argument("--only", action="append", default=[], help="faults whose name has this")
     parser.add_argument("--out", type=Path, default=ROOT / "out/chaos")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    seen = []
-    for fault in FAULTS:
-        if given.only and not any(text in fault for text in given.only):
-            continue
-        for _ in range(given.repeat):
-            with tempfile.TemporaryDirectory() as folder:
-                seen.append(observe(fault, Path(folder)))
-            print(json.dumps(seen[-1]), flush=True)
+    seen: list[dict[str, Any]] = []
+    lock = threading.Lock()
+
+    def run(fault: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            found = observe(fault, Path(folder))
+        with lock:
+            seen.append(found)
             (given.out / "nvflare.json").write_text(json.dumps(seen, indent=1))
+        print(json.dumps(found), flush=True)
+
+    chosen = [f for f in FAULTS if not given.only or any(text in f for text in given.only)]
+    struck = [fault for fault in chosen for _ in range(given.repeat)]
+    with ThreadPoolExecutor(given.at_once) as pool:
+        list(pool.map(run, [fault for fault in struck if "node" not in fault]))
+    try:
+        for fault in struck:
+            if "node" in fault:
+                run(fault)
+    finally:
+        unpause_all()
     print(f"\n{table(seen)}")
     return 0
 

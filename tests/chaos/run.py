@@ -81,14 +81,15 @@ def main() -> int:
         all_parts = [(f, parts(stage, f, n, given.repeat)) for n, f in enumerate(chosen)]
         beside = [part for fault, made in all_parts if not fault.alone for part in made]
         if not given.only or any("memory" in text for text in given.only):
-            beside += memory.parts(stage)
+            beside += memory.parts(stage, given.repeat)
         with ThreadPoolExecutor(given.at_once) as pool:
             list(pool.map(run, beside))
         for fault, made in all_parts:
             for part in made if fault.alone else []:
                 run(part)
         if not given.only or any("split" in text for text in given.only):
-            run(lambda: split_brain.split_brain(stage))
+            for number in range(given.repeat):
+                run(lambda name=f"split-{number}": split_brain.split_brain(stage, name))  # type: ignore[misc]
     finally:
         unpause_all()
         stage.tear_down()

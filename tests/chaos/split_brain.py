@@ -16,10 +16,10 @@ from chaos.verdict import faults_of_log, faults_of_model
 ROUNDS = 40
 
 
-def split_brain(stage: ChaosStage) -> Outcome:
+def split_brain(stage: ChaosStage, name: str) -> Outcome:
     """No round is committed twice, and the old server stops itself."""
     outcome = Outcome("split brain: server's node paused, and back without its kubelet")
-    scene = JobScene(stage, "split", ROUNDS)
+    scene = JobScene(stage, name, ROUNDS)
     with submitted(scene, outcome):
         scene.until(lambda: scene.completed() >= 2, LONGEST)
         old = scene.server()
@@ -59,7 +59,7 @@ def split_brain(stage: ChaosStage) -> Outcome:
             on(old.node, "systemctl start kubelet", check=False)
         done = scene.completed()
         scene.until(lambda: scene.completed() >= done + 2, LONGEST)
-        stage.kubectl("-n", stage.jobs, "patch", "fj", "split", "--type=merge", "-p", SUSPEND)
+        stage.kubectl("-n", stage.jobs, "patch", "fj", name, "--type=merge", "-p", SUSPEND)
         time.sleep(10)
         commits = dict(scene.commits())
         outcome.wrong += faults_of_log(commits)
