@@ -1,6 +1,6 @@
 """NVFlare by itself under the same faults, on the same cluster: does it hang, end, or resume?
 
-    python tests/chaos/nvflare_alone.py [--repeat 1] [--at-once 1] [--only TEXT ...] [--out out/chaos]
+    python tests/chaos/nvflare_alone.py [--repeat 1] [--at-once 1] [--only TEXT] [--out out/chaos]
 
 Its own provisioning, its own start scripts and a FedAvg recipe as its documentation writes it, in
 StatefulSets of one pod each that Kubernetes restarts and replaces: what a careful person would do
