@@ -80,7 +80,7 @@ def _all(situation: Situation) -> Iterator[Found]:
     complete, failed = ConditionType.COMPLETE, ConditionType.FAILED
     rounds = f"{end.round} rounds are committed" if isinstance(end, Result) else ""
     yield Found(complete, isinstance(end, Result), "Complete" if rounds else "NotComplete", rounds)
-    if isinstance(end, Failure):
+    if isinstance(end, Failure) and not situation.failing:
         yield Found(failed, True, end.reason, end.message)
     else:
         yield Found(failed, False, "NotFailed")
@@ -276,6 +276,9 @@ def training(situation: Situation) -> Found:
     if isinstance(situation.end, Result):
         return Found(kind, False, "Complete", "all rounds are committed")
     if isinstance(situation.end, Failure):
+        if situation.failing:
+            words = "the run has failed; its server is stopped, and the log of its rounds is read"
+            return Found(kind, False, "Failing", words)
         return Found(kind, False, "Failed", "the run has failed")
     if situation.mode is Mode.SUSPENDED:
         return Found(kind, False, "Suspended")

@@ -14,12 +14,13 @@ from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import RunPhase, ServerStatus
 from fedjob_operator.actions import Actions, News
 from fedjob_operator.drift import drifted, key_of
-from fedjob_operator.finish import End, Seen, found_end, given_up, known_end, settled
+from fedjob_operator.finish import End, Seen, found_end, given_up, known_end
 from fedjob_operator.labels import SERVER, Body, record_name, worker_names
 from fedjob_operator.observed import ChildKey, Observed, Stage
 from fedjob_operator.preparation import Preparation, survey
 from fedjob_operator.record import Failure, Prepared, Record, Result, Site
 from fedjob_operator.scene import Scene
+from fedjob_operator.settling import Settling, is_failing, log_problem, next_look, settle, settling
 from fedjob_operator.sites import SitePlan, plan_site, stop_site
 from fedjob_operator.situation import Mode
 from fedjob_operator.status import build_status
@@ -36,8 +37,6 @@ RERUN_SECONDS = 10.0
 """A worker that ended well this long ago, while the server waits for it, is started anew."""
 OLD_JOB_SECONDS = 2.0
 HELD_SECONDS = 30.0
-LOOKS = 5
-"""So often the log is asked for what became of a failed run, where the store does not answer."""
 IMAGE_SECONDS = 60.0
 """While a node cannot pull the image, it is looked for in the registry so often."""
 
@@ -58,7 +57,7 @@ def plan(job: FederatedJob, observed: Observed, now: float) -> Actions:
         return Actions(status=build_status(situation), again=OLD_JOB_SECONDS)
     end = known_end(job, scene.record)
     if end is not None:
-        return _over(scene, *_settled(scene, end))
+        return _over(scene, *settle(scene, end))
     if job.spec.run_policy.suspend:
         record, server, workers = scene.stopped(scene.record)
         situation = scene.situation(Mode.SUSPENDED, record, server=server, workers=workers)
@@ -87,58 +86,36 @@ def _begun(scene: Scene) -> Record:
     return record.model_copy(update=update) if update else record
 
 
-def _settled(scene: Scene, end: End) -> tuple[Record, End]:
-    """The record and the end of a run that is over, with what the log said after a failure."""
-    record, stored = scene.record, scene.observed.facts.stored
-    if not isinstance(end, Failure) or stored is None or _unsettled(scene, record, end) is None:
-        return record, end
-    end = settled(scene.job, end, stored, scene.now)
-    if isinstance(end, Result):
-        return record.model_copy(update={"failure": None, "result": end}), end
-    return record.model_copy(update={"failure": end}), end
-
-
-def _unsettled(scene: Scene, record: Record, end: End) -> frozenset[Stage] | None:
-    """After a failure the log is read once no server is left that could commit; None: it was."""
-    running = any(not pod.ended for pod in scene.pods_of(SERVER))
-    if not isinstance(end, Failure) or end.settled or running or not record.server.ordinal:
-        return None
-    problem = scene.observed.facts.problems.get(Stage.LOG)
-    if problem is not None and problem.tries >= LOOKS:
-        return None
-    return _log_stage(scene)
-
-
 def _over(scene: Scene, record: Record, end: End) -> Actions:
     """A run that has ended: nothing of it goes on, its pods stay to be read until the ttl."""
     late = isinstance(end, Failure) or scene.now >= end.time + LAST_WORDS_SECONDS
-    again: float | None = None
+    waits: list[float | None] = []
     if late:
         record, server, workers = scene.stopped(record)
     else:
         server, workers = scene.kept(record)
         if any(not pod.ended for pods in scene.pods.values() for pod in pods):
-            again = end.time + LAST_WORDS_SECONDS - scene.now
+            waits.append(end.time + LAST_WORDS_SECONDS - scene.now)
+    unknown = settling(scene, record, end)
+    failing = is_failing(unknown, end, scene.now)
+    waits.append(next_look(scene, unknown, end))
     ttl = scene.job.spec.run_policy.ttl_seconds_after_finished
     left = None if ttl is None else end.time + ttl - scene.now
     if left is not None and left > 0:
-        again = left if again is None else min(again, left)
-    unsettled = _unsettled(scene, record, end)
-    if unsettled is not None and not unsettled:
-        wait = max(0.0, scene.observed.facts.problems[Stage.LOG].retry_at - scene.now)
-        again = wait if again is None else min(again, wait)
+        waits.append(left)
     facts = scene.observed.facts
     said = facts.stored or (facts.server.status if facts.server is not None else None)
     situation = scene.situation(
-        Mode.OVER, record, server=server, workers=workers, end=end, said=said
+        Mode.OVER, record, server=server, workers=workers, end=end, said=said, failing=failing
     )
+    reads = frozenset({Stage.LOG}) if unknown is Settling.READING else frozenset()
     return Actions(
         _pods_to_delete(scene, [server, *workers.values()]),
         record=scene.record_body(record),
         status=build_status(situation),
-        stages=unsettled or _untold(scene, end, said),
-        again=again,
-        delete_job=left is not None and left <= 0,
+        stages=reads or _untold(scene, end, said),
+        again=min((wait for wait in waits if wait is not None), default=None),
+        delete_job=left is not None and left <= 0 and not failing,
     )
 
 
@@ -153,7 +130,7 @@ def _untold(scene: Scene, end: End, said: ServerStatus | None) -> frozenset[Stag
 
 def _log_stage(scene: Scene) -> frozenset[Stage]:
     """To read the log of rounds, unless that has just failed."""
-    problem = scene.observed.facts.problems.get(Stage.LOG)
+    problem = log_problem(scene)
     waits = problem is not None and problem.retry_at > scene.now
     return frozenset() if waits else frozenset({Stage.LOG})
 

@@ -41,6 +41,7 @@ class Situation:
         workers: The plans of the workers.
         said: What the server said last, or the log of rounds.
         end: How the run ended, if it did.
+        failing: It failed, and may yet turn out to be complete.
         waits_for: What the job waits for before anything else.
         defaults: The operator's choices.
         now: Seconds since the epoch.
@@ -58,5 +59,6 @@ class Situation:
     workers: Mapping[str, SitePlan] = field(default_factory=dict)
     said: ServerStatus | None = None
     end: Failure | Result | None = None
+    failing: bool = False
     waits_for: str = ""
     defaults: Defaults = field(default_factory=Defaults)

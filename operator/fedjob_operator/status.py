@@ -44,7 +44,6 @@ def build_status(situation: Situation) -> Body:
     found = conditions(situation)
     by_type = {condition.type: condition for condition in found}
     state, reason, message = _summary(situation, by_type)
-    end = situation.end
     status = FederatedJobStatus(
         state=state,
         reason=reason or None,
@@ -55,7 +54,7 @@ def build_status(situation: Situation) -> Body:
         clients=_clients(situation),
         image=_image(situation),
         start_time=_start_time(situation),
-        completion_time=rfc3339(end.time) if end is not None else None,
+        completion_time=_completion_time(situation),
         **_progress(situation),
     )
     return dict(_without_empty(status.model_dump(mode="json", by_alias=True, exclude_none=True)))
@@ -109,7 +108,8 @@ def _summary(situation: Situation, found: Mapping[str, Condition]) -> tuple[JobS
     if isinstance(end, Result):
         return JobState.COMPLETE, "", ""
     if isinstance(end, Failure):
-        return JobState.FAILED, end.reason, end.message
+        state = JobState.FAILING if situation.failing else JobState.FAILED
+        return state, end.reason, end.message
     if mode is Mode.SUSPENDED:
         return JobState.SUSPENDED, "", ""
     steps = (
@@ -221,6 +221,11 @@ def _image(situation: Situation) -> ImageStatus | None:
         cache_hit=image.cache_hit,
         seconds=round(image.seconds, 3),
     )
+
+
+def _completion_time(situation: Situation) -> str | None:
+    end = situation.end
+    return rfc3339(end.time) if end is not None and not situation.failing else None
 
 
 def _start_time(situation: Situation) -> str | None:

@@ -116,17 +116,13 @@ def renew_control_plane() -> None:
     """
     mark = str(time.time_ns())
     kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
-    renew = (
-        f"sed '/fedjob.dev\\/chaos/d; s|^  labels:|  labels:\\n    fedjob.dev/chaos: \"{mark}\"|' "
-        "$part > /tmp/part.yaml && mv /tmp/part.yaml $part"
-    )
     ready = f"{kubectl} -n kube-system wait pod -l fedjob.dev/chaos={mark} --for=condition=Ready"
     on(
         CONTROL_PLANE,
         f"for i in $(seq 240); do {kubectl} get --raw /readyz && break; sleep 0.5; done; "
-        "cd /etc/kubernetes/manifests; "
-        f"for part in kube-scheduler.yaml kube-controller-manager.yaml; do {renew}; done; "
-        f"for i in $(seq 120); do {ready} --timeout=60s && break; sleep 1; done",
+        f"{_marked('kube-scheduler', mark)} && {_marked('kube-controller-manager', mark)} && "
+        f"for i in $(seq 120); do {ready} --timeout=60s && exit; sleep 1; done; "
+        "echo scheduler and controller manager do not become ready >&2; exit 1",
     )
     # They take over once the leases of those before them have run out.
     time.sleep(LEASE_SECONDS)
@@ -134,10 +130,15 @@ def renew_control_plane() -> None:
 
 def restart_api_server() -> None:
     """Kills the API server, and gives its manifest another mark: so it starts without backoff."""
-    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-    mark = f'fedjob.dev/chaos: "{time.time_ns()}"'
-    on(
-        CONTROL_PLANE,
-        f"sed '/fedjob.dev\\/chaos/d; s|^  annotations:|  annotations:\\n    {mark}|' {manifest} "
-        f"> /tmp/apiserver.yaml && mv /tmp/apiserver.yaml {manifest} && pkill -9 kube-apiserver",
+    mark = str(time.time_ns())
+    on(CONTROL_PLANE, f"{_marked('kube-apiserver', mark)} && pkill -9 kube-apiserver")
+
+
+def _marked(part: str, mark: str) -> str:
+    """A script that makes the kubelet replace a pod of the control plane, by a label."""
+    manifest = f"/etc/kubernetes/manifests/{part}.yaml"
+    label = f'fedjob.dev/chaos: "{mark}"'
+    return (
+        f"sed '/fedjob.dev\\/chaos/d; s|^  labels:|  labels:\\n    {label}|' {manifest} "
+        f"> /tmp/{part}.yaml && mv /tmp/{part}.yaml {manifest}"
     )

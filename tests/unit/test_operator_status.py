@@ -372,7 +372,11 @@ def test_ends_are_told_everywhere() -> None:
     assert done["result"]["uri"] == "s3://jobs/model_out/m"
     assert done["report"] == "s3://jobs/jobs/team/digits/model_out/report.html"
     assert done["completionTime"] == "2027-01-15T08:00:15Z"
-    failed = told(job, heard(observed, a_status(RunPhase.FAILED, reason="ModelInvalid")))
+    gives_up = heard(observed, a_status(RunPhase.FAILED, reason="ModelInvalid"))
+    failing = plan(job, gives_up, NOW)
+    assert failing.status is not None
+    assert condition(failing.status, "Training")["reason"] == "Failing"
+    failed = told(job, simulate(gives_up, failing), NOW + 500)
     assert condition(failed, "Training")["reason"] == "Failed"
     assert condition(failed, "WorkersReady")["reason"] == "Finished"
 

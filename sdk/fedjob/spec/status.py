@@ -26,6 +26,7 @@ class JobState(StrEnum):
     TRAINING = "Training"
     RECOVERING = "Recovering"
     SUSPENDED = "Suspended"
+    FAILING = "Failing"
     COMPLETE = "Complete"
     FAILED = "Failed"
 

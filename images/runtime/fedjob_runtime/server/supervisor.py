@@ -135,15 +135,16 @@ class Supervisor:
             self._parent.prepare()
             self._parent.start()
             committer.start()
+            stopped = False
             try:
                 self._run_segments(committer)
             except Stopped:
-                committer.drain(DRAIN_SECONDS)
-                if self._control.committed < total or self._failure is not None:
-                    raise
-                # Asked to stop while the last round was being committed: only its model is missing.
+                stopped = True
             finally:
                 committer.drain(DRAIN_SECONDS)
+            # Asked to stop while the last round was being committed: only its model is missing.
+            if stopped and (self._control.committed < total or self._failure is not None):
+                raise Stopped
         if self._failure is not None:
             self._finish(RunPhase.FAILED, self._failure)
             return False
