@@ -146,6 +146,8 @@ def submitted(scene: JobScene, outcome: Outcome) -> Iterator[None]:
         outcome.wrong.append(traceback.format_exc()[-2000:])
     finally:
         scene.until(lambda: nodes_ready(scene.stage), LONGEST, 1)
+        if outcome.wrong and nodes_ready(scene.stage):
+            outcome.wrong.append(f"the store: {scene.stage.store_told()}")
         scene.close()
 
 

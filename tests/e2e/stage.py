@@ -286,12 +286,21 @@ class Stage:
         """What everyone said of a job, for a person who reads why a test failed."""
         where = namespace or self.jobs
         parts = [json.dumps(self.status(name, namespace), indent=1), self._log.read_text()[-2000:]]
-        selector = f"fedjob.dev/job={name}"
-        for pod in self.get("pods", "-l", selector, namespace=namespace)["items"]:
-            pod_name = pod["metadata"]["name"]
-            log = self.kubectl("-n", where, "logs", pod_name, "--tail=25", check=False)
-            parts.append(f"{pod_name}: {json.dumps(pod['status'])}\n{log}")
+        parts += self._pods_told(f"fedjob.dev/job={name}", where)
+        parts.append(self.store_told())
         return "\n".join(parts)
+
+    def store_told(self) -> str:
+        """The state of the store's pod, and what it said, also before its last end."""
+        return "\n".join(self._pods_told("app=store", self.system, "--previous"))
+
+    def _pods_told(self, selector: str, namespace: str, *before: str) -> Iterator[str]:
+        for pod in self.get("pods", "-l", selector, namespace=namespace)["items"]:
+            name = pod["metadata"]["name"]
+            yield f"{name}: {json.dumps(pod['status'])}"
+            for flag in ("", *before):
+                which = ("logs", name, "--tail=25", *filter(None, [flag]))
+                yield self.kubectl("-n", namespace, *which, check=False)
 
     def delete(self, name: str, namespace: str = "") -> None:
         self.kubectl("-n", namespace or self.jobs, "delete", "fj", name, "--timeout=60s")
