@@ -14,13 +14,14 @@ from fedjob.spec.job import FederatedJob
 from fedjob.spec.run import RunPhase, ServerStatus
 from fedjob_operator.actions import Actions, News
 from fedjob_operator.drift import drifted, key_of
-from fedjob_operator.finish import End, Seen, found_end, given_up, known_end
+from fedjob_operator.finish import Seen, found_end, given_up, known_end
 from fedjob_operator.labels import SERVER, Body, record_name, worker_names
 from fedjob_operator.observed import ChildKey, Observed, Stage
+from fedjob_operator.over import over
 from fedjob_operator.preparation import Preparation, survey
-from fedjob_operator.record import Failure, Prepared, Record, Result, Site
+from fedjob_operator.record import Prepared, Record, Result, Site
 from fedjob_operator.scene import Scene
-from fedjob_operator.settling import Settling, is_failing, log_problem, next_look, settle, settling
+from fedjob_operator.settling import log_stage, settle
 from fedjob_operator.sites import SitePlan, plan_site, stop_site
 from fedjob_operator.situation import Mode
 from fedjob_operator.status import build_status
@@ -31,8 +32,6 @@ from fedjob_operator.wanted import (
     worker_config_hash,
 )
 
-LAST_WORDS_SECONDS = 60.0
-"""A pod that has not ended this long after a complete run is deleted."""
 RERUN_SECONDS = 10.0
 """A worker that ended well this long ago, while the server waits for it, is started anew."""
 OLD_JOB_SECONDS = 2.0
@@ -57,12 +56,12 @@ def plan(job: FederatedJob, observed: Observed, now: float) -> Actions:
         return Actions(status=build_status(situation), again=OLD_JOB_SECONDS)
     end = known_end(job, scene.record)
     if end is not None:
-        return _over(scene, *settle(scene, end))
+        return over(scene, *settle(scene, end))
     if job.spec.run_policy.suspend:
         record, server, workers = scene.stopped(scene.record)
         situation = scene.situation(Mode.SUSPENDED, record, server=server, workers=workers)
         return Actions(
-            _pods_to_delete(scene, [server, *workers.values()]),
+            scene.pods_to_delete([server, *workers.values()]),
             record=scene.record_body(record),
             status=build_status(situation),
         )
@@ -84,59 +83,6 @@ def _begun(scene: Scene) -> Record:
         update["server"] = record.server.model_copy(update=fresh)
         update["workers"] = {n: s.model_copy(update=fresh) for n, s in record.workers.items()}
     return record.model_copy(update=update) if update else record
-
-
-def _over(scene: Scene, record: Record, end: End) -> Actions:
-    """A run that has ended: nothing of it goes on, its pods stay to be read until the ttl."""
-    late = isinstance(end, Failure) or scene.now >= end.time + LAST_WORDS_SECONDS
-    waits: list[float | None] = []
-    if late:
-        record, server, workers = scene.stopped(record)
-    else:
-        server, workers = scene.kept(record)
-        if any(not pod.ended for pods in scene.pods.values() for pod in pods):
-            waits.append(end.time + LAST_WORDS_SECONDS - scene.now)
-    unknown = settling(scene, record, end)
-    failing = is_failing(unknown, end, scene.now)
-    waits.append(next_look(scene, unknown, end))
-    ttl = scene.job.spec.run_policy.ttl_seconds_after_finished
-    left = None if ttl is None else end.time + ttl - scene.now
-    if left is not None and left > 0:
-        waits.append(left)
-    facts = scene.observed.facts
-    said = facts.stored or (facts.server.status if facts.server is not None else None)
-    situation = scene.situation(
-        Mode.OVER, record, server=server, workers=workers, end=end, said=said, failing=failing
-    )
-    reads = frozenset({Stage.LOG}) if unknown is Settling.READING else frozenset()
-    return Actions(
-        _pods_to_delete(scene, [server, *workers.values()]),
-        record=scene.record_body(record),
-        status=build_status(situation),
-        stages=reads or _untold(scene, end, said),
-        again=min((wait for wait in waits if wait is not None), default=None),
-        delete_job=left is not None and left <= 0 and not failing,
-    )
-
-
-def _untold(scene: Scene, end: End, said: ServerStatus | None) -> frozenset[Stage]:
-    """An operator that ended between record and status: the log has the rounds it did not tell."""
-    if not isinstance(end, Result) or said is not None:
-        return frozenset()
-    history = (scene.observed.body.get("status") or {}).get("history") or []
-    told = max((int(entry.get("round") or 0) for entry in history), default=0)
-    return _log_stage(scene) if told < end.round else frozenset()
-
-
-def _log_stage(scene: Scene) -> frozenset[Stage]:
-    """To read the log of rounds, unless that has just failed."""
-    problem = log_problem(scene)
-    waits = problem is not None and problem.retry_at > scene.now
-    return frozenset() if waits else frozenset({Stage.LOG})
-
-
-def _pods_to_delete(scene: Scene, sites: Iterable[SitePlan]) -> tuple[Body, ...]:
-    return tuple(scene.mine["Pod", pod.name] for site in sites for pod in site.delete)
 
 
 def _running(scene: Scene, record: Record) -> Actions:
@@ -161,7 +107,7 @@ def _running(scene: Scene, record: Record) -> Actions:
     end = found_end(job, seen, scene.now)
     if end is not None:
         name = "result" if isinstance(end, Result) else "failure"
-        return _over(scene, record.model_copy(update={name: end}), end)
+        return over(scene, record.model_copy(update={name: end}), end)
     return _run_actions(scene, record, preparation, server, workers, said)
 
 
@@ -313,7 +259,7 @@ def _unheard(scene: Scene, server: SitePlan, said: ServerStatus | None) -> froze
     if server.pod is None or server.pod.phase != "Succeeded" or facts.stored is not None:
         return frozenset()
     heard = said is not None and said.phase is RunPhase.COMPLETE
-    return frozenset() if heard else _log_stage(scene)
+    return frozenset() if heard else log_stage(scene)
 
 
 def _pull_trouble(server: SitePlan, workers: Mapping[str, SitePlan]) -> bool:

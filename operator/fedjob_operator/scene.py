@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,10 @@ class Scene:
             "gpus": None,
         }
         return record.model_copy(update=update), server, workers
+
+    def pods_to_delete(self, sites: Iterable[SitePlan]) -> tuple[Body, ...]:
+        """The pods that the plans of sites do without."""
+        return tuple(self.mine["Pod", pod.name] for site in sites for pod in site.delete)
 
     def said(self) -> ServerStatus | None:
         """What the server that is there said; the words of an earlier pod are no news."""

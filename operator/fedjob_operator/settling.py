@@ -49,6 +49,13 @@ def log_problem(scene: Scene) -> Problem | None:
     return scene.observed.facts.problems.get(Stage.LOG)
 
 
+def log_stage(scene: Scene) -> frozenset[Stage]:
+    """To read the log of rounds, unless that has just failed."""
+    problem = log_problem(scene)
+    waits = problem is not None and problem.retry_at > scene.now
+    return frozenset() if waits else frozenset({Stage.LOG})
+
+
 def settle(scene: Scene, end: End) -> tuple[Record, End]:
     """The record and the end of a run that is over, with what the log said after a failure."""
     record, stored = scene.record, scene.observed.facts.stored
