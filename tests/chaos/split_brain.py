@@ -47,13 +47,11 @@ def split_brain(stage: ChaosStage, name: str) -> Outcome:
             outcome.strikes.append(Strike(outcome.fault, "the old server stops itself", took))
             if not gone:
                 outcome.wrong.append("the old server did not stop itself")
-            words = on(
-                old.node,
-                f"cat /var/log/pods/{stage.jobs}_{old.pod}_*/main/*.log | tail -20",
-                check=False,
-            )
-            if "Fenced" not in words and "RoundTaken" not in words:
-                outcome.wrong.append(f"the old server did not say why it stopped: {words[-1500:]}")
+            # NVFlare may say more until it is ended: the whole log is looked through.
+            log = f"/var/log/pods/{stage.jobs}_{old.pod}_*/main/*.log"
+            if not on(old.node, f"grep -hE 'Failed: (Fenced|RoundTaken)' {log}", check=False):
+                words = on(old.node, f"tail -n 40 {log}", check=False)
+                outcome.wrong.append(f"the old server did not say why it stopped: {words}")
         finally:
             docker("unpause", old.node, check=False)
             on(old.node, "systemctl start kubelet", check=False)
