@@ -76,7 +76,7 @@ e2e: images $(VENV)/.dev $(SHARDS)/validation.zip ## tests on the cluster, three
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/test_quickstart.py
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -m "not chaos" --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
 
-chaos: images $(VENV)/.dev $(SHARDS)/validation.zip ## the fault matrix on the cluster: two hours; prints what became of each job
+chaos: images $(VENV)/.dev $(SHARDS)/validation.zip ## the fault matrix on the cluster: two and a half hours; prints what became of each job
 	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py && $(PYTEST) tests/e2e -m chaos
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
