@@ -3,8 +3,8 @@
     python tests/chaos/run.py [--repeat 5] [--only TEXT ...] [--at-once 3] [--out out/chaos]
 
 Faults that hit a job's own pods run some jobs at a time, the others alone. Prints a table, and
-writes results.json and table.md; ends with 1 where anything was lost. Takes two and a half hours with
-the faults of whole nodes, which Kubernetes itself notices after 50 s and gives up after 80.
+writes results.json and table.md; ends with 1 where anything was lost. Takes two and a half hours
+with the faults of whole nodes, which Kubernetes itself notices after 50 s and gives up after 80.
 """
 
 from __future__ import annotations

@@ -476,6 +476,9 @@ def test_a_failure_in_the_last_round_is_none_once_all_rounds_are_there(committed
     actions = plan(job, failing, NOW)
     assert (actions.stages, actions.again) == (frozenset(), 5)
     assert not is_told_as_failed(actions.status)
+    later = replace(problem, retry_at=NOW + 75)
+    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: later}))
+    assert [plan(job, failing, NOW + 50).again, plan(job, failing, NOW + 70).again] == [10, 5]
     for_good = replace(problem, tries=5)
     failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: for_good}))
     assert plan(job, failing, NOW + 9).stages == frozenset()
