@@ -283,6 +283,20 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(site: Site) -> None:
     assert site.hits["/drip/a"] >= 1
 
 
+def test_what_is_there_when_the_deadline_is_over_is_not_taken_for_a_body(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the half of one: a cut connection once looked like its end, on a busy machine."""
+
+    def cut_off(*_: object) -> bytes:
+        time.sleep(0.5)
+        return b"x"
+
+    monkeypatch.setattr(download, "_answer", cut_off)
+    with pytest.raises(ImageUnavailableError, match=r"not done after 0\.3 seconds"):
+        download.fetch(site.url("/image/a"), allow_hosts=frozenset({"localhost"}), deadline=0.3)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(site: Site, tmp_path: Path, status: int) -> None:
     open_image(site.url(f"/to/{status}?/image/r"), tmp_path)

@@ -144,6 +144,7 @@ def _connected(
     """An HTTP connection over TLS to one of the checked addresses, cut at the deadline."""
     context = ssl.create_default_context()
     expired = threading.Event()
+    late = f"not done after {deadline:g} seconds"
     with context.wrap_socket(
         _connect(endpoints),
         server_hostname=host,
@@ -161,11 +162,13 @@ def _connected(
             yield connection
         except (OSError, http.client.HTTPException) as error:
             if expired.is_set():
-                msg = f"not done after {deadline:g} seconds"
-                raise TimeoutError(msg) from error
+                raise TimeoutError(late) from error
             raise
         finally:
             timer.cancel()
+        # A reader that is cut off may take it for the end of a body without a length.
+        if expired.is_set():
+            raise TimeoutError(late)
 
 
 def _connect(endpoints: list[Endpoint]) -> socket.socket:
