@@ -38,12 +38,11 @@ def over(scene: Scene, record: Record, end: End) -> Actions:
     situation = scene.situation(
         Mode.OVER, record, server=server, workers=workers, end=end, said=said, failing=failing
     )
-    reads = frozenset({Stage.LOG}) if unknown is Settling.READING else frozenset()
     return Actions(
         scene.pods_to_delete([server, *workers.values()]),
         record=scene.record_body(record),
         status=build_status(situation),
-        stages=reads or _untold(scene, end, said),
+        stages=log_stage(scene) if unknown is Settling.READING else _untold(scene, end, said),
         again=min((wait for wait in waits if wait is not None), default=None),
         delete_job=left is not None and left <= 0 and not failing,
     )

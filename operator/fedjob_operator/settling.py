@@ -37,11 +37,9 @@ def settling(scene: Scene, record: Record, end: End) -> Settling:
     if any(not pod.ended for pod in scene.pods_of(SERVER)):
         return Settling.STOPPING
     problem = log_problem(scene)
-    if problem is None:
-        return Settling.READING
-    if problem.tries >= LOOKS:
+    if problem is not None and problem.tries >= LOOKS:
         return Settling.DONE
-    return Settling.WAITING if problem.retry_at > scene.now else Settling.READING
+    return Settling.READING if log_stage(scene) else Settling.WAITING
 
 
 def log_problem(scene: Scene) -> Problem | None:

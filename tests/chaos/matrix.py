@@ -145,8 +145,8 @@ def submitted(scene: JobScene, outcome: Outcome) -> Iterator[None]:
     except Exception:  # noqa: BLE001 (told in the table, and the next fault has its turn)
         outcome.wrong.append(traceback.format_exc()[-2000:])
     finally:
-        scene.until(lambda: nodes_ready(scene.stage), LONGEST, 1)
-        if outcome.wrong and nodes_ready(scene.stage):
+        ready = scene.until(lambda: nodes_ready(scene.stage), LONGEST, 1)
+        if outcome.wrong and ready:
             outcome.wrong.append(f"the store: {scene.stage.store_told()}")
         scene.close()
 

@@ -97,7 +97,7 @@ def hungry(stage: ChaosStage, name: str, phase: Phase) -> Outcome:
 
 
 def _after_the_last_commit(scene: HungryScene, outcome: Outcome) -> None:
-    """Nothing is missing any more: the run is complete, and never told as anything else."""
+    """Nothing is missing any more: the run is complete, and never told as Failed."""
     scene.until(lambda: scene.completed() >= SMALL, LONGEST, 0.05)
     began, states = time.time(), set()
 

@@ -291,15 +291,15 @@ class Stage:
         return "\n".join(parts)
 
     def store_told(self) -> str:
-        """The state of the store's pod, and what it said, also before its last end."""
-        return "\n".join(self._pods_told("app=store", self.system, "--previous"))
+        """The state of the store's pod, and what it said."""
+        return "\n".join(self._pods_told("app=store", self.system))
 
-    def _pods_told(self, selector: str, namespace: str, *before: str) -> Iterator[str]:
+    def _pods_told(self, selector: str, namespace: str) -> Iterator[str]:
         for pod in self.get("pods", "-l", selector, namespace=namespace)["items"]:
             name = pod["metadata"]["name"]
             yield f"{name}: {json.dumps(pod['status'])}"
-            for flag in ("", *before):
-                which = ("logs", name, "--tail=25", *filter(None, [flag]))
+            for before in ("true", "false"):
+                which = ("logs", name, "--tail=25", f"--previous={before}")
                 yield self.kubectl("-n", namespace, *which, check=False)
 
     def delete(self, name: str, namespace: str = "") -> None:
