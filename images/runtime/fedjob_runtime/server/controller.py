@@ -19,6 +19,7 @@ from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.workflows.model_controller import ModelController
 from nvflare.app_opt.pt.decomposers import TensorDecomposer
 from nvflare.fuel.utils import fobs
@@ -40,7 +41,7 @@ from fedjob_runtime.processes import exit_when_orphaned
 from fedjob_runtime.server.aggregation import weighted_metrics
 from fedjob_runtime.server.evaluation import GlobalEvaluation
 from fedjob_runtime.server.handover import Control, Handover, SegmentReport
-from fedjob_runtime.server.inbox import Inbox, answer_limit
+from fedjob_runtime.server.inbox import Inbox, TaskKey, answer_limit
 from fedjob_runtime.server.mean import full_weights, mean_for
 from fedjob_runtime.server.persistor import ModelPersistor as OwnPersistor
 from fedjob_runtime.server.publish import save_torch
@@ -101,6 +102,8 @@ class SegmentController(ModelController):
         self._report = SegmentReport(segment)
         self._mutex = threading.Lock()
         self._answers = RoundAnswers({})
+        self._task: TaskKey = ("", -1)
+        self._given: dict[str, TaskKey] = {}
         self._aggregator: object = None
         self._broken: FedjobError | None = None
 
@@ -124,7 +127,7 @@ class SegmentController(ModelController):
         weights = self._first_weights()
         server = self.engine.server
         deliver, limit = server.command_agent.execute_command, answer_limit(weights)
-        Inbox(self.engine.get_cell(), deliver, limit, self._refuse).open()
+        Inbox(self.engine.get_cell(), deliver, limit, self._given.get, self._refuse).open()
         evaluation = GlobalEvaluation.prepare()
         base = file_sha256(self._handover.model_file(max(self._start, 0)))
         for number in range(max(self._start, 0) + 1, self._num_rounds + 1):
@@ -204,7 +207,7 @@ class SegmentController(ModelController):
     def _train(self, number: int, weights: dict[str, Tensor], base: str) -> Verdict:
         """Sends the round's tasks and gathers results until the rule says that it is over."""
         mean = mean_for(self._aggregator, weights, number - 1, self.fl_ctx)
-        answers = self._answers = RoundAnswers(weights, mean)
+        answers = self._open(RoundAnswers(weights, mean), ("train", number - 1))
         self.current_round = number - 1
         self._tell("training", number)
         task = FLModel(
@@ -232,6 +235,12 @@ class SegmentController(ModelController):
         self._tell("training", number)
         return verdict
 
+    def _open(self, answers: RoundAnswers, task: TaskKey) -> RoundAnswers:
+        """From now on answers to this task count, and to no other."""
+        with self._mutex:
+            self._answers, self._task = answers, task
+        return answers
+
     def _watch(self, answers: RoundAnswers, terms: RoundTerms) -> Verdict:
         told = -1
         while True:
@@ -258,7 +267,8 @@ class SegmentController(ModelController):
 
     def _validate(self, number: int, weights: dict[str, Tensor]) -> dict[str, float]:
         """The workers' fl_validate on the new global model; nobody is waited for twice."""
-        training, self._answers = self._answers, RoundAnswers(weights)
+        training = self._answers
+        answers = self._open(RoundAnswers(weights), ("validate", number - 1))
         members = sorted(training.accepted)
         self._report.phase = "validating"
         task = FLModel(
@@ -268,8 +278,7 @@ class SegmentController(ModelController):
             total_rounds=self._num_rounds,
             meta={SEGMENT: self._report.segment},
         )
-        answers, everyone = self._answers, self._members
-        self._members = members
+        everyone, self._members = self._members, members
         try:
             self.broadcast_model(
                 task,
@@ -291,6 +300,10 @@ class SegmentController(ModelController):
         parts = [(p.samples, p.metrics) for p in answers.accepted.values()]
         return {f"val_{name}": value for name, value in weighted_metrics(parts).items()}
 
+    def _prepare_task_data(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        super()._prepare_task_data(client_task, fl_ctx)
+        self._given[client_task.client.name] = _key(client_task)
+
     def _process_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         name = client_task.client.name
         failure = read_failure(client_task.result.get_header(FAILURE))
@@ -300,20 +313,28 @@ class SegmentController(ModelController):
             answers = self._answers
             if name in answers.accepted or name in answers.failed or answers.closed:
                 return
+            if _key(client_task) != self._task:
+                return
             reason, message = failure or (
                 Reason.TRAINING_FAILED.value,
                 f"{name} answered {code}; see its log",
             )
             answers.fail(name, reason, message)
 
-    def _refuse(self, name: str, reason: str, message: str) -> None:
-        """Counts an answer that was not even decoded; its round is not known."""
+    def _refuse(self, name: str, task: TaskKey | None, reason: str, message: str) -> None:
+        """Counts an answer that was not even decoded, if it is one to the task under way."""
         with self._mutex:
             answers = self._answers
             known = answers.failed.get(name, {}).get("message") == message
             if known or answers.closed or name in answers.accepted or name not in self._members:
                 return
-            answers.fail(name, reason, message)
+            late = task != self._task
+            if not late:
+                answers.fail(name, reason, message)
+        if late:
+            # Its round, which has its failure, is over; this one still waits for its answer.
+            logger.warning("refused, and too late to count (%s): %s", reason, message)
+            return
         # NVFlare gives it the task again, since it has no answer: it may yet do better.
         logger.error("refused (%s): %s", reason, message)
 
@@ -403,6 +424,11 @@ class SegmentController(ModelController):
     def _end(self, outcome: str) -> None:
         self._report.outcome = outcome
         self._tell("ended", self._report.round)
+
+
+def _key(client_task: ClientTask) -> TaskKey:
+    task = client_task.task
+    return task.name, int(task.data.get_header(AppConstants.CURRENT_ROUND, -1))
 
 
 def _rfc3339(seconds: float) -> str:

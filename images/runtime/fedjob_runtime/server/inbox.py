@@ -30,6 +30,8 @@ from fedjob_runtime.server.answer_fetch import (
 )
 from fedjob_runtime.training.errors import reason_of
 
+TaskKey = tuple[str, int]
+"""A task's name and the number of its round, from 0."""
 SLACK_BYTES = 16 << 20
 """Beside the weights: metrics, names, NVFlare's own fields."""
 FACTOR = 2
@@ -49,7 +51,9 @@ class Inbox(Adapter):
         cell: The job process's cell.
         deliver: NVFlare's handling of a decoded result.
         limit: Bytes that an answer may have.
-        refuse: Told (worker, reason, message) of every answer that is not taken.
+        task_of: The task that a worker was given last; what cannot be decoded does not say whose
+            answer it is, and a worker answers one task before it asks for the next.
+        refuse: Told (worker, task, reason, message) of every answer that is not taken.
     """
 
     def __init__(
@@ -57,10 +61,12 @@ class Inbox(Adapter):
         cell: Cell,
         deliver: Callable[[Message], Message],
         limit: int,
-        refuse: Callable[[str, str, str], None],
+        task_of: Callable[[str], TaskKey | None],
+        refuse: Callable[[str, TaskKey | None, str, str], None],
     ) -> None:
         super().__init__(deliver, cell.core_cell.my_info, cell)
         self._fetch = AnswerFetch(limit)
+        self._task_of = task_of
         self._refuse = refuse
 
     def open(self) -> None:
@@ -80,10 +86,14 @@ class Inbox(Adapter):
     def call(self, future: StreamFuture, *args: Any, **kwargs: Any) -> None:
         """Takes one result; NVFlare calls it when the first bytes have come."""
         headers = future.headers
+        # NVFlare has checked that the origin is the one its certificate and token are for.
+        worker = str(headers.get(MessageHeaderKey.ORIGIN, "")).split(".")[0]
+        # Now: while all of it is fetched and decoded, the round may end and the next be given.
+        task = self._task_of(worker)
         try:
             payload = future.result()
         except BlobSizeError:
-            self._note(headers, AnswerTooLargeError(self._fetch.limit))
+            self._note(worker, task, AnswerTooLargeError(self._fetch.limit))
             raise
         request = Message(headers, payload)
         topic = headers.get(StreamHeaderKey.TOPIC)
@@ -92,7 +102,7 @@ class Inbox(Adapter):
         try:
             decode_payload(request, StreamHeaderKey.PAYLOAD_ENCODING, fobs_ctx=context)
         except Exception as error:  # noqa: BLE001 (a stranger's bytes may do anything to a decoder)
-            self._note(headers, error)
+            self._note(worker, task, error)
             # Said to be taken, or it would be sent again at once.
             response = make_reply(ReturnCode.OK)
         else:
@@ -119,13 +129,11 @@ class Inbox(Adapter):
 
         return watched
 
-    def _note(self, headers: dict[str, Any], error: Exception) -> None:
-        # NVFlare has checked that the origin is the one its certificate and token are for.
-        worker = str(headers.get(MessageHeaderKey.ORIGIN, "")).split(".")[0]
+    def _note(self, worker: str, task: TaskKey | None, error: Exception) -> None:
         if isinstance(error, FedjobError):
             reason, text = reason_of(error), str(error)
         else:
             reason = Reason.INVALID_RESULT
             text = f"its answer cannot be decoded: {type(error).__name__}: {error}"[:500]
             text = f"{text}; {_FIX}"
-        self._refuse(worker, reason, f"{worker}: {text}")
+        self._refuse(worker, task, reason, f"{worker}: {text}")
