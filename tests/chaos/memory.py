@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chaos.faults import Phase
@@ -75,10 +76,7 @@ def _source(phase: Phase) -> str:
 def parts(stage: ChaosStage, repeat: int) -> list[Callable[[], Outcome]]:
     """Some jobs for the middle of a round, and one for each other phase in which a worker runs."""
     phases = [Phase.MID_ROUND] * repeat + [p for p in _HUNGRY_ROUND if p is not Phase.MID_ROUND]
-    return [
-        lambda phase=phase, name=f"hungry-{index}": hungry(stage, name, phase)  # type: ignore[misc]
-        for index, phase in enumerate(phases)
-    ]
+    return [partial(hungry, stage, f"hungry-{index}", phase) for index, phase in enumerate(phases)]
 
 
 def hungry(stage: ChaosStage, name: str, phase: Phase) -> Outcome:

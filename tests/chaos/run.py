@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,10 +42,9 @@ def parts(stage: ChaosStage, fault: Fault, number: int, repeat: int) -> list[Par
         groups = []
     middle = [(fault, Phase.MID_ROUND)] * (fault.repeat or repeat)
     plan = middle + [(fault, Phase.BETWEEN)] * (fault.repeat is None)
-    made: list[Part] = [lambda: strike_in_rounds(stage, plan, f"r{number}")]
+    made: list[Part] = [partial(strike_in_rounds, stage, plan, f"r{number}")]
     for index, phases in enumerate(groups):
-        name = f"e{number}-{index}"
-        made.append(lambda phases=phases, name=name: strike_to_the_end(stage, fault, name, phases))  # type: ignore[misc]
+        made.append(partial(strike_to_the_end, stage, fault, f"e{number}-{index}", phases))
     return made
 
 
@@ -89,7 +89,7 @@ def main() -> int:
                 run(part)
         if not given.only or any("split" in text for text in given.only):
             for number in range(given.repeat):
-                run(lambda name=f"split-{number}": split_brain.split_brain(stage, name))  # type: ignore[misc]
+                run(partial(split_brain.split_brain, stage, f"split-{number}"))
     finally:
         unpause_all()
         stage.tear_down()
