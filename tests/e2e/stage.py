@@ -50,7 +50,7 @@ spec:
         env:
         - {name: AWS_ACCESS_KEY_ID, value: operator-test}
         - {name: AWS_SECRET_ACCESS_KEY, value: operator-test-secret}
-        readinessProbe: {httpGet: {path: /healthz, port: 8333}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /healthz, port: 8333}, periodSeconds: 1, timeoutSeconds: 5}
         volumeMounts: [{name: data, mountPath: /data}]
       securityContext: {fsGroup: 10001}
       volumes: [{name: data, emptyDir: {}}]

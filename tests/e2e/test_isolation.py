@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import time
 import urllib.error
@@ -84,6 +85,20 @@ def test_a_pod_holds_nothing_of_anothers_and_no_token(stage: Stage, job: str) ->
     config = stage.kubectl(*shell, "cat /etc/fedjob/config/*")
     assert "part-0.zip" in config
     assert "part-1.zip" not in config
+
+
+def test_nothing_outside_the_cluster_answers_in_a_services_place(stage: Stage, job: str) -> None:
+    """Of the cluster itself (tests/cluster/up): a store out of its endpoints is not mistaken."""
+    kinds = stage.get("servicecidrs", namespace="default")["items"]
+    network = ipaddress.ip_network(kinds[0]["spec"]["cidrs"][0])
+    nobody = str(network[-2])
+    code = (
+        "import socket\n"
+        f"try: socket.create_connection(('{nobody}', 80), 5); print('answered')\n"
+        "except OSError as error: print('refused', error)"
+    )
+    python = ("-n", stage.jobs, "exec", f"{job}-worker-0", "--", "/opt/fedjob/venv/bin/python3")
+    assert stage.kubectl(*python, "-c", code).startswith("refused")
 
 
 def test_a_url_is_renewed_before_it_ends_also_by_the_next_operator(stage: Stage, job: str) -> None:

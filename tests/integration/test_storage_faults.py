@@ -30,7 +30,10 @@ MIB = 1024 * 1024
 
 
 class Line(ThreadingHTTPServer):
-    """A proxy in front of the store; `faults` says what happens to which request."""
+    """A proxy in front of the store; `faults` says what happens to which request.
+
+    A status strikes the request; "for good" after it, all that come on the same connection.
+    """
 
     daemon_threads = True
 
@@ -61,17 +64,20 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: Line
+    astray = ""
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
 
     def forward(self) -> None:
-        fault = self.server.fault(self.command, self.path)
+        fault = self.astray or self.server.fault(self.command, self.path)
+        if fault.endswith("for good"):
+            self.astray = fault
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault == "change":
             body = bytes([body[0] ^ 1]) + body[1:]
-        if fault in ("404", "503"):
-            self.send_response(int(fault))
+        if fault.split()[0:1] in (["404"], ["503"]):
+            self.send_response(int(fault.split()[0]))
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -187,6 +193,31 @@ def test_a_listing_that_a_starting_store_answers_with_404_is_asked_again(
     line.faults = [(on("GET", "prefix="), "404")]
     assert log.latest_attempt() == 1
     assert line.struck == ["404"]
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_connection_that_leads_astray_is_left(
+    line: Line, far: Bucket, bucket: Bucket, location: StoreLocation, tmp_path: Path, status: int
+) -> None:
+    """As when Kubernetes sends one elsewhere while the store's endpoints change: all of its life.
+
+    What answers there says 404 to everything, without a word of S3.
+    """
+    layout = Layout("default", "digits", location.prefix)
+    log = RoundLog(far, layout, Patience(60, first_wait=0.01))
+    line.faults = [(on("GET", "list-type"), f"{status} for good")]
+    attempt = log.claim_attempt("test")
+    path = tmp_path / "model"
+    path.write_bytes(b"weights")
+    for part in ("commit.json", "/model-"):
+        line.faults.append((on("PUT", part), f"{status} for good"))
+        far.close()
+    log.commit(commit_of(path, 0), path)
+    line.faults.append((on("GET", "commit.json"), f"{status} for good"))
+    far.close()
+    assert log.read(0).attempt == attempt == 1
+    assert line.struck == [f"{status} for good"] * 4
+    assert RoundLog(bucket, layout).commits() == [0]
 
 
 def test_a_download_goes_on_where_it_was_cut(

@@ -49,6 +49,14 @@ def test_waits_out_a_store_that_returns_and_counts_each_retry() -> None:
     assert clock.waits[-1] > clock.waits[0]
 
 
+def test_is_made_afresh_before_each_further_try() -> None:
+    clock, store = Clock(), Store(down=3)
+    calls: list[int] = []
+    patience = Patience(120, clock=clock, sleep=clock.sleep)
+    assert patience.call(store, lambda: calls.append(store.calls)) == "answer"
+    assert calls == [1, 2, 3]
+
+
 def test_gives_up_at_its_end_with_the_last_error() -> None:
     clock, store = Clock(), Store(down=10_000)
     with pytest.raises(StoreUnreachableError, match="no answer; try again"):

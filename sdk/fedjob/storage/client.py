@@ -177,6 +177,14 @@ def _from_answer(where: Where, error: ClientError) -> StoreError:
     message = str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"{code} {message}".strip()
+    if status == 404 and code in {"", "404"} and not error.operation_name.startswith("Head"):
+        # S3 names what is missing, save for HEAD. Kubernetes may send a connection elsewhere while
+        # a store's endpoints change: a proxy that answers there knows no job's objects.
+        return StoreUnreachableError(
+            where,
+            "404 without S3's words: something else answers at its address, or it is starting",
+            "try again; if it stays, check spec.storage.endpoint",
+        )
     if code in {"NoSuchBucket", "NoSuchBucketPolicy"} or (status == 404 and not where.key):
         return BucketMissingError(
             where,

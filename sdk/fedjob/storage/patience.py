@@ -17,6 +17,10 @@ def _not_counted(_error: StoreUnreachableError) -> None:
     return None
 
 
+def _as_it_is() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long, and how, an operation is tried again while the store is unreachable.
@@ -39,8 +43,12 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def call(self, operation: Callable[[], T]) -> T:
+    def call(self, operation: Callable[[], T], afresh: Callable[[], None] = _as_it_is) -> T:
         """What `operation` returns; it must be safe to run twice.
+
+        Args:
+            operation: Asks the store.
+            afresh: Called before each further try: what failed may be the connection's far end.
 
         Raises:
             StoreUnreachableError: The last one, when patience is at its end.
@@ -60,3 +68,4 @@ class Patience:
                 jittered = wait * random.uniform(0.5, 1.0)  # noqa: S311
                 self.sleep(min(jittered, deadline - now))
                 wait = min(wait * 2, self.longest_wait)
+                afresh()

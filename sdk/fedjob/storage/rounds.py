@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -33,6 +34,8 @@ from fedjob.storage.errors import (
 from fedjob.storage.layout import Layout
 from fedjob.storage.objects import Upload
 from fedjob.storage.patience import Patience
+
+T = TypeVar("T")
 
 
 class RoundLog:
@@ -66,7 +69,7 @@ class RoundLog:
 
     def latest_attempt(self) -> int:
         """The number of the last server start; 0 before the first."""
-        return self._patience.call(
+        return self._patiently(
             lambda: max(
                 self._numbers(self._layout.attempts, self._layout.attempt_number), default=0
             )
@@ -74,7 +77,7 @@ class RoundLog:
 
     def commits(self) -> list[int]:
         """The committed rounds, ascending."""
-        return self._patience.call(
+        return self._patiently(
             lambda: sorted(self._numbers(self._layout.rounds, self._layout.committed_round))
         )
 
@@ -91,7 +94,7 @@ class RoundLog:
             CorruptCommitError: The object is not a commit of this round.
         """
         key = self._layout.commit(number)
-        data = self._patience.call(lambda: self._bucket.get_bytes(key))
+        data = self._patiently(lambda: self._bucket.get_bytes(key))
         try:
             commit = Commit.model_validate_json(data)
         except ValidationError as error:
@@ -111,7 +114,7 @@ class RoundLog:
         """
         number = commit.round
         key = self._layout.round_file(number, self._layout.round_model_name(commit.sha256))
-        self._patience.call(lambda: self._bucket.upload_file(model_path, key))
+        self._patiently(lambda: self._bucket.upload_file(model_path, key))
 
     def commit(self, commit: Commit, model_path: Path) -> Commit:
         """Commits a round: the model first, then the commit object, which one server only can make.
@@ -153,7 +156,7 @@ class RoundLog:
                 "write the file before its checksum is taken, and not after",
             )
         try:
-            self._patience.call(lambda: self._bucket.upload_file(model_path, model_key))
+            self._patiently(lambda: self._bucket.upload_file(model_path, model_key))
         except ChecksumMismatchError:
             # Another server committed the round and swept our model away before it was read back.
             if not self._exists(self._layout.commit(number)):
@@ -194,7 +197,7 @@ class RoundLog:
         """
         commit = self.read(number)
         key = self.model_key(commit)
-        self._patience.call(lambda: self._bucket.download_file(key, path, commit.sha256))
+        self._patiently(lambda: self._bucket.download_file(key, path, commit.sha256))
         return commit
 
     def publish_result(self, number: int, files: Mapping[str, Path]) -> dict[str, Upload]:
@@ -222,18 +225,22 @@ class RoundLog:
                 f"publish the file that fetch_model({number}) gives",
             )
         return {
-            name: self._patience.call(
+            name: self._patiently(
                 lambda path=path, key=keys[name]: self._bucket.upload_file(path, key)  # type: ignore[misc]
             )
             for name, path in files.items()
         }
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        # On a new connection each time: one that led astray, or to a sick replica, does for good.
+        return self._patience.call(operation, self._bucket.close)
 
     def _numbers(self, prefix: str, parse: Callable[[str], int | None]) -> list[int]:
         found = (parse(info.key) for info in self._bucket.list(prefix))
         return [number for number in found if number is not None]
 
     def _exists(self, key: str) -> bool:
-        return self._patience.call(lambda: self._bucket.head(key)) is not None
+        return self._patiently(lambda: self._bucket.head(key)) is not None
 
     def _put_once(self, key: str, body: bytes) -> bool:
         """Whether `body` is under `key` now, perhaps by an earlier try whose answer was lost."""
@@ -245,7 +252,7 @@ class RoundLog:
                 return self._bucket.get_bytes(key) == body
             return True
 
-        return self._patience.call(put)
+        return self._patiently(put)
 
     def _corrupt(self, number: int, found: str) -> CorruptCommitError:
         return CorruptCommitError(
@@ -256,11 +263,11 @@ class RoundLog:
     def _settle(self, ours: Commit, body: bytes) -> Commit:
         """Ours, when what is committed is byte for byte ours; otherwise our model is dropped."""
         key = self._layout.commit(ours.round)
-        if self._patience.call(lambda: self._bucket.get_bytes(key)) == body:
+        if self._patiently(lambda: self._bucket.get_bytes(key)) == body:
             return ours
         theirs = self.read(ours.round)
         if theirs.model_file != ours.model_file:
-            self._patience.call(lambda: self._bucket.delete(self.model_key(ours)))
+            self._patiently(lambda: self._bucket.delete(self.model_key(ours)))
         raise RoundTakenError(
             f"{self._bucket.uri(key)}: attempt {theirs.attempt} committed round {ours.round}; go "
             f"on from it if this server (attempt {ours.attempt}) is the latest attempt, else stop"
