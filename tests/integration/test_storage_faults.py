@@ -76,8 +76,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if fault == "change":
             body = bytes([body[0] ^ 1]) + body[1:]
-        if fault.split()[0:1] in (["404"], ["503"]):
-            self.send_response(int(fault.split()[0]))
+        status = fault.partition(" ")[0]
+        if status in ("404", "503"):
+            self.send_response(int(status))
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -182,17 +183,6 @@ def test_an_attempt_whose_answer_is_lost_is_claimed_once(
     assert log.claim_attempt("test") == 1
     assert line.struck == ["lose"]
     assert log.latest_attempt() == 1
-
-
-def test_a_listing_that_a_starting_store_answers_with_404_is_asked_again(
-    line: Line, far: Bucket, location: StoreLocation
-) -> None:
-    """As SeaweedFS does for a moment, of a log whose rounds are all there."""
-    log = RoundLog(far, Layout("default", "digits", location.prefix), Patience(60))
-    log.claim_attempt("test")
-    line.faults = [(on("GET", "prefix="), "404")]
-    assert log.latest_attempt() == 1
-    assert line.struck == ["404"]
 
 
 @pytest.mark.parametrize("status", [404, 503])

@@ -23,7 +23,6 @@ from fedjob.storage.errors import (
     ChecksumMismatchError,
     ObjectMissingError,
     StoreError,
-    StoreUnreachableError,
     Where,
 )
 from fedjob.storage.objects import ObjectInfo, Outcome, Upload
@@ -149,14 +148,8 @@ class Bucket:
         where = self.where(prefix)
         token: dict[str, Any] = {}
         while True:
-            try:
-                with translated(where):
-                    page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
-            except ObjectMissingError as error:
-                # Where there is nothing, a listing is empty: so answers a SeaweedFS that starts.
-                raise StoreUnreachableError(
-                    where, "404 for a listing: the store is starting", "try again"
-                ) from error
+            with translated(where):
+                page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"])
             if not page.get("IsTruncated"):

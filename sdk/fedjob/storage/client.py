@@ -182,7 +182,7 @@ def _from_answer(where: Where, error: ClientError) -> StoreError:
         # a store's endpoints change: a proxy that answers there knows no job's objects.
         return StoreUnreachableError(
             where,
-            "404 without S3's words: something else answers at its address, or it is starting",
+            "404 without S3's words: something else answers at its address",
             "try again; if it stays, check spec.storage.endpoint",
         )
     if code in {"NoSuchBucket", "NoSuchBucketPolicy"} or (status == 404 and not where.key):
