@@ -107,12 +107,14 @@ class JobScene:
         # Its own connections: a fault leaves broken ones behind.
         self._bucket = stage.bucket_named(stage.bucket.location.bucket)
         self._log = RoundLog(self._bucket, Layout(stage.jobs, name), NO_WAIT)
+        self._patience = Patience()
         self._seen: dict[int, Commit] = {}
         self._first_seen: dict[int, float] = {}
         self.extra = extra
 
     def submit(self) -> None:
-        """Gives it its shards and creates it."""
+        """Gives it its shards, once S3 is back from the fault before, and creates it."""
+        self._patience.call(lambda: list(self._bucket.list(f"{self.name}/")), self._bucket.close)
         give_shards(self.stage, self.name, *range(4, 4 + WORKERS))
         sections = recorder(
             self.rounds, {"heartBeatTimeout": HEARTBEAT_TIMEOUT}, pause=PAUSE, **self.extra
@@ -152,8 +154,10 @@ class JobScene:
         return min(later, key=lambda found: found[0], default=None)
 
     def model(self, commit: Commit) -> dict[str, Any]:
-        """The model of a committed round."""
-        return dict(load(self._bucket.get_bytes(self._log.model_key(commit))))
+        """The model of a committed round, also where S3 is still away from the fault."""
+        key = self._log.model_key(commit)
+        data = self._patience.call(lambda: self._bucket.get_bytes(key), self._bucket.close)
+        return dict(load(data))
 
     def completed(self) -> int:
         """The last committed round; 0 before the first."""
@@ -204,7 +208,8 @@ class JobScene:
 
     def close(self) -> None:
         """Deletes the job."""
-        self.stage.kubectl("-n", self.stage.jobs, "delete", "fj", self.name, "--wait=false")
+        gone = ("--ignore-not-found", "--wait=false")
+        self.stage.kubectl("-n", self.stage.jobs, "delete", "fj", self.name, *gone)
 
 
 def nodes_ready(stage: Stage) -> bool:
