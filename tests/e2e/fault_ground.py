@@ -78,6 +78,7 @@ class Ground:
             await life.proxy.__aexit__()
         await self.sweep()
         await self._session.close()
+        self._lives = []
         gc.collect()  # what killed operators left open is told of here, and in no later test
 
     async def live(self, script: Script, holder: str = "", **more: str) -> Life:

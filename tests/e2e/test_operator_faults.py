@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
+import gc
 import itertools
 import json
 import os
@@ -51,6 +52,13 @@ class Golden:
     portrait: Body
     calls: int
     signatures: frozenset[str]
+
+
+@pytest.fixture(autouse=True)
+def told_in_its_own_test() -> Iterator[None]:
+    """What a killed operator's last frames still held is let go before the test is over."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
