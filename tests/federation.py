@@ -218,9 +218,8 @@ class Federation:
                     "executor": {
                         "path": "fedjob_runtime.worker.executor.TrainExecutor",
                         "args": arguments,
-                    }
-                    if "executor" not in components
-                    else dict(components["executor"]),
+                        **components.get("executor", {}),
+                    },
                 }
             ],
             "task_result_filters": [],

@@ -183,16 +183,6 @@ def test_a_bad_answer_runs_nothing_fills_nothing_and_costs_its_worker_alone(
     """Pickles, forged types, 2 GB for a 1 MB model, a bomb, an address of the cloud's metadata."""
     mine = tmp_path / "code-has-run"
     cases = ["good", *CASES, "good"]
-    extra = {"cases": cases, "mine": str(mine)}
-    arguments = {
-        "data_root": "shard",
-        "adapter_module": "model_def",
-        "train_fn": "fl_train_model",
-        "validate_fn": None,
-        "class_name": "Net",
-        "model_args": {},
-    }
-    hyperparameters = {"num_classes": 0, "extra": extra}
     fed = federation(
         MODEL,
         [5, 5, 5],
@@ -202,12 +192,8 @@ def test_a_bad_answer_runs_nothing_fills_nothing_and_costs_its_worker_alone(
             "min_clients": 2,
             "wait_time_after_min_received": 120,
         },
-        components={
-            "executor": {
-                "path": "model_def.Rogue",
-                "args": {**arguments, "hyperparameters": hyperparameters},
-            }
-        },
+        components={"executor": {"path": "model_def.Rogue"}},
+        extra={"cases": cases, "mine": str(mine)},
     )
     fed.start()
     fed.until(lambda s: s.completed >= 1, what="the first round")

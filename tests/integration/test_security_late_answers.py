@@ -90,21 +90,13 @@ def test_a_bad_answer_of_the_round_before_does_not_count_in_this_one(
     federation: Callable[..., Federation], tmp_path: Path
 ) -> None:
     """The worker's good answer of the round that is under way is waited for, and taken."""
-    arguments = {
-        "data_root": "shard",
-        "adapter_module": "model_def",
-        "train_fn": "fl_train_model",
-        "validate_fn": None,
-        "class_name": "Net",
-        "model_args": {},
-        "hyperparameters": {"num_classes": 0, "extra": {"signs": str(tmp_path)}},
-    }
     fed = federation(
         MODEL,
         [5, 5, 5],
         shards=[shard_bytes(5)] * 3,
         federation={"num_rounds": 3, "min_clients": 2, "wait_time_after_min_received": 120},
-        components={"executor": {"path": "model_def.Rogue", "args": arguments}},
+        components={"executor": {"path": "model_def.Rogue"}},
+        extra={"signs": str(tmp_path)},
     )
     fed.start()
     assert fed.wait_end() == 0, fed.logs()

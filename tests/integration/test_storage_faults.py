@@ -191,7 +191,7 @@ def test_a_connection_that_leads_astray_is_left(
 ) -> None:
     """As when Kubernetes sends one elsewhere while the store's endpoints change: all of its life.
 
-    What answers there says 404 to everything, without a word of S3.
+    What answers there says the same to everything, without a word of S3.
     """
     layout = Layout("default", "digits", location.prefix)
     log = RoundLog(far, layout, Patience(60, first_wait=0.01))
@@ -199,9 +199,8 @@ def test_a_connection_that_leads_astray_is_left(
     attempt = log.claim_attempt("test")
     path = tmp_path / "model"
     path.write_bytes(b"weights")
-    for part in ("commit.json", "/model-"):
-        line.faults.append((on("PUT", part), f"{status} for good"))
-        far.close()
+    line.faults = [(on("PUT", part), f"{status} for good") for part in ("commit.json", "/model-")]
+    far.close()
     log.commit(commit_of(path, 0), path)
     line.faults.append((on("GET", "commit.json"), f"{status} for good"))
     far.close()
