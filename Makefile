@@ -48,10 +48,10 @@ verify: $(VENV)/.dev ## generated files are fresh: crds/, docs/reference/
 INTO ?=
 generate: $(VENV)/.dev ## write the generated files anew
 	@mkdir -p $(INTO)crds $(INTO)docs/reference
-	$(BIN)/python -m fedjob.spec.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
+	$(BIN)/python -m fedjob.spec.schema.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
 	@mkdir -p $(INTO)charts/fedjob/files
 	cp $(INTO)crds/federatedjobs.fedjob.dev.yaml $(INTO)charts/fedjob/files/
-	$(BIN)/python -m fedjob.spec.reference > $(INTO)docs/reference/spec.md
+	$(BIN)/python -m fedjob.spec.schema.reference > $(INTO)docs/reference/spec.md
 
 unit: $(VENV)/.dev programs ## fast tests, no processes
 	$(PYTEST) tests/unit -n 2

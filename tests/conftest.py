@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.spec.run import StoreLocation
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.protocol.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 
 # The tests start hundreds of processes: each would compile our modules anew.

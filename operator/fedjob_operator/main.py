@@ -21,21 +21,21 @@ from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from fedjob.errors import FedjobError
-from fedjob.spec.job import GROUP, PLURAL, VERSION
-from fedjob_operator.api import PLURALS, VERSIONS, ApiError, Cluster
-from fedjob_operator.events import EventWriter
-from fedjob_operator.health import HealthServer
-from fedjob_operator.labels import JOB
-from fedjob_operator.lease import Lease
-from fedjob_operator.log import log_json
+from fedjob.spec.models.job import GROUP, PLURAL, VERSION
+from fedjob_operator.controller.probes import HealthServer
+from fedjob_operator.controller.reconciler import Reconciler
+from fedjob_operator.controller.resync import relist
+from fedjob_operator.controller.status_poller import Poller
+from fedjob_operator.controller.workqueue import Health, WorkQueue
+from fedjob_operator.kube.client import PLURALS, VERSIONS, ApiError, Cluster
+from fedjob_operator.kube.event_recorder import EventWriter
+from fedjob_operator.kube.leader_election import Lease
+from fedjob_operator.logs import log_json
 from fedjob_operator.metrics import JOBS, LEADER
-from fedjob_operator.observe import World
-from fedjob_operator.poll import Poller
-from fedjob_operator.prepare.runner import Preparer
-from fedjob_operator.queue import Health, Key, WorkQueue
-from fedjob_operator.reconcile import Reconciler
-from fedjob_operator.relist import relist
+from fedjob_operator.naming import JOB, Key
 from fedjob_operator.settings import Settings, read_settings
+from fedjob_operator.stages.runner import Preparer
+from fedjob_operator.state.cache import Cache
 
 EXIT_LOST = 75
 """The lease was lost: the pod is started again, and waits for its turn."""
@@ -62,7 +62,7 @@ class Operator:
         cluster = Cluster(client, self._lease.left if settings.lease else None)
         self._cluster = cluster
         defaults = settings.defaults(environment)
-        self._world = World(defaults)
+        self._world = Cache(defaults)
         self._poller = Poller(
             cluster if settings.poll == "proxy" else None, self._world, self._wake
         )

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.spec.base import Model
+from fedjob.spec.models.base import Model
 from fedjob.storage.bucket import LONGEST_PRESIGN
-from fedjob_operator.observed import Defaults
+from fedjob_operator.state.observed import Defaults
 
 STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 

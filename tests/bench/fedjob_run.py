@@ -13,10 +13,10 @@ from cases import CLIENTS, FEDJOB_TRAINING, NET, START, Case
 from memory import MemorySampler
 from run_figures import RunFigures
 
-from federation import Federation
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.spec.run import ClientState, ServerStatus
-from fedjob_runtime.processes import descendants
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.protocol.run import ClientState, ServerStatus
+from fedjob_runtime.processes.children import descendants
+from support.federation import Federation
 
 
 def run(folder: Path, case: Case, seconds: float) -> RunFigures:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cases import CLIENTS, NET, NVFLARE_TRAINING, Case
 
-from fedjob.engines.ports import Ports
+from fedjob.engines.local.store.ports import Ports
 
 MARK = "FEDJOB_BENCH_NVFLARE"
 ADMIN = "admin@nvidia.com"

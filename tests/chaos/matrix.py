@@ -13,7 +13,7 @@ from typing import Any
 from chaos.faults import Fault, NotThereError, Phase
 from chaos.scene import PAUSE, ChaosStage, JobScene, nodes_ready
 from chaos.verdict import faults_of_counts, faults_of_log, faults_of_model
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.errors import ObjectMissingError
 
 LONGEST = 300.0

@@ -12,7 +12,7 @@ from chaos.matrix import LONGEST, SMALL, Outcome, Strike, submitted, told_of
 from chaos.scene import WORKERS, ChaosStage, JobScene
 from chaos.verdict import faults_of_log, faults_of_model
 from e2e.recorder import RECORDER
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 
 FAULT = "worker out of memory"
 TOLD = "told after"

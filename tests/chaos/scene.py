@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from chaos.nodes import Place, on, place_of
 from e2e.recorder import give_shards, recorder
 from e2e.stage import STORE, Stage
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.errors import StoreError
 from fedjob.storage.layout import Layout
 from fedjob.storage.patience import Patience

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 
 TOLERANCE = 1e-3
 

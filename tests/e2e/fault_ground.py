@@ -21,10 +21,10 @@ import yaml
 from e2e.api_faults import JOB_NAME, Life, Proxy, Script, Upstream
 from e2e.fault_portrait import CHILDREN, Body, plain, portrait
 from e2e.stage import KEYS, NET, Stage, digits_shards
-from fedjob.spec.job import FederatedJob
+from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
-from fedjob_operator.observed import Kits
-from fedjob_operator.prepare.kits import make_kits
+from fedjob_operator.stages.startup_kits import make_kits
+from fedjob_operator.state.observed import Kits
 
 
 class Ground:
@@ -188,7 +188,7 @@ class KitsOfOneMaking:
         self._sets = 0
 
     async def __call__(self, job: FederatedJob, workers: int) -> Kits:
-        """As fedjob_operator.prepare.kits.make_kits."""
+        """As fedjob_operator.stages.startup_kits.make_kits."""
         if self._made is None:
             self._made = await make_kits(job, workers)
         self._sets += 1

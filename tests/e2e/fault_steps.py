@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from e2e.api_faults import Script
 from e2e.fault_ground import Ground
 from e2e.fault_portrait import Body
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.layout import Layout
 
 IDLE = 0.6

@@ -8,7 +8,7 @@ import zipfile
 from typing import Any
 
 from e2e.stage import Stage
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 

@@ -16,7 +16,7 @@ from chaos.matrix import LONGEST, SMALL, Outcome, strike_in_rounds, strike_to_th
 from chaos.scene import PAUSE, ChaosStage, JobScene
 from chaos.verdict import faults_of_log, faults_of_model
 from e2e.kube import Kube
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 
 pytestmark = pytest.mark.e2e
 

@@ -15,10 +15,10 @@ import yaml
 
 from e2e.kube import PROJECT, Answer, JobsApi, Kube, KubectlError
 from fedjob.errors import InvalidInputError
-from fedjob.spec.parse import parse_object
-from schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
-from schema_values import another
-from spec_cases import (
+from fedjob.spec.validation.parse import parse_object
+from support.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
+from support.schema_values import another
+from support.spec_cases import (
     ABSENT,
     ACCEPTED,
     API_ACCEPTS,

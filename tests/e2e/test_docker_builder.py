@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from certificates import self_made
 from cluster.chart import CHART, PROJECT, find_helm
 from e2e.host import docker, gateway
 from e2e.recorder import recorder, shard
@@ -29,6 +28,7 @@ from e2e.stage import pip_settings
 from e2e.test_chart import PATIENCE, Release, get, kubectl, namespace, run
 from e2e.test_requirements import IMPORTS, PACKAGE
 from integration.test_image_servers import RegistryServer
+from support.certificates import self_made
 
 pytestmark = pytest.mark.e2e
 

@@ -159,7 +159,7 @@ def test_the_operator_makes_kits_without_torch(images: dict[str, str]) -> None:
     script = """
 set -eu
 ! python -c 'import torch' 2>/dev/null
-python -m fedjob_runtime.kits --out kits --server-name server --fl-port 8002 \\
+python -m fedjob_runtime.nvflare_site.provisioning --out kits --server-name server --fl-port 8002 \\
   --worker worker-0 >/dev/null
 ls kits kits/server
 """

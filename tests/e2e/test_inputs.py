@@ -12,7 +12,7 @@ import pytest
 
 from e2e.recorder import give_shards, recorder, shard
 from e2e.stage import KEYS, NET, Stage, is_complete
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 from fedjob.storage.layout import Layout
 from integration.test_image_servers import RegistryServer, docker_config, htpasswd
 

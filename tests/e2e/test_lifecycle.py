@@ -10,7 +10,7 @@ import pytest
 
 from e2e.recorder import RECORDER, commits, give_shards, recorder
 from e2e.stage import Stage, is_complete
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 
 pytestmark = pytest.mark.e2e
 

@@ -27,9 +27,11 @@ from e2e.kube import Kube
 from e2e.stage import Stage
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.patience import Patience
-from fedjob_operator import api, lease, queue
+from fedjob_operator.controller import workqueue as queue
+from fedjob_operator.kube import client as api
+from fedjob_operator.kube import leader_election as lease
 from fedjob_operator.main import EXIT_LOST
-from fedjob_operator.prepare import runner
+from fedjob_operator.stages import runner
 
 pytestmark = [
     pytest.mark.e2e,

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from e2e.recorder import commits, give_shards, recorder, records
 from e2e.stage import Stage, is_complete
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from certificates import self_made
 from e2e.host import docker, gateway
 from e2e.stage import Stage, is_complete
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 from fedjob.storage.layout import Layout
+from support.certificates import self_made
 
 pytestmark = pytest.mark.e2e
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from federation import Federation
-from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from support.federation import Federation
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fedjob.engines.embedded_store import (
+from fedjob.engines.local.store.embedded_store import (
     EmbeddedStore,
     StoreNotInstalledError,
     StoreStartError,
@@ -125,7 +125,7 @@ def test_stop_leaves_nothing(tmp_path: Path) -> None:
 STARTER = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 store = EmbeddedStore(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fedjob.engines import ports as module
-from fedjob.engines.ports import NoFreePortError, Ports
+from fedjob.engines.local.store import ports as module
+from fedjob.engines.local.store.ports import NoFreePortError, Ports
 
 
 def test_ports_are_free_and_in_the_range(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from fedjob.engines.commands import NotInstalledError, require_local_packages
-from fedjob.engines.folder import RunFolder
-from fedjob.engines.interruption import Interrupt, Interruption
-from fedjob.engines.live import LiveRun, LocalHandle
-from fedjob.engines.lock import RunLock
-from fedjob.engines.result import RunResult, RunState
+from fedjob.engines.local.handle import LiveRun, LocalHandle
+from fedjob.engines.local.interruption import Interrupt, Interruption
+from fedjob.engines.local.lock import RunLock
+from fedjob.engines.local.processes.commands import NotInstalledError, require_local_packages
+from fedjob.engines.local.results.result import RunResult, RunState
+from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import InvalidInputError, UnavailableError
 
 
@@ -44,9 +44,9 @@ def test_missing_packages_are_named(monkeypatch):
 HOLDER = """
 import os, signal, sys
 from pathlib import Path
-from fedjob.engines.folder import RunFolder
-from fedjob.engines.live import LiveRun
-from fedjob.engines.lock import RunLock
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.local.handle import LiveRun
+from fedjob.engines.local.lock import RunLock
 folder = RunFolder.at(Path(sys.argv[1]))
 with RunLock(folder.lock):
     live = LiveRun(pid=os.getpid(), http_port=int(sys.argv[2]))

@@ -12,9 +12,9 @@ import uuid
 
 import pytest
 
-from fedjob.engines.leftovers import RUN_FOLDER, RUN_ID, kill_marked, marked
-from fedjob.engines.processes import Child, Guard, stop, tail
-from fedjob.engines.supervision import Limits, Supervision
+from fedjob.engines.local.processes.orphans import RUN_FOLDER, RUN_ID, kill_marked, marked
+from fedjob.engines.local.processes.processes import Child, Guard, stop, tail
+from fedjob.engines.local.processes.supervision import Limits, Supervision
 
 PATIENCE = 60.0
 
@@ -165,7 +165,7 @@ def test_a_command_that_does_not_exist_ends_with_127_and_says_so(tmp_path):
 HOLDER = """
 import os, subprocess, sys, time
 from pathlib import Path
-from fedjob.engines.processes import Child, Guard
+from fedjob.engines.local.processes.processes import Child, Guard
 run_id = sys.argv[1]
 keep = Guard(run_id)
 env = dict(os.environ, FEDJOB_RUN_ID=run_id, FEDJOB_RUN_FOLDER=sys.argv[2])

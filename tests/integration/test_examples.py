@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fedjob.spec.parse import parse_job
+from fedjob.spec.validation.parse import parse_job
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples/digits"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from federation import Federation
+from support.federation import Federation
 
 pytestmark = pytest.mark.federation
 

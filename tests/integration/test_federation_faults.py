@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from federation import Federation
-from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from support.federation import Federation
 
 pytestmark = pytest.mark.federation
 

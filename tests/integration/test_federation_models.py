@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from federation import Federation
+from support.federation import Federation
 
 pytestmark = pytest.mark.federation
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from federation import Federation
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.spec.reasons import Reason
-from fedjob.spec.run import ServerStatus
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.protocol.run import ServerStatus
+from fedjob.reasons import Reason
+from support.federation import Federation
 
 pytestmark = pytest.mark.federation
 

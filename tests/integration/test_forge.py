@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from federation import HERE
-from fedjob.spec.run import ENV_FORGE
-from fedjob_runtime import launchers
-from fedjob_runtime.forge import FIXED_SEED
-from fedjob_runtime.forged import Forged, NotForgedError, forge_process
-from fedjob_runtime.processes import descendants
+from fedjob.protocol.run import ENV_FORGE
+from fedjob_runtime.processes import launchers
+from fedjob_runtime.processes.children import descendants
+from fedjob_runtime.processes.fork_client import Forged, NotForgedError, forge_process
+from fedjob_runtime.processes.fork_server import FIXED_SEED
+from support.federation import HERE
 
 pytestmark = pytest.mark.federation
 
@@ -51,7 +51,7 @@ time.sleep(600)
 """
 ASK = """
 import os, sys, time
-from fedjob_runtime.forged import forge_process
+from fedjob_runtime.processes.fork_client import forge_process
 process = forge_process([sys.executable, "-m", "slumber"], dict(os.environ))
 print(process.pid, flush=True)
 time.sleep(600)
@@ -62,7 +62,7 @@ time.sleep(600)
 def forge() -> Iterator[tuple[int, str]]:
     """(process id, name)."""
     name = f"fedjob-test-{uuid.uuid4().hex}"
-    command = [sys.executable, "-m", "fedjob_runtime.forge", name]
+    command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
     env = {**os.environ, "PYTHONPATH": HERE, "OMP_NUM_THREADS": "2", "MARK": "forge"}
     process = subprocess.Popen(command, env=env)
     until(lambda: f"\0{name}".encode() in sockets())
@@ -184,7 +184,7 @@ def test_it_ends_with_its_forge_and_then_a_new_python_is_started(
     env: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"fedjob-test-{uuid.uuid4().hex}"
-    command = [sys.executable, "-m", "fedjob_runtime.forge", name]
+    command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
     own = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": HERE})
     until(lambda: f"\0{name}".encode() in sockets())
     env[ENV_FORGE] = name

@@ -18,15 +18,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from certificates import self_made
-from fedjob_runtime.training import download
-from fedjob_runtime.training.dataset import ManifestDataset
+from fedjob_runtime.training.data import download
+from fedjob_runtime.training.data.dataset import ManifestDataset
+from fedjob_runtime.training.data.images import open_image
 from fedjob_runtime.training.errors import (
     ImageInvalidError,
     ImageRefusedError,
     ImageUnavailableError,
 )
-from fedjob_runtime.training.images import open_image
+from support.certificates import self_made
 
 
 def png(color: tuple[int, int, int] = (1, 2, 3)) -> bytes:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from fedjob.spec.reasons import Reason
-from fedjob_operator.image import config as documents
+from fedjob.reasons import Reason
+from fedjob_operator.image import manifests as documents
 from fedjob_operator.image.builder import ImageRequest, ImageResult, ensure_image, ensure_image_now
 from fedjob_operator.image.errors import (
     BaseImageMissingError,

@@ -20,8 +20,8 @@ from typing import Any
 import pip
 import pytest
 
-from fedjob.engines.ports import Ports
-from fedjob.spec.reasons import Reason
+from fedjob.engines.local.store.ports import Ports
+from fedjob.reasons import Reason
 from fedjob_operator.image.build_context import LAYER_LABEL
 from fedjob_operator.image.builder import ImageRequest, ensure_image_now
 from fedjob_operator.image.errors import ImageBuildFailedError

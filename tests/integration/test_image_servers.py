@@ -34,8 +34,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from fedjob.engines.ports import Ports
-from fedjob_operator.image import config as documents
+from fedjob.engines.local.store.ports import Ports
+from fedjob_operator.image import manifests as documents
 from fedjob_operator.image.connection import Access
 from fedjob_operator.image.credentials import Credentials
 from fedjob_operator.image.layer import sha256_digest

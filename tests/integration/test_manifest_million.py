@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import resource
-from fedjob.workspace.manifest import scan_manifest
+from fedjob.workspace.shard.manifest import scan_manifest
 
 def lines(count):
     for i in range(count):

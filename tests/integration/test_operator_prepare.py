@@ -15,22 +15,22 @@ from typing import Any, cast
 
 import pytest
 
-from fedjob.engines.embedded_store import EmbeddedStore
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.errors import FedjobError
-from fedjob.spec.job import FederatedJob
-from fedjob.spec.run import RunPhase, StoreLocation
+from fedjob.protocol.run import RunPhase, StoreLocation
+from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.rounds import RoundLog
-from fedjob_operator.api import ApiError, Cluster
-from fedjob_operator.faults import StageError, reason_for
-from fedjob_operator.labels import Body
-from fedjob_operator.observed import Defaults
-from fedjob_operator.prepare.inputs import Inputs, read_inputs
-from fedjob_operator.prepare.kits import make_kits
-from fedjob_operator.prepare.log_reading import read_log
-from fedjob_operator.prepare.store import JobStore, open_store
-from fedjob_operator.prepare.urls import sign_urls
-from fedjob_operator.prepare.workspace import Owner, upload_workspace
-from operator_samples import DEFAULTS, NOW, a_commit, a_job
+from fedjob_operator.kube.client import ApiError, Cluster
+from fedjob_operator.naming import Body
+from fedjob_operator.stages.errors import StageError, reason_for
+from fedjob_operator.stages.inputs import Inputs, read_inputs
+from fedjob_operator.stages.job_store import JobStore, open_store
+from fedjob_operator.stages.presigned_urls import sign_urls
+from fedjob_operator.stages.round_log import read_log
+from fedjob_operator.stages.startup_kits import make_kits
+from fedjob_operator.stages.workspace import Owner, upload_workspace
+from fedjob_operator.state.observed import Defaults
+from support.operator_samples import DEFAULTS, NOW, a_commit, a_job
 
 SOURCE = """
 from torch import nn

@@ -10,9 +10,9 @@ from nvflare.fuel.utils.json_scanner import JsonScanner
 from nvflare.fuel.utils.wfconf import resolve_var_refs
 from nvflare.private.fed.server.job_meta_validator import JobMetaValidator
 
-from fedjob.spec.job import FederatedJob
+from fedjob.spec.models.job import FederatedJob
 from fedjob.workspace.render import render_job_folder
-from fedjob.workspace.source import check_source
+from fedjob.workspace.source.model_file import check_source
 
 SOURCE = "import torch.nn as nn\n\n\nclass Net(nn.Module):\n    pass\n"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fedjob.protocol.commit import ClientFailure, Commit, Participant, RoundTimes
 from fedjob.report import JobFacts, build
-from fedjob.spec.rounds import ClientFailure, Commit, Participant, RoundTimes
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 # Read from outside: the page's policy forbids scripts, so the page around it measures it.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from federation import Federation, shard_bytes
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
+from support.federation import Federation, shard_bytes
 
 pytestmark = pytest.mark.federation
 
@@ -30,7 +30,7 @@ from nvflare.app_common.np.np_downloader import ArrayDownloadable
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from torch import nn
 
-from fedjob_runtime.training.dataset import ManifestDataset
+from fedjob_runtime.training.data.dataset import ManifestDataset
 from fedjob_runtime.worker.executor import TrainExecutor
 
 GIB = 1 << 30

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from federation import Federation
-from fedjob.spec.run import WorkerConfig
-from fedjob_runtime.nvflare_site import prepare_site
-from security_pki import Authority, certificate_in
+from fedjob.protocol.run import WorkerConfig
+from fedjob_runtime.nvflare_site.site_folder import prepare_site
+from support.federation import Federation
+from support.security_pki import Authority, certificate_in
 
 pytestmark = pytest.mark.federation
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from federation import Federation, shard_bytes
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
+from support.federation import Federation, shard_bytes
 
 pytestmark = pytest.mark.federation
 

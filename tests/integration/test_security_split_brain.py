@@ -17,9 +17,9 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from federation import Federation
-from fedjob.engines.ports import Ports
-from fedjob.spec.run import ServerConfig, ServerStatus
+from fedjob.engines.local.store.ports import Ports
+from fedjob.protocol.run import ServerConfig, ServerStatus
+from support.federation import Federation
 
 pytestmark = pytest.mark.federation
 

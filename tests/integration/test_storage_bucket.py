@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.engines.ports import Ports
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.engines.local.store.ports import Ports
 from fedjob.errors import InvalidInputError, UnavailableError
-from fedjob.spec.run import StoreLocation
+from fedjob.protocol.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import (

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.spec.rounds import Commit
-from fedjob.spec.run import StoreLocation
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.protocol.commit import Commit
+from fedjob.protocol.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreError, StoreUnreachableError
 from fedjob.storage.layout import Layout

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fedjob.engines.embedded_store import EmbeddedStore
-from fedjob.spec.rounds import Commit, Participant
-from fedjob.spec.run import StoreLocation
+from fedjob.engines.local.store.embedded_store import EmbeddedStore
+from fedjob.protocol.commit import Commit, Participant
+from fedjob.protocol.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import (
     ChecksumMismatchError,
@@ -176,8 +176,8 @@ def test_a_server_whose_model_was_swept_away_is_told_that_the_round_is_taken(
 SERVER = """
 import sys
 from pathlib import Path
-from fedjob.spec.rounds import Commit
-from fedjob.spec.run import StoreLocation
+from fedjob.protocol.commit import Commit
+from fedjob.protocol.run import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import RoundTakenError
 from fedjob.storage.layout import Layout

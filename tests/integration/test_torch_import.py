@@ -14,7 +14,7 @@ PROGRAM = """
 import gc, sys
 passes = []  # since torch is there: before it, our own modules may be compiled
 gc.callbacks.append(lambda *_: passes.append(1) if "torch" in sys.modules else None)
-import fedjob_runtime.torch_import
+import fedjob_runtime.processes.torch_import
 seen = len(passes)
 assert gc.isenabled()
 assert gc.get_threshold()[0] > 0
@@ -39,4 +39,4 @@ def test_whatever_nvflare_loads_first_imports_torch_so():
         tree = ast.parse((RUNTIME / f"{entry}.py").read_text())
         imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         assert ast.unparse(imports[0]) == "from __future__ import annotations"
-        assert ast.unparse(imports[1]) == "import fedjob_runtime.torch_import", entry
+        assert ast.unparse(imports[1]) == "import fedjob_runtime.processes.torch_import", entry

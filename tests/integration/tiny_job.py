@@ -8,7 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from fedjob.engines.leftovers import RUN_FOLDER, marked
+from fedjob.engines.local.processes.orphans import RUN_FOLDER, marked
 
 PATIENCE = 300.0
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from fedjob_operator.image.base import find_base
-from fedjob_operator.image.config import Document, Platform, append_to, layer_descriptors
 from fedjob_operator.image.errors import ImageBuildFailedError, RegistryUnreachableError
 from fedjob_operator.image.layer import make_layer
+from fedjob_operator.image.manifests import Document, Platform, append_to, layer_descriptors
 from fedjob_operator.image.registry import Repository
 from fedjob_operator.image.tag import image_tag
 from fedjob_operator.image.turns import one_at_a_time

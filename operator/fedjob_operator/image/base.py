@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedjob_operator.image.config import (
+from fedjob_operator.image.errors import BaseImageMissingError
+from fedjob_operator.image.manifests import (
     INDEXES,
     ImageDocuments,
     Platform,
     config_digest,
     platform_digest,
 )
-from fedjob_operator.image.errors import BaseImageMissingError
 from fedjob_operator.image.registry import Repository
 
 

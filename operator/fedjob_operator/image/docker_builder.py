@@ -15,10 +15,10 @@ import requests
 
 from fedjob_operator.image.base import BaseImage, find_base
 from fedjob_operator.image.build_context import LAYER_LABEL, make_context, render_dockerfile
-from fedjob_operator.image.config import MANIFESTS, Platform, config_digest, diff_ids, labels
 from fedjob_operator.image.daemon_log import follow_build, follow_transfer, transfer_error
 from fedjob_operator.image.errors import ImageBuildFailedError
 from fedjob_operator.image.layer import make_layer
+from fedjob_operator.image.manifests import MANIFESTS, Platform, config_digest, diff_ids, labels
 from fedjob_operator.image.registry import Repository
 from fedjob_operator.image.tag import image_tag
 from fedjob_operator.image.turns import one_at_a_time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedjob.errors import EXIT_INVALID, EXIT_UNAVAILABLE, FedjobError
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 
 
 class ImageError(FedjobError):

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
-from fedjob_operator.image.config import INDEXES, MANIFESTS, Document, read_document
 from fedjob_operator.image.connection import Access, Connection
 from fedjob_operator.image.errors import (
     BaseImageMissingError,
@@ -17,6 +16,7 @@ from fedjob_operator.image.errors import (
     RegistryUnreachableError,
 )
 from fedjob_operator.image.layer import sha256_digest
+from fedjob_operator.image.manifests import INDEXES, MANIFESTS, Document, read_document
 from fedjob_operator.image.reference import Reference
 
 _ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}

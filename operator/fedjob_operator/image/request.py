@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fedjob_operator.image.config import Platform
 from fedjob_operator.image.connection import Access
 from fedjob_operator.image.credentials import credentials_for
 from fedjob_operator.image.errors import ImageRequestInvalidError
+from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

@@ -9,8 +9,8 @@ from types import FrameType
 
 import typer
 
-from fedjob.cli import build, crd, report, run, upload, validate, version
-from fedjob.cli.console import error_console, show_error
+from fedjob.cli.commands import build, crd, report, run, upload, validate, version
+from fedjob.cli.display.console import error_console, show_error
 from fedjob.errors import EXIT_INTERRUPTED, FedjobError
 
 app = typer.Typer(

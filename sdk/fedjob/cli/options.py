@@ -8,8 +8,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from fedjob.engines.prepared import LocalFiles
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.preparation.prepared import LocalFiles
 
 File: TypeAlias = Annotated[
     str,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from fedjob.engines.result import RunResult
-from fedjob.spec.run import ServerStatus
+from fedjob.engines.local.results.result import RunResult
+from fedjob.protocol.run import ServerStatus
 
 
 class Engine(Protocol):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from fedjob.protocol.commit import Commit
 from fedjob.report.facts import JobFacts
 from fedjob.report.markup import Html, join, tag
 from fedjob.report.problems import reason_link
 from fedjob.report.series import best, headline, metric_series, trained
 from fedjob.report.words import count, figure, plural, seconds, size
-from fedjob.spec.rounds import Commit
 
 TONES = {"Complete": ("good", "✓"), "Failed": ("bad", "✕"), "Suspended": ("warn", "❚❚")}
 

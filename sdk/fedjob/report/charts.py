@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
+from fedjob.protocol.commit import Commit
 from fedjob.report.bar_chart import named_bars, stacked_bars
 from fedjob.report.frame import COLOURS, Caption
 from fedjob.report.line_chart import Line, line_chart
@@ -21,7 +22,6 @@ from fedjob.report.series import (
     trained,
 )
 from fedjob.report.words import count, figure, plural, seconds
-from fedjob.spec.rounds import Commit
 
 MOST_LINES = 8
 MOST_CHARTS = 8

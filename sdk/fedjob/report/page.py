@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from fedjob.protocol.commit import Commit
+from fedjob.reasons import Reason
 from fedjob.report.cards import cards
 from fedjob.report.charts import all_charts
 from fedjob.report.facts import JobFacts
@@ -13,8 +15,6 @@ from fedjob.report.problems import problems, problems_section, reasons_section
 from fedjob.report.series import headline, metric_series, trained
 from fedjob.report.table import clients_table, rounds_table
 from fedjob.report.words import count, figure, plural
-from fedjob.spec.reasons import Reason
-from fedjob.spec.rounds import Commit
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """The page asks for nothing and runs nothing, whatever a job's names hold."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fedjob.protocol.commit import Commit
 from fedjob.report.markup import Html, tag
 from fedjob.report.words import count, ranges
-from fedjob.spec.rounds import Commit
 
 MOST_PROBLEMS = 100
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 
 VALIDATION = "val_"
 PHASES = ("train", "aggregate", "evaluate", "commit", "other")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from fedjob.protocol.commit import Commit
 from fedjob.report.markup import Html, tag
 from fedjob.report.series import PHASES, client_seconds, metric_series, natural, phases
 from fedjob.report.thin import pick_evenly
 from fedjob.report.words import EN_DASH, count, figure, seconds
-from fedjob.spec.rounds import Commit
 
 MOST_ROWS = 1001
 """Round 0 and a thousand more."""

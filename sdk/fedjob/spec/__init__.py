@@ -4,19 +4,19 @@ No I/O lives here: nothing reads a file, a socket or the clock. The CRD, its doc
 and the operator all derive from these models.
 """
 
-from fedjob.spec.components import ComponentRef, ComponentsSpec
-from fedjob.spec.federation import FederationConfig
-from fedjob.spec.image import ImageSpec
-from fedjob.spec.job import FederatedJob, FederatedJobSpec, ObjectMeta
-from fedjob.spec.model import ConfigMapRef, ModelSource, ModelSpec
-from fedjob.spec.placement import ResourceAmounts, Resources, Toleration
-from fedjob.spec.run_policy import RunPolicy
-from fedjob.spec.server import ServerSpec
-from fedjob.spec.shards import ShardItem, ShardsSpec
-from fedjob.spec.status import FederatedJobStatus
-from fedjob.spec.storage import SecretRef, StorageSpec
-from fedjob.spec.training import TrainingConfig
-from fedjob.spec.workers import WorkersSpec
+from fedjob.spec.models.components import ComponentRef, ComponentsSpec
+from fedjob.spec.models.federation import FederationConfig
+from fedjob.spec.models.image import ImageSpec
+from fedjob.spec.models.job import FederatedJob, FederatedJobSpec, ObjectMeta
+from fedjob.spec.models.model import ConfigMapRef, ModelSource, ModelSpec
+from fedjob.spec.models.placement import ResourceAmounts, Resources, Toleration
+from fedjob.spec.models.run_policy import RunPolicy
+from fedjob.spec.models.server import ServerSpec
+from fedjob.spec.models.shards import ShardItem, ShardsSpec
+from fedjob.spec.models.status import FederatedJobStatus
+from fedjob.spec.models.storage import SecretRef, StorageSpec
+from fedjob.spec.models.training import TrainingConfig
+from fedjob.spec.models.workers import WorkersSpec
 
 __all__ = [
     "ComponentRef",

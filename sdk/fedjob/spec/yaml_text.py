@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import yaml
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.spec.reader import Path
+from fedjob.spec.validation.reader import Path
 from fedjob.spec.yaml_scalars import resolve
 from fedjob.spec.yaml_syntax import syntax_fault
 

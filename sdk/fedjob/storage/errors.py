@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fedjob.errors import FedjobError, UnavailableError
-from fedjob.spec.reasons import Reason
+from fedjob.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from fedjob.spec.rounds import Commit
+from fedjob.protocol.commit import Commit
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.checksum import sha256_of
 from fedjob.storage.errors import (

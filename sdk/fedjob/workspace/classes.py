@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.workspace.manifest import ManifestSummary
+from fedjob.workspace.shard.manifest import ManifestSummary
 
 FIELD = "spec.training.numClasses"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.spec.components import ComponentRef
-from fedjob.workspace.imports import RUNTIME_MODULES, modules_of
-from fedjob.workspace.model_class import constructor_of
-from fedjob.workspace.source import parse_source, top_level
+from fedjob.spec.models.components import ComponentRef
+from fedjob.workspace.source.imports import RUNTIME_MODULES, modules_of
+from fedjob.workspace.source.model_class import constructor_of
+from fedjob.workspace.source.model_file import parse_source, top_level
 
 CUSTOM = "app/custom/"
 _OWN_BASES = frozenset({"TrainExecutor", "FedjobExecutor", "FedjobPersistor"})

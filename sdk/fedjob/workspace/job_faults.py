@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fedjob.errors import Fault
-from fedjob.spec.job import FederatedJob
-from fedjob.workspace.model_class import argument_faults
-from fedjob.workspace.shard_entries import name_problem
-from fedjob.workspace.source import SourceInfo
+from fedjob.spec.models.job import FederatedJob
+from fedjob.workspace.shard.entries import name_problem
+from fedjob.workspace.source.model_class import argument_faults
+from fedjob.workspace.source.model_file import SourceInfo
 
 _CLASS_KEYS = ("path", "class_path")
 

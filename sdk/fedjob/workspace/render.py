@@ -9,10 +9,10 @@ from typing import Any
 import jinja2
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.spec.job import FederatedJob
+from fedjob.spec.models.job import FederatedJob
 from fedjob.workspace.components import CUSTOM, Component, component, installed_modules
 from fedjob.workspace.job_faults import job_faults
-from fedjob.workspace.source import SourceInfo
+from fedjob.workspace.source.model_file import SourceInfo
 
 MODEL_MODULE = "model_def"
 LOOP_MODULE = "train_loop"

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError
-from fedjob.spec.run import RunPhase, ServerConfig, ServerStatus
+from fedjob.protocol.run import RunPhase, ServerConfig, ServerStatus
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreUnreachableError
-from fedjob_runtime.server.board import StatusBoard
-from fedjob_runtime.server.limits import raise_file_limit
-from fedjob_runtime.server.measures import registry_of
-from fedjob_runtime.server.status_http import StatusServer
-from fedjob_runtime.server.supervisor import Stopped, Supervisor, save_status
+from fedjob_runtime.server.supervisor.metrics import registry_of
+from fedjob_runtime.server.supervisor.status_server import StatusServer
+from fedjob_runtime.server.supervisor.status_store import StatusBoard
+from fedjob_runtime.server.supervisor.supervisor import Stopped, Supervisor, save_status
+from fedjob_runtime.server.supervisor.transport_limits import raise_file_limit
 from fedjob_runtime.training.errors import reason_of
 
 EXIT_BROKEN = 75

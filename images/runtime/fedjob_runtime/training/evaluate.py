@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.classification import Tally, multi_label_loss, single_label_loss
 from fedjob_runtime.training.context import TrainingContext, make_fresh
-from fedjob_runtime.training.dataset import ManifestDataset, count_lines
+from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import InvalidResultError
 from fedjob_runtime.training.returns import check_samples, clean_metrics
 from fedjob_runtime.training.signatures import call_published

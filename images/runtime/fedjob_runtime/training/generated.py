@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.classification import Tally, multi_label_loss
-from fedjob_runtime.training.dataset import ManifestDataset
+from fedjob_runtime.training.data.dataset import ManifestDataset
 
 
 def fl_train(

@@ -7,7 +7,7 @@ raised into NVFlare, which would end the job for every worker.
 
 from __future__ import annotations
 
-import fedjob_runtime.torch_import  # noqa: F401 (first: see there)  # isort: skip
+import fedjob_runtime.processes.torch_import  # noqa: F401 (first: see there)  # isort: skip
 
 import logging
 from pathlib import Path
@@ -28,8 +28,9 @@ from nvflare.fuel.utils import fobs
 from torch import Tensor
 
 from fedjob.errors import FedjobError
-from fedjob.spec.reasons import Reason
-from fedjob_runtime.exchange import (
+from fedjob.reasons import Reason
+from fedjob_runtime.processes.children import exit_when_orphaned
+from fedjob_runtime.protocol import (
     BASE,
     ENV_HOME,
     ENV_JOB_FOLDER,
@@ -41,7 +42,6 @@ from fedjob_runtime.exchange import (
     env_text,
     failure_header,
 )
-from fedjob_runtime.processes import exit_when_orphaned
 from fedjob_runtime.training.errors import TrainingError, reason_of
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.forms import TrainingContext, run_training
@@ -52,8 +52,8 @@ from fedjob_runtime.training.model import (
     set_weights,
 )
 from fedjob_runtime.training.signatures import find_validate_function
-from fedjob_runtime.worker.answers import Answer, AnswerStore
-from fedjob_runtime.worker.turn import training_turn
+from fedjob_runtime.worker.result_cache import Answer, AnswerStore
+from fedjob_runtime.worker.training_lock import training_turn
 
 logger = logging.getLogger("fedjob.worker")
 

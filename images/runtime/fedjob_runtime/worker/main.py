@@ -18,17 +18,17 @@ from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
-from fedjob.spec.reasons import Reason
-from fedjob.spec.run import WorkerConfig
-from fedjob_runtime.forged import environment_with_forge
-from fedjob_runtime.kit_check import check_kit
-from fedjob_runtime.memory_watch import MemoryWatch
-from fedjob_runtime.nvflare_site import allowed_classes, prepare_site
-from fedjob_runtime.processes import kill_tree, start_child
-from fedjob_runtime.state_files import write_json
-from fedjob_runtime.termination import leave_words
-from fedjob_runtime.user_classes import user_classes
-from fedjob_runtime.worker.prepare import prepare_shard
+from fedjob.protocol.run import WorkerConfig
+from fedjob.reasons import Reason
+from fedjob_runtime.atomic_json import write_json
+from fedjob_runtime.nvflare_site.kit_check import check_kit
+from fedjob_runtime.nvflare_site.site_folder import allowed_classes, prepare_site
+from fedjob_runtime.nvflare_site.user_classes import user_classes
+from fedjob_runtime.processes.children import kill_tree, start_child
+from fedjob_runtime.processes.fork_client import environment_with_forge
+from fedjob_runtime.processes.oom_watch import MemoryWatch
+from fedjob_runtime.termination_message import leave_words
+from fedjob_runtime.worker.shard_download import prepare_shard
 
 EXIT_TERMINAL = 64
 EXIT_LOST = 75
@@ -118,7 +118,7 @@ def _command(config: WorkerConfig, site: Path) -> list[str]:
     return [
         sys.executable,
         "-m",
-        "fedjob_runtime.nvflare_process",
+        "fedjob_runtime.processes.nvflare_main",
         "nvflare.private.fed.app.client.client_train",
         "-m",
         str(site),
@@ -166,7 +166,7 @@ def _resources(config: WorkerConfig) -> dict[str, object]:
             },
             {
                 "id": "process_launcher",
-                "path": "fedjob_runtime.launchers.ClientLauncher",
+                "path": "fedjob_runtime.processes.launchers.ClientLauncher",
                 "args": {},
             },
         ],

@@ -1,0 +1,53 @@
+"""The persistor: instantiates the model on the server and gives the initial global model (row 6).
+
+The user's own persistor, a subclass of NVFlare's ModelPersistor, may stand in its place.
+"""
+
+from __future__ import annotations
+
+import fedjob_runtime.processes.torch_import  # noqa: F401 (first: see there)  # isort: skip
+
+from typing import Any
+
+import torch
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.abstract.model import ModelLearnable, make_model_learnable
+from nvflare.app_common.abstract.model_persistor import ModelPersistor as NVFlarePersistor
+
+from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, env_path
+from fedjob_runtime.training.model import build_model, load_user_module, set_weights
+from fedjob_runtime.training.weights import load_checkpoint, portable
+
+INITIAL_SEED = 0
+"""Two starts of the same job begin with the same weights."""
+
+
+class ModelPersistor(NVFlarePersistor):
+    """Builds `class_name` of model_def.py; a checkpoint, where given, is the round-0 global model.
+
+    Args:
+        class_name: The model's class in app/custom/model_def.py.
+        model_args: Keyword arguments of its constructor.
+        num_classes: Passed too where the constructor takes it; 0 is unknown.
+    """
+
+    def __init__(
+        self, class_name: str, model_args: dict[str, Any] | None = None, num_classes: int = 0
+    ) -> None:
+        super().__init__()
+        self._class_name = class_name
+        self._args = model_args or {}
+        self._num_classes = num_classes
+
+    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
+        """The initial weights by name, on the CPU."""
+        torch.manual_seed(INITIAL_SEED)
+        module = load_user_module(env_path(ENV_JOB_FOLDER) / "app/custom", "model_def")
+        model = build_model(module, self._class_name, self._args, self._num_classes)
+        checkpoints = sorted(env_path(ENV_STATE).glob("checkpoint.*"))
+        if checkpoints:
+            set_weights(model, load_checkpoint(checkpoints[0]))
+        return make_model_learnable(weights=portable(model.state_dict()), meta_props={})
+
+    def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
+        """Nothing to do: the supervisor commits every round to the store."""

@@ -1,0 +1,81 @@
+"""Inside NVFlare's server parent: tells the supervisor who is connected.
+
+A connection's loss is seen through the cell network's callbacks in a fraction of a second, where
+NVFlare's own answer takes a heartbeat timeout. A worker's incarnation is a digest of the token it
+got at
+registration: it changes when the worker starts anew, and the token itself stays here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_context import FLContext
+from nvflare.widgets.widget import Widget
+
+from fedjob_runtime.atomic_json import write_json
+
+_EVENTS = {
+    EventType.SYSTEM_START,
+    EventType.CLIENT_REGISTER_PROCESSED,
+    EventType.CLIENT_HEARTBEAT_PROCESSED,
+    EventType.CLIENT_QUIT,
+    EventType.JOB_STARTED,
+    EventType.JOB_COMPLETED,
+    EventType.JOB_ABORTED,
+}
+
+
+class ClientRegistry(Widget):
+    """Writes `state_dir`/clients.json at every change of the set of clients, cells or jobs."""
+
+    def __init__(self, state_dir: str) -> None:
+        super().__init__()
+        self._file = Path(state_dir) / "clients.json"
+        self._gone: dict[str, float] = {}
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Publishes on the events that change membership."""
+        if event_type not in _EVENTS:
+            return
+        engine = fl_ctx.get_engine()
+        if event_type == EventType.SYSTEM_START:
+            self._watch_connections(engine)
+        self._publish(engine)
+
+    def _watch_connections(self, engine: Any) -> None:
+        core = engine.cell.core_cell
+
+        def connected(_agent: Any) -> None:
+            self._publish(engine)
+
+        def disconnected(agent: Any) -> None:
+            self._gone[agent.endpoint.name] = time.time()
+            self._publish(engine)
+
+        core.set_cell_connected_cb(connected)
+        core.set_cell_disconnected_cb(disconnected)
+
+    def _publish(self, engine: Any) -> None:
+        clients = {}
+        for token, client in dict(engine.client_manager.clients).items():
+            # A client counts again only once it was heard after its connection broke.
+            if client.last_connect_time > self._gone.get(client.name, 0.0):
+                clients[client.name] = {
+                    "incarnation": hashlib.sha256(token.encode()).hexdigest()[:12],
+                    "heard": client.last_connect_time,
+                }
+        write_json(
+            self._file,
+            {
+                "pid": os.getpid(),
+                "clients": clients,
+                "cells": list(engine.cell.core_cell.agents),
+                "jobs": list(engine.run_processes),
+            },
+        )

@@ -1,0 +1,131 @@
+"""Makes finished rounds durable, in order, beside the training of the next one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from fedjob.errors import FedjobError
+from fedjob.protocol.commit import ClientFailure, Commit, Participant, RoundTimes
+from fedjob.storage.errors import FencedError, RoundTakenError
+from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.server.ipc import Handover
+
+POLL_SECONDS = 0.05
+FENCE_SECONDS = 30.0
+"""A server without anything to commit looks this often whether a newer one has started: it may have
+been paused, its workers may have gone to the other, and it would wait for them for ever."""
+
+
+class Committer:
+    """Commits what the job process hands over.
+
+    Args:
+        log: The log of committed rounds.
+        handover: Where finished rounds lie.
+        attempt: This server start.
+        last: The last round committed already, -1 for none.
+        committed: Called with each new commit.
+        fenced: Called once when another server has taken the job over.
+        failed: Called once when the store refuses for good.
+        fence_seconds: How often it looks for a newer server when there is nothing to commit.
+    """
+
+    def __init__(
+        self,
+        log: RoundLog,
+        handover: Handover,
+        attempt: int,
+        last: int,
+        committed: Callable[[Commit], None],
+        fenced: Callable[[FedjobError], None],
+        failed: Callable[[FedjobError], None],
+        fence_seconds: float = FENCE_SECONDS,
+    ) -> None:
+        self._log = log
+        self._handover = handover
+        self._attempt = attempt
+        self._next = last + 1
+        self._fence_seconds = fence_seconds
+        self._committed, self._fenced, self._failed = committed, fenced, failed
+        self._segment = 0
+        self._began = time.time()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Begins on a thread of its own."""
+        self._thread.start()
+
+    def begin_segment(self, segment: int) -> None:
+        """Rounds offered from now on were made by this segment."""
+        self._segment = segment
+        self._began = time.time()
+
+    def drain(self, seconds: float) -> None:
+        """Lets the round in hand become durable, for a bounded time, and stops."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while True:
+            # A round that is offered is committed even when a stop was asked for meanwhile.
+            facts = self._handover.offered_round(self._next)
+            due = time.monotonic() - looked >= self._fence_seconds
+            if facts is None and not due:
+                if self._stop.wait(POLL_SECONDS):
+                    return
+                continue
+            try:
+                # Before the upload too: a fenced server leaves nothing in the store.
+                self._log.require_newest(self._attempt)
+                looked = time.monotonic()
+                if facts is not None:
+                    self._commit(facts)
+            except (FencedError, RoundTakenError) as error:
+                self._fenced(error)
+                return
+            except FedjobError as error:
+                if facts is None:
+                    # Nothing is lost yet: a store that stays away is met again at the next commit.
+                    looked = time.monotonic()
+                    continue
+                self._failed(error)
+                return
+
+    def _commit(self, facts: dict[str, object]) -> None:
+        number, began = self._next, time.time()
+        model = self._handover.model_file(number)
+        times = RoundTimes.model_validate(facts["times"])
+        commit = Commit(
+            round=number,
+            attempt=self._attempt,
+            segment=self._segment,
+            sha256=str(facts["sha256"]),
+            size=model.stat().st_size,
+            participants=[Participant.model_validate(p) for p in _list(facts["participants"])],
+            failures=[ClientFailure.model_validate(f) for f in _list(facts["failures"])],
+            metrics=dict(facts["metrics"]),  # type: ignore[call-overload]
+            times=times,
+            started=str(facts["started"]),
+            ended=str(facts["ended"]),
+        )
+        self._log.upload_model(commit, model)
+        now = time.time()
+        commit = commit.model_copy(
+            update={
+                "times": times.model_copy(
+                    update={"commit": now - began, "total": now - self._began}
+                )
+            }
+        )
+        stored = self._log.commit(commit, model)
+        self._began = now
+        self._next = number + 1
+        self._committed(stored)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

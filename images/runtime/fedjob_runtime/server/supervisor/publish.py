@@ -1,0 +1,68 @@
+"""The end of a complete run: the model in both forms and the report, in model_out/."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedjob.errors import FedjobError
+from fedjob.protocol.run import ServerConfig
+from fedjob.storage.layout import Layout
+from fedjob.storage.rounds import RoundLog
+from fedjob_runtime.server.ipc import Handover
+from fedjob_runtime.server.supervisor.report_page import report_page
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the final model is."""
+
+    key: str
+    sha256: str
+
+
+def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Published:
+    """Publishes the last round's model; safe to repeat.
+
+    Raises:
+        FedjobError: The store refuses, or the disk is full.
+    """
+    total = config.spec.federation.num_rounds
+    folder = Path(config.home) / "result"
+    folder.mkdir(parents=True, exist_ok=True)
+    model, legacy = folder / "model.safetensors", folder / "GLOBAL_MODEL.pt"
+    commit = log.fetch_model(total, model)
+    _bring_torch_file(handover, total, model, legacy)
+    page = folder / "report.html"
+    page.write_text(report_page(config, log), encoding="utf-8")
+    # The model last: where it is this round's, the others are there too (an operator looks at it).
+    log.publish_result(
+        total, {"GLOBAL_MODEL.pt": legacy, "report.html": page, "model.safetensors": model}
+    )
+    layout = Layout(config.namespace, config.name, config.store.prefix)
+    return Published(layout.under(layout.model_out, "model.safetensors"), commit.sha256)
+
+
+def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:
+    made, ours = handover.torch_file(total), handover.model_file(total)
+    # Of the committed model only: a job process of another segment may have left one that lost.
+    if made.exists() and ours.exists() and filecmp.cmp(ours, model, shallow=False):
+        shutil.copyfile(made, target)
+        return
+    command = [
+        sys.executable,
+        "-m",
+        "fedjob_runtime.server.job_process.torch_export",
+        str(model),
+        str(target),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FedjobError(
+            f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
+            "see whether the server's disk is full, and start it again"
+        )

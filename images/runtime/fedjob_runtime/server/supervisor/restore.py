@@ -1,0 +1,76 @@
+"""What a server start finds in the store: the last committed round, its model, the inputs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedjob.errors import FedjobError
+from fedjob.protocol.commit import Commit
+from fedjob.protocol.run import ServerConfig
+from fedjob.reasons import Reason
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.rounds import RoundLog
+from fedjob.workspace.shard.archive import unpack_shard
+from fedjob_runtime.server.ipc import Handover
+
+HISTORY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Where the run stands.
+
+    Attributes:
+        last: The last committed round; -1 before round 0.
+        history: The last committed rounds, oldest first.
+    """
+
+    last: int = -1
+    history: list[Commit] = field(default_factory=list)
+
+
+def restore(
+    config: ServerConfig, bucket: Bucket, log: RoundLog, handover: Handover, state: Path
+) -> Restored:
+    """Brings here what the next segment starts from.
+
+    Files of an earlier start that were not committed are dropped: whether they were whole is not
+    known.
+    """
+    shutil.rmtree(state / "rounds", ignore_errors=True)
+    (state / "segment.json").unlink(missing_ok=True)
+    if config.checkpoint is not None and not list(state.glob("checkpoint.*")):
+        suffix = Path(config.checkpoint).suffix
+        bucket.download_file(config.checkpoint, state / f"checkpoint{suffix}")
+    if config.validation_shard is not None and not (state / "validation").is_dir():
+        archive = state / "validation.zip"
+        bucket.download_file(config.validation_shard, archive)
+        unpack_shard(
+            archive,
+            state / "validation",
+            manifest_file=config.spec.training.manifest_file,
+            name=Path(config.validation_shard).name,
+        )
+        archive.unlink()
+    rounds = log.commits()
+    if not rounds:
+        return Restored()
+    last = rounds[-1]
+    if rounds != list(range(last + 1)):
+        msg = (
+            f"the log of rounds has a gap: {rounds} were found; restore the missing commits, or "
+            "delete the job's rounds/ to start anew"
+        )
+        raise GapError(msg)
+    history = [log.read(number) for number in rounds[-HISTORY:] if number > 0]
+    if last < config.spec.federation.num_rounds:
+        log.fetch_model(last, handover.model_file(last))
+    return Restored(last, history)
+
+
+class GapError(FedjobError):
+    """The log of rounds is not whole: someone deleted a commit."""
+
+    reason = Reason.WORKSPACE_ERROR

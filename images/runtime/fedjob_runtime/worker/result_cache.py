@@ -1,0 +1,66 @@
+"""The worker's last answers on disk, so that a round asked again is not trained again.
+
+A round is asked again when the server died before its commit was durable. The answer counts only
+for the very same global model (its sha256), so a stale one can never be sent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from fedjob_runtime.atomic_json import read_json, write_json
+from fedjob_runtime.training.weights import load_weights, save_weights
+
+KEPT_ROUNDS = 2
+"""The server may lose the round under way and one that was not yet durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker returns for one round."""
+
+    weights: dict[str, Tensor]
+    samples: int
+    metrics: dict[str, float]
+    warnings: list[str]
+
+
+class AnswerStore:
+    """Answers by round and by the global model they started from."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "answers"
+
+    def find(self, round_number: int, base: str) -> Answer | None:
+        """The answer given before to this very task, if there is one."""
+        folder = self._folder / str(round_number)
+        facts = read_json(folder / "answer.json")
+        if not base or facts is None or facts["base"] != base:
+            return None
+        weights = load_weights(folder / "weights.safetensors")
+        return Answer(weights, facts["samples"], facts["metrics"], facts["warnings"])
+
+    def keep(self, round_number: int, base: str, answer: Answer) -> None:
+        """Keeps an answer, and drops those of rounds that can no longer be asked."""
+        if not base:
+            return
+        folder = self._folder / str(round_number)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        save_weights(folder / "weights.safetensors", answer.weights)
+        write_json(
+            folder / "answer.json",
+            {
+                "base": base,
+                "samples": answer.samples,
+                "metrics": answer.metrics,
+                "warnings": answer.warnings,
+            },
+        )
+        for old in self._folder.iterdir():
+            if int(old.name) <= round_number - KEPT_ROUNDS:
+                shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,62 @@
+"""/healthz, /readyz and /metrics, on the operator's own event loop: a blocked one is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from fedjob_operator.controller.workqueue import Health
+from fedjob_operator.metrics import REGISTRY
+
+
+class HealthServer:
+    """Serves the operator's state.
+
+    Args:
+        port: TCP port; 0 takes a free one.
+        health: The queue's; None while this operator waits for its lease.
+        refresh: Called before metrics are written.
+    """
+
+    def __init__(
+        self, port: int, health: Callable[[], Health | None], refresh: Callable[[], None]
+    ) -> None:
+        self._port, self._health, self._refresh = port, health, refresh
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self) -> int:
+        """Begins to serve; returns the port."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, port=self._port)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Closes the port."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        health = self._health()
+        if health is None:
+            return web.Response(text="waits for the lease\n")
+        text = (
+            f"{'ok' if health.ok else 'stuck'}: {health.waiting} waiting, the oldest for "
+            f"{health.oldest_waiting:.1f} s; the oldest at work for {health.oldest_active:.1f} s\n"
+        )
+        return web.Response(text=text, status=200 if health.ok else 503)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self._health()
+        self._refresh()
+        return web.Response(
+            body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

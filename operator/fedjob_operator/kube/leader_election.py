@@ -1,0 +1,134 @@
+"""One of several operators acts: a Lease, renewed while it does, given back when it stops.
+
+No clock is compared with another machine's: who waits measures how long the Lease has not changed
+before its own eyes; who holds it measures from before the call that renewed it, and stops earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from datetime import UTC, datetime
+
+from fedjob_operator.kube.client import ApiError, Cluster
+from fedjob_operator.naming import Body
+
+VERSION = "coordination.k8s.io/v1"
+LASTS_SECONDS = 30
+"""After a crash the next operator waits this long; a busy API server answers within it."""
+RENEW_SECONDS = 4.0
+RETRY_SECONDS = 2.0
+ACTS_SECONDS = LASTS_SECONDS - 2 * RENEW_SECONDS
+"""So long after its last renewal the holder sends nothing more: what it sent arrives before another
+acts."""
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""It goes on while the machine sleeps."""
+
+_log = logging.getLogger("fedjob.lease")
+
+
+def is_free(lease: Body | None, holder: str, unchanged: float) -> bool:
+    """Whether `holder` may take the lease: it is nobody's, its own, or has run out.
+
+    Args:
+        lease: As it was just read.
+        holder: Who asks.
+        unchanged: Seconds for which `holder` has seen it like this.
+    """
+    spec = (lease or {}).get("spec") or {}
+    owner = spec.get("holderIdentity")
+    lasts = float(spec.get("leaseDurationSeconds") or LASTS_SECONDS)
+    return not owner or owner == holder or unchanged > lasts
+
+
+class Lease:
+    """The operator's lease.
+
+    Args:
+        cluster: Where it is.
+        namespace: The operator's own.
+        name: The Lease's.
+        holder: This process: no other that runs may have the name.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str, name: str, holder: str) -> None:
+        self._cluster, self._namespace, self._holder = cluster, namespace, holder
+        self._name = name
+        self._renewed = float("-inf")
+        self._seen, self._since = "", 0.0
+
+    def left(self) -> float:
+        """Seconds for which this process may still act; none where it does not hold the lease."""
+        return self._renewed + ACTS_SECONDS - _now()
+
+    async def acquire(self) -> None:
+        """Returns once this process holds the lease."""
+        waits = False
+        while not await self._try():
+            if not waits:
+                _log.info("another operator acts; waiting", extra={"holder": self._holder})
+                waits = True
+            await asyncio.sleep(RETRY_SECONDS)
+        _log.info("acting", extra={"holder": self._holder})
+
+    async def keep(self) -> None:
+        """Renews the lease; returns when it is lost, and then this process must not act."""
+        while (left := self.left()) > 0:
+            await asyncio.sleep(min(RENEW_SECONDS, left))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self.left())):
+                    await self._try()
+        _log.error("the lease is lost", extra={"holder": self._holder})
+
+    async def release(self) -> None:
+        """Gives the lease back, so that the next operator need not wait for its end."""
+        try:
+            found = await self._cluster.get(VERSION, "Lease", self._namespace, self._name)
+            if found is not None and found["spec"].get("holderIdentity") == self._holder:
+                await self._cluster.replace(
+                    {**found, "spec": {**found["spec"], "holderIdentity": ""}}
+                )
+        except ApiError as error:
+            _log.warning(str(error))
+
+    async def _try(self) -> bool:
+        began = _now()
+        try:
+            found = await self._cluster.get(VERSION, "Lease", self._namespace, self._name)
+            if not is_free(found, self._holder, self._unchanged(found)):
+                return False
+            old = (found or {}).get("spec") or {}
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            same = old.get("holderIdentity") == self._holder
+            spec = {
+                "holderIdentity": self._holder,
+                "leaseDurationSeconds": LASTS_SECONDS,
+                "renewTime": now,
+                "acquireTime": old.get("acquireTime") if same else now,
+                "leaseTransitions": int(old.get("leaseTransitions") or 0) + (not same),
+            }
+            if found is None:
+                meta = {"name": self._name, "namespace": self._namespace}
+                body = {"apiVersion": VERSION, "kind": "Lease", "metadata": meta, "spec": spec}
+                await self._cluster.create(body)
+            else:
+                await self._cluster.replace({**found, "spec": spec})
+        except ApiError as error:
+            if error.code != 409:
+                _log.warning(str(error))
+            return False
+        self._renewed = began
+        return True
+
+    def _unchanged(self, lease: Body | None) -> float:
+        """Seconds since this process first saw the lease as it is."""
+        version = str(lease["metadata"].get("resourceVersion")) if lease is not None else ""
+        if version != self._seen:
+            self._seen, self._since = version, _now()
+        return _now() - self._since
+
+
+def _now() -> float:
+    return time.clock_gettime(CLOCK)

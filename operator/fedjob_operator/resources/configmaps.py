@@ -1,0 +1,87 @@
+"""ConfigMaps: what server and workers are given, and what the operator remembers."""
+
+from __future__ import annotations
+
+from fedjob.protocol.run import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.naming import (
+    Body,
+    config_name,
+    metadata_of,
+    record_name,
+    sealed,
+    worker_names,
+)
+from fedjob_operator.resources.paths import (
+    ADMIN_KIT,
+    HOME,
+    JOB_FOLDER,
+    KIT,
+    URL,
+    server_file,
+    worker_file,
+)
+from fedjob_operator.resources.ports import HTTP_PORT
+from fedjob_operator.resources.secrets import URL_FILE
+from fedjob_operator.state.record import KEY, Prepared, Record, ShardPlace
+
+
+def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
+    """What the server is given."""
+    names = worker_names(len(prepared.workers))
+    return ServerConfig(
+        namespace=job.metadata.namespace,
+        name=job.metadata.name,
+        spec=job.spec,
+        num_classes=prepared.num_classes,
+        workers=[
+            WorkerShard(name=name, shard=shard.name)
+            for name, shard in zip(names, prepared.workers, strict=True)
+        ],
+        store=store,
+        job_folder=JOB_FOLDER,
+        kit=KIT,
+        admin_kit=ADMIN_KIT,
+        home=f"{HOME}/server",
+        http_host="0.0.0.0",  # noqa: S104 (the operator asks from outside the pod)
+        http_port=HTTP_PORT,
+        checkpoint=prepared.checkpoint,
+        validation_shard=prepared.validation,
+    )
+
+
+def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bool) -> WorkerConfig:
+    """What one worker is given: its own shard and nothing of another's."""
+    return WorkerConfig(
+        namespace=job.metadata.namespace,
+        name=job.metadata.name,
+        worker=worker,
+        shard=shard.name,
+        sha256=shard.sha256,
+        shard_url_file=f"{URL}/{URL_FILE}",
+        manifest_file=job.spec.training.manifest_file,
+        job_folder=JOB_FOLDER,
+        kit=KIT,
+        home=f"{HOME}/{worker}",
+        device="auto" if gpus else "cpu",
+    )
+
+
+def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:
+    """All configurations of the job; each pod mounts its own file alone."""
+    data = {server_file(): server_config(job, prepared, store).model_dump_json(by_alias=True)}
+    names = worker_names(len(prepared.workers))
+    for name, shard in zip(names, prepared.workers, strict=True):
+        config = worker_config(job, name, shard, gpus=gpus)
+        data[worker_file(name)] = config.model_dump_json(by_alias=True)
+    return _config_map(metadata_of(job, config_name(job.metadata.name)), data)
+
+
+def record_map(job: FederatedJob, record: Record) -> Body:
+    """The operator's memory of the job."""
+    text = record.model_dump_json(by_alias=True, exclude_defaults=True)
+    return _config_map(metadata_of(job, record_name(job.metadata.name)), {KEY: text})
+
+
+def _config_map(meta: Body, data: dict[str, str]) -> Body:
+    return sealed({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})

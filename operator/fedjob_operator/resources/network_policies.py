@@ -1,0 +1,118 @@
+"""NetworkPolicies: workers reach the server, names and the store; the server hears them alone.
+
+A policy knows addresses, not names: where the store is outside the cluster under a name, its port
+is open to every address but those of the nodes' metadata services.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from fedjob.protocol.run import StoreLocation
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.naming import (
+    COMPONENT,
+    JOB,
+    OPERATOR_LABELS,
+    SERVER,
+    Body,
+    metadata_of,
+    policy_name,
+    sealed,
+)
+from fedjob_operator.resources.pods import WORKER
+from fedjob_operator.resources.ports import FL_PORT, HTTP_PORT
+from fedjob_operator.state.observed import Defaults
+
+PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
+_NAMESPACE = "kubernetes.io/metadata.name"
+
+
+def server_policy(job: FederatedJob, store: StoreLocation, defaults: Defaults) -> Body:
+    """The server: workers on the federation's port, the operator on the status port."""
+    operator = {
+        "namespaceSelector": {"matchLabels": {_NAMESPACE: defaults.namespace}},
+        "podSelector": {"matchLabels": OPERATOR_LABELS},
+    }
+    status: Body = {"ports": [_tcp(HTTP_PORT)]}
+    if not defaults.open_status:
+        status["from"] = [operator]
+    ingress = [{"from": [_pods(job, WORKER)], "ports": [_tcp(FL_PORT)]}, status]
+    return _policy(job, SERVER, ingress, [_names(), _store(job, store)])
+
+
+def worker_policy(job: FederatedJob, store: StoreLocation, *, https: bool) -> Body:
+    """The workers: nobody reaches them, they reach the server, DNS and the store.
+
+    Args:
+        job: The owner.
+        store: Where their shards are.
+        https: Their manifests name images on the web (row 19): public addresses on port 443.
+    """
+    egress = [
+        {"to": [_pods(job, SERVER)], "ports": [_tcp(FL_PORT)]},
+        _names(),
+        _store(job, store),
+    ]
+    if https:
+        public = {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE}}
+        egress.append({"to": [public], "ports": [_tcp(443)]})
+    return _policy(job, WORKER, [], egress)
+
+
+def _policy(job: FederatedJob, component: str, ingress: list[Body], egress: list[Body]) -> Body:
+    selector = _pods(job, component)["podSelector"]
+    # The API server drops an empty list; with the type named, none is none.
+    rules: Body = {"ingress": ingress} if ingress else {}
+    return sealed(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata_of(job, policy_name(job.metadata.name, component)),
+            "spec": {
+                "podSelector": selector,
+                "policyTypes": ["Ingress", "Egress"],
+                **rules,
+                "egress": egress,
+            },
+        }
+    )
+
+
+def _pods(job: FederatedJob, component: str) -> Body:
+    return {"podSelector": {"matchLabels": {JOB: job.metadata.name, COMPONENT: component}}}
+
+
+def _names() -> Body:
+    return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+
+
+def _store(job: FederatedJob, store: StoreLocation) -> Body:
+    url = urlsplit(store.endpoint or "https://s3.amazonaws.com")
+    host = url.hostname or ""
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        namespace = _service_namespace(host, job.metadata.namespace)
+        if namespace is not None:
+            # Its pods may listen on another port than the Service: their namespace is open.
+            return {"to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}]}
+        anywhere = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
+        return {"to": [anywhere], "ports": [_tcp(port)]}
+    cidr = f"{address}/{address.max_prefixlen}"
+    return {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [_tcp(port)]}
+
+
+def _service_namespace(host: str, own: str) -> str | None:
+    """The namespace of a Service's name; None for a host outside the cluster."""
+    parts = host.split(".")
+    if len(parts) == 1 and host != "localhost":
+        return own
+    # `name.namespace` alone reads like any name outside: write `name.namespace.svc`.
+    return parts[1] if len(parts) > 2 and parts[2] == "svc" else None
+
+
+def _tcp(port: int) -> Body:
+    return {"protocol": "TCP", "port": port}

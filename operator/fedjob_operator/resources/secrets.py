@@ -1,0 +1,76 @@
+"""Secrets: a startup kit a site, a presigned URL a worker, the store's keys for the server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.naming import (
+    EXPIRES,
+    KIT_SET,
+    Body,
+    annotation,
+    kit_name,
+    metadata_of,
+    sealed,
+    store_name,
+    url_name,
+)
+from fedjob_operator.state.observed import SignedUrl
+from fedjob_operator.times import epoch, rfc3339
+
+URL_FILE = "url"
+SHARD_KEY = "fedjob.dev/shard"
+"""Annotation: the object that a presigned URL reads."""
+
+
+def kit_secret(job: FederatedJob, site: str, kit_set: str, files: Mapping[str, bytes]) -> Body:
+    """A site's startup kit; only that site's pod mounts it (row 38).
+
+    Args:
+        job: The owner.
+        site: server, admin or a worker.
+        kit_set: The set that it was made in.
+        files: The four files of the kit.
+    """
+    worker = site if site.startswith("worker-") else ""
+    meta = metadata_of(
+        job, kit_name(job.metadata.name, site), worker=worker, annotations={KIT_SET: kit_set}
+    )
+    return sealed(_secret(meta, files))
+
+
+def url_secret(job: FederatedJob, worker: str, signed: SignedUrl) -> Body:
+    """A worker's presigned URL, with its end and its object as annotations."""
+    meta = metadata_of(
+        job,
+        url_name(job.metadata.name, worker),
+        worker=worker,
+        annotations={EXPIRES: rfc3339(signed.expires), SHARD_KEY: signed.key},
+    )
+    return sealed(_secret(meta, {URL_FILE: signed.url.encode()}))
+
+
+def url_expires(secret: Body | None, key: str) -> float:
+    """When the URL in a Secret ends; 0 where there is none, or it reads another object."""
+    if secret is None or annotation(secret, SHARD_KEY) != key:
+        return 0.0
+    return epoch(annotation(secret, EXPIRES)) or 0.0
+
+
+def store_secret(job: FederatedJob, keys: Mapping[str, str]) -> Body:
+    """The operator's keys of the store, for the server alone."""
+    meta = metadata_of(job, store_name(job.metadata.name))
+    return sealed(_secret(meta, {name: value.encode() for name, value in keys.items()}))
+
+
+def _secret(meta: Body, files: Mapping[str, bytes]) -> Body:
+    data = {name: base64.b64encode(content).decode() for name, content in sorted(files.items())}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": meta,
+        "data": data,
+    }

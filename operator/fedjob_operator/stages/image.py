@@ -1,0 +1,98 @@
+"""The job's image: what is asked of the image builders."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.image.builder import ensure_image
+from fedjob_operator.image.credentials import merge_docker_configs
+from fedjob_operator.image.request import ImageRequest
+from fedjob_operator.kube.client import Cluster
+from fedjob_operator.planning.preparation import image_digest
+from fedjob_operator.settings import Settings
+from fedjob_operator.stages.errors import InputError
+from fedjob_operator.state.record import PreparedImage
+
+
+async def build_image(
+    cluster: Cluster, job: FederatedJob, files: dict[str, bytes], settings: Settings
+) -> PreparedImage:
+    """Finds or builds the image.
+
+    Raises:
+        InputError: No base or no repository is known, or a pull Secret is not there.
+        ImageError: The registry or the build.
+    """
+    spec = job.spec.image
+    base, repository = spec.base or settings.base_image, spec.repository or settings.repository
+    faults = [
+        Fault(
+            f"spec.image.{name}",
+            "is missing, and the operator has none of its own",
+            f"write spec.image.{name}, or install the operator with one",
+        )
+        for name, value in (("base", base), ("repository", repository))
+        if not value
+    ]
+    if faults:
+        raise InputError(Reason.SPEC_INVALID, InvalidInputError(faults))
+    secrets = await pull_configs(cluster, job)
+    own = await asyncio.to_thread(_read, settings.registry_config)
+    documents = [*secrets.values(), *([own] if own else [])]
+    names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
+    result = await ensure_image(
+        ImageRequest(
+            base=base,
+            repository=repository,
+            files=files,
+            requirements=tuple(job.spec.model.requirements),
+            builder=spec.builder or ("docker" if job.spec.model.requirements else "append"),
+            pull_secret=merge_docker_configs(documents) if documents else None,
+            ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
+            insecure=settings.registry_insecure,
+            base_insecure=settings.registry_insecure
+            if settings.base_insecure is None
+            else settings.base_insecure,
+            secret_name=", ".join(names) or "the operator's registry configuration",
+        )
+    )
+    return PreparedImage(
+        reference=result.reference,
+        digest=result.digest,
+        cache_hit=result.cache_hit,
+        seconds=result.seconds,
+        made_from=image_digest(job),
+    )
+
+
+async def pull_configs(cluster: Cluster, job: FederatedJob) -> dict[str, str]:
+    """The docker config JSON of each of the job's pull Secrets, by name.
+
+    Raises:
+        InputError: One is not there, or is of another type.
+    """
+    namespace = job.metadata.namespace
+    found: dict[str, str] = {}
+    faults = []
+    for name in job.spec.image.pull_secrets:
+        secret = await cluster.get("v1", "Secret", namespace, name)
+        text = ((secret or {}).get("data") or {}).get(".dockerconfigjson")
+        if text is None:
+            what = "does not exist" if secret is None else "has no .dockerconfigjson"
+            fix = f"create it: kubectl -n {namespace} create secret docker-registry {name} ..."
+            problem = f"Secret {namespace}/{name} {what}"
+            faults.append(Fault("spec.image.pullSecrets", problem, fix))
+        else:
+            found[name] = base64.b64decode(text).decode()
+    if faults:
+        raise InputError(Reason.REGISTRY_REFUSED, InvalidInputError(faults))
+    return found
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if path else ""

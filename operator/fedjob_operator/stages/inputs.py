@@ -1,0 +1,156 @@
+"""From the resource to everything that follows from it: shards, classes, the job folder."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
+from fedjob.spec.models.job import FederatedJob
+from fedjob.workspace.classes import resolve_num_classes
+from fedjob.workspace.render import render_job_folder
+from fedjob.workspace.source.model_file import check_source
+from fedjob_operator.kube.client import Cluster
+from fedjob_operator.naming import worker_names
+from fedjob_operator.planning.preparation import inputs_digest
+from fedjob_operator.stages.errors import InputError
+from fedjob_operator.stages.job_store import JobStore
+from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all, split_uri
+from fedjob_operator.state.record import Prepared, ShardPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a job is made from.
+
+    Attributes:
+        prepared: What the pods need to know; workspace and image are not there yet.
+        files: The job folder: bytes by path.
+        copies: Objects to copy into the job's bucket: target key to (bucket, key).
+    """
+
+    prepared: Prepared
+    files: dict[str, bytes] = field(repr=False)
+    copies: dict[str, tuple[str, str]]
+
+
+async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> Inputs:
+    """Reads and checks all that the job names.
+
+    Raises:
+        FedjobError: With a reason; all faults of one kind at once.
+    """
+    text = await read_source(cluster, job, store)
+    return await asyncio.to_thread(make_inputs, job, text, store)
+
+
+async def read_source(cluster: Cluster, job: FederatedJob, store: JobStore) -> str:
+    """The text of model_def.py.
+
+    Raises:
+        InputError: The ConfigMap or its key is not there, or it is no text.
+        StoreError: The object is not there.
+    """
+    source = job.spec.model.source
+    if source.inline is not None:
+        return source.inline
+    if source.config_map_ref is not None:
+        ref, namespace = source.config_map_ref, job.metadata.namespace
+        found = await cluster.get("v1", "ConfigMap", namespace, ref.name)
+        text = ((found or {}).get("data") or {}).get(ref.key)
+        if isinstance(text, str):
+            return text
+        what = f"has no key {ref.key}" if found is not None else "does not exist"
+        fix = (
+            f"create it: kubectl -n {namespace} create configmap {ref.name} "
+            f"--from-file={ref.key}=model_def.py"
+        )
+        fault = Fault(
+            "spec.model.source.configMapRef", f"ConfigMap {namespace}/{ref.name} {what}", fix
+        )
+        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault]))
+    bucket, key = split_uri(source.uri or "")
+
+    def fetch() -> bytes:
+        return store.bucket(bucket).get_bytes(key)
+
+    try:
+        return (await asyncio.to_thread(fetch)).decode()
+    except UnicodeDecodeError:
+        fault = Fault("spec.model.source.uri", f"{source.uri} is not UTF-8 text", "upload a file")
+        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault])) from None
+
+
+def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
+    """Checks source and shards and renders the job folder; blocks on the store."""
+    model, training = job.spec.model, job.spec.training
+    info = check_source(
+        text, model.class_name, model.train_function, "model_def.py", model.requirements
+    )
+    own = store.location.bucket
+    found = find_shards(job, store.layout, own, store.bucket)
+    summaries = inspect_all(found, training.manifest_file, store.bucket)
+    try:
+        classes = resolve_num_classes(training.num_classes, summaries)
+    except InvalidInputError as error:
+        raise InputError(Reason.NUM_CLASSES_TOO_SMALL, error) from None
+    by_name = {shard.name: shard for shard in found}
+    names = job.spec.shards.for_workers(by_name)
+    https = {s.name: m.https_uris > 0 for s, m in zip(found, summaries, strict=True)}
+    files = render_job_folder(job, text, info, classes, worker_names(len(names)))
+    copies: dict[str, tuple[str, str]] = {}
+    prepared = Prepared(
+        made_from=inputs_digest(job),
+        num_classes=classes,
+        workers=[
+            ShardPlace(
+                name=name,
+                bucket=by_name[name].bucket,
+                key=by_name[name].key,
+                sha256=by_name[name].sha256,
+                https=https[name],
+            )
+            for name in names
+        ],
+        validation=_validation(job, by_name, store, copies),
+        checkpoint=_checkpoint(job, store, copies),
+    )
+    return Inputs(prepared, files, copies)
+
+
+def _validation(
+    job: FederatedJob,
+    by_name: dict[str, FoundShard],
+    store: JobStore,
+    copies: dict[str, tuple[str, str]],
+) -> str | None:
+    name = job.spec.shards.validation
+    if name is None:
+        return None
+    shard = by_name[name]
+    if shard.bucket == store.location.bucket:
+        return shard.key
+    # The server knows one bucket: what is in another is copied.
+    target = store.layout.under(store.layout.model, f"validation-{name}")
+    copies[target] = (shard.bucket, shard.key)
+    return target
+
+
+def _checkpoint(
+    job: FederatedJob, store: JobStore, copies: dict[str, tuple[str, str]]
+) -> str | None:
+    uri = job.spec.model.checkpoint
+    if uri is None:
+        return None
+    bucket, key = split_uri(uri)
+    if store.bucket(bucket).head(key) is None:
+        fix = "upload it: it is looked for again"
+        fault = Fault("spec.model.checkpoint", f"{uri} does not exist", fix)
+        raise InputError(Reason.CHECKPOINT_INVALID, InvalidInputError([fault]))
+    if bucket == store.location.bucket:
+        return key
+    target = store.layout.under(store.layout.model, f"checkpoint{PurePosixPath(key).suffix}")
+    copies[target] = (bucket, key)
+    return target

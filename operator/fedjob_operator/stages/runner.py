@@ -1,0 +1,208 @@
+"""Runs preparations in the background, each once at a time a job, and notes what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any
+
+from fedjob.errors import FedjobError
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.kube.client import Cluster
+from fedjob_operator.metrics import STAGE_SECONDS, STAGES
+from fedjob_operator.naming import Key
+from fedjob_operator.planning.backoff import stage_delay
+from fedjob_operator.planning.preparation import inputs_digest, spec_digest
+from fedjob_operator.settings import Settings
+from fedjob_operator.stages.errors import reason_for
+from fedjob_operator.stages.image import build_image
+from fedjob_operator.stages.inputs import Inputs, read_inputs
+from fedjob_operator.stages.job_store import JobStore, open_store
+from fedjob_operator.stages.presigned_urls import sign_urls
+from fedjob_operator.stages.round_log import read_log
+from fedjob_operator.stages.startup_kits import make_kits
+from fedjob_operator.stages.workspace import Owner, upload_workspace
+from fedjob_operator.state.cache import Cache
+from fedjob_operator.state.observed import Defaults, Problem, Stage
+from fedjob_operator.state.record import Prepared
+
+PARALLEL = 4
+"""Preparations at once over all jobs: each may hold a job folder and a few threads."""
+KITS_PARALLEL = 2
+"""Kits take a processor for seconds."""
+
+_log = logging.getLogger("fedjob.prepare")
+
+
+class Preparer:
+    """The stages of every job.
+
+    Args:
+        cluster: To read what jobs refer to.
+        settings: The operator's.
+        defaults: The operator's choices for jobs.
+        world: Gets the results.
+        wake: Has a job reconciled.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        defaults: Defaults,
+        world: Cache,
+        wake: Callable[[Key], None],
+    ) -> None:
+        self._cluster, self._settings, self._defaults = cluster, settings, defaults
+        self._world, self._wake = world, wake
+        self._tasks: dict[tuple[Key, Stage], asyncio.Task[None]] = {}
+        self._inputs: dict[Key, Inputs] = {}
+        self._reading: dict[Key, asyncio.Lock] = {}
+        self._slots = asyncio.Semaphore(PARALLEL)
+        self._kit_slots = asyncio.Semaphore(KITS_PARALLEL)
+
+    def start(
+        self, key: Key, job: FederatedJob, stages: Iterable[Stage], prepared: Prepared | None
+    ) -> None:
+        """Starts what does not run yet.
+
+        Args:
+            key: The job's key.
+            job: The job.
+            stages: What the plan asks for.
+            prepared: How far the job is.
+        """
+        for stage in sorted(stages):
+            if (key, stage) not in self._tasks:
+                task = asyncio.create_task(self._run(key, job, stage, prepared))
+                self._tasks[key, stage] = task
+                task.add_done_callback(partial(self._ended, (key, stage)))
+
+    def _ended(self, at: tuple[Key, Stage], _: asyncio.Task[None]) -> None:
+        del self._tasks[at]
+
+    def forget(self, key: Key) -> None:
+        """Breaks off what runs for a job that is gone."""
+        for (other, _), task in list(self._tasks.items()):
+            if other == key:
+                task.cancel()
+        self._inputs.pop(key, None)
+        self._reading.pop(key, None)
+
+    async def close(self) -> None:
+        """Breaks everything off."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(
+        self, key: Key, job: FederatedJob, stage: Stage, prepared: Prepared | None
+    ) -> None:
+        began = time.monotonic()
+        slots = self._kit_slots if stage is Stage.KITS else self._slots
+        problem: Problem | None = None
+        try:
+            async with slots:
+                await self._step(stage)(key, job, prepared)
+        except FedjobError as error:
+            problem = self._problem(key, job, stage, reason_for(error), str(error))
+            _log.warning(
+                str(error), extra={"job": "/".join(key), "stage": stage, "reason": problem.reason}
+            )
+        except Exception as error:  # noqa: BLE001 (a bug in one stage must reach the job's status)
+            _log.exception("bug", extra={"job": "/".join(key), "stage": stage})
+            message = f"{stage}: {error!r}; read the operator's log, and report it"
+            problem = self._problem(key, job, stage, reason_for(error), message)
+        finally:
+            STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
+        STAGES.labels(stage, "ok" if problem is None else "error").inc()
+        body = self._world.job(key)
+        if body is not None and body["metadata"]["uid"] == job.metadata.uid:
+            self._world.trouble(key, stage, problem)
+            self._wake(key)
+
+    def _problem(
+        self, key: Key, job: FederatedJob, stage: Stage, reason: str, message: str
+    ) -> Problem:
+        before = self._world.facts(key).problems.get(stage)
+        made_from = spec_digest(job)
+        tries = before.tries + 1 if before is not None and before.made_from == made_from else 1
+        return Problem(reason, message, time.time() + stage_delay(tries), tries, made_from)
+
+    def _step(
+        self, stage: Stage
+    ) -> Callable[[Key, FederatedJob, Prepared | None], Coroutine[Any, Any, None]]:
+        return {
+            Stage.INPUTS: self._read,
+            Stage.WORKSPACE: self._upload,
+            Stage.IMAGE: self._build,
+            Stage.KITS: self._kits,
+            Stage.URLS: self._urls,
+            Stage.LOG: self._log_of_rounds,
+        }[stage]
+
+    async def _store(self, job: FederatedJob) -> JobStore:
+        external = self._settings.store_external_endpoint
+        return await open_store(self._cluster, job, self._defaults, external)
+
+    async def _inputs_of(self, key: Key, job: FederatedJob, *, anew: bool = False) -> Inputs:
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            known = self._inputs.get(key)
+            same = known is not None and known.prepared.made_from == inputs_digest(job)
+            if known is not None and same and not anew:
+                return known
+            inputs = await read_inputs(self._cluster, job, await self._store(job))
+            self._inputs[key] = inputs
+            return inputs
+
+    def _merge(self, key: Key, job: FederatedJob, prepared: Prepared | None, **found: Any) -> None:
+        current = self._world.facts(key).prepared
+        digest = inputs_digest(job)
+        base = next(
+            (p for p in (current, prepared) if p is not None and p.made_from == digest), None
+        )
+        if base is not None:
+            self._world.learn(key, prepared=base.model_copy(update=found))
+
+    async def _read(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
+        inputs = await self._inputs_of(key, job, anew=True)
+        self._world.learn(key, prepared=inputs.prepared)
+
+    async def _upload(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
+        inputs = await self._inputs_of(key, job)
+        store, meta = await self._store(job), job.metadata
+        owner = Owner(str(meta.uid), meta.creation_timestamp or "")
+
+        def may_act() -> None:
+            self._cluster.may_act(f"the job folder of {'/'.join(key)}")
+
+        checksum = await asyncio.to_thread(
+            upload_workspace, store, owner, inputs.files, inputs.copies, may_act
+        )
+        self._merge(key, job, prepared, workspace=checksum)
+
+    async def _build(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
+        inputs = await self._inputs_of(key, job)
+        image = await build_image(self._cluster, job, inputs.files, self._settings)
+        self._merge(key, job, prepared, image=image)
+        self._world.learn(key, image_checked=time.time())
+        self._inputs.pop(key, None)  # the job folder is in S3 and in the image now
+
+    async def _kits(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
+        if prepared is not None:
+            self._world.learn(key, kits=await make_kits(job, len(prepared.workers)))
+
+    async def _urls(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
+        if prepared is not None:
+            store = await self._store(job)
+            seconds = self._settings.url_seconds
+            urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time(), seconds)
+            self._world.learn(key, urls=urls)
+
+    async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
+        store = await self._store(job)
+        self._world.learn(key, stored=await asyncio.to_thread(read_log, job, store))

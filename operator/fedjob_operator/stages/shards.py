@@ -1,0 +1,151 @@
+"""The job's shards in S3: listed, and looked into by ranged reads, never downloaded (row 21)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
+from fedjob.spec.models.fields import SHARD_NAME
+from fedjob.spec.models.job import FederatedJob
+from fedjob.spec.models.shards import MAX_SHARDS
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.errors import ObjectMissingError
+from fedjob.storage.layout import Layout
+from fedjob.workspace.shard.archive import inspect_shard
+from fedjob.workspace.shard.manifest import ManifestSummary
+from fedjob_operator.stages.errors import InputError, reason_for
+
+PARALLEL = 4
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FoundShard:
+    """A shard in the store.
+
+    Attributes:
+        name: File name.
+        bucket: Its bucket.
+        key: Its object.
+        sha256: What it must have, where the job says so.
+    """
+
+    name: str
+    bucket: str
+    key: str
+    sha256: str | None = None
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://bucket/key`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def find_shards(
+    job: FederatedJob, layout: Layout, own: str, open_bucket: Callable[[str], Bucket]
+) -> list[FoundShard]:
+    """Every shard of the job, the validation shard among them, by file name.
+
+    Args:
+        job: The job.
+        layout: Its keys.
+        own: Its bucket.
+        open_bucket: Opens a bucket by name.
+
+    Raises:
+        InputError: There are none, too many, or names that cannot be used.
+        StoreError: The store does not tell.
+    """
+    spec = job.spec.shards
+    if spec.items is not None:
+        places = ((item, split_uri(item.uri)) for item in spec.items)
+        found = [FoundShard(i.name, bucket, key, i.sha256) for i, (bucket, key) in places]
+        return sorted(found, key=lambda shard: shard.name)
+    bucket, prefix = split_uri(spec.uri) if spec.uri is not None else (own, layout.shards)
+    prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    listed = open_bucket(bucket).list(prefix)
+    keys = [info.key for info in listed if info.key.lower().endswith(".zip")]
+    found = [FoundShard(key.rpartition("/")[2], bucket, key) for key in keys]
+    faults = list(_listing_faults(found, f"s3://{bucket}/{prefix}", spec.validation))
+    if faults:
+        raise InputError(Reason.SHARDS_MISSING, InvalidInputError(faults))
+    return sorted(found, key=lambda shard: shard.name)
+
+
+def _listing_faults(found: list[FoundShard], where: str, validation: str | None) -> list[Fault]:
+    if not found:
+        fix = "upload one ZIP a worker there: it is looked for again"
+        return [Fault("spec.shards", f"{where} holds no .zip", fix)]
+    faults = []
+    if len(found) > MAX_SHARDS + 1:
+        fix = f"merge some: a job has at most {MAX_SHARDS} workers"
+        faults.append(Fault("spec.shards", f"{where} holds {len(found)} ZIPs", fix))
+    seen: dict[str, str] = {}
+    for shard in found:
+        if not re.match(SHARD_NAME, shard.name):
+            fix = "rename it: letters, digits, `.`, `_` and `-`, ending in .zip"
+            faults.append(Fault(f"s3://{shard.bucket}/{shard.key}", "has an unusable name", fix))
+        if shard.name in seen:
+            fix = "give every shard its own file name"
+            problem = f"{seen[shard.name]} and {shard.key} have the same file name"
+            faults.append(Fault("spec.shards", problem, fix))
+        seen[shard.name] = shard.key
+    if validation is not None and validation not in seen:
+        fix = "upload it, or write another name in a new job"
+        faults.append(Fault("spec.shards.validation", f"{where} has no {validation}", fix))
+    if validation in seen and len(seen) == 1:
+        fix = "upload a shard to train on"
+        faults.append(Fault("spec.shards", f"{where} holds the validation shard alone", fix))
+    return faults[:MAX_FAULTS]
+
+
+def inspect_all(
+    shards: list[FoundShard], manifest_file: str, open_bucket: Callable[[str], Bucket]
+) -> list[ManifestSummary]:
+    """What every shard's manifest says, in the order given.
+
+    Raises:
+        InputError: Every fault of every shard; its reason is that of the first.
+        StoreError: The store does not tell.
+    """
+    reasons: list[str] = []
+    faults: list[Fault] = []
+
+    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError:
+        bucket = open_bucket(shard.bucket)
+        try:
+            info = bucket.head(shard.key)
+            if shard.sha256 and info is not None and info.sha256 not in (None, shard.sha256):
+                problem = f"has SHA-256 {info.sha256}, spec.shards.items says {shard.sha256}"
+                fix = "upload the right file, or name the right checksum in a new job"
+                fault = Fault(shard.name, problem, fix)
+                return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
+            with bucket.open_seekable(shard.key) as file:
+                return inspect_shard(file, shard.name, manifest_file).manifest
+        except ObjectMissingError:
+            fault = Fault(
+                shard.name,
+                f"s3://{shard.bucket}/{shard.key} does not exist",
+                "upload it: it is looked for again",
+            )
+            return InputError(Reason.OBJECT_MISSING, InvalidInputError([fault]))
+        except InvalidInputError as error:
+            return error
+
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="inspect") as pool:
+        answers = list(pool.map(inspect, shards))
+    summaries = []
+    for answer in answers:
+        if isinstance(answer, InvalidInputError):
+            reasons.append(reason_for(answer))
+            faults += answer.faults
+        else:
+            summaries.append(answer)
+    if faults:
+        raise InputError(reasons[0], InvalidInputError(faults[:MAX_FAULTS]))
+    return summaries

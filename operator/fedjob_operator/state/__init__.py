@@ -1,0 +1,4 @@
+"""What the operator knows: observed objects, its own record of a job, and the actions of a plan.
+
+Values and the cache that holds them. No calls to the API server and no decisions.
+"""

@@ -1,0 +1,106 @@
+"""The local engine: a whole run on this machine, in a folder, in the foreground."""
+
+from __future__ import annotations
+
+import shutil
+
+from fedjob.engines.local.interruption import Interrupt, InterruptedRunError, Interruption
+from fedjob.engines.local.lock import RunLock
+from fedjob.engines.local.observer import RunObserver, SilentObserver
+from fedjob.engines.local.processes.commands import Commands
+from fedjob.engines.local.processes.orphans import RUN_FOLDER, kill_marked
+from fedjob.engines.local.record import check_same, read_record, record_of
+from fedjob.engines.local.results.delivery import delivered
+from fedjob.engines.local.results.result import RunResult
+from fedjob.engines.local.run import LocalRun
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.preparation.prepared import PreparedRun
+from fedjob.workspace.job_folder import write_job_folder
+
+
+class LocalEngine:
+    """Runs a prepared job in a folder to its end.
+
+    Call `run` from a thread that lives as long as the run (the kernel ends the processes with it);
+    signals are taken only in the main thread.
+
+    Examples:
+        >>> prepared = prepare(job, LocalFiles(shards=Path("shards")))
+        >>> LocalEngine(prepared, RunFolder.at(Path("out"))).run().state
+        <RunState.COMPLETE: 'Complete'>
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedRun,
+        folder: RunFolder,
+        observer: RunObserver | None = None,
+        *,
+        fresh: bool = False,
+        commands: Commands | None = None,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            prepared: The job, checked.
+            folder: Where it runs and where its results go.
+            observer: Told of what happens.
+            fresh: Forget what an earlier run has left in the folder.
+            commands: What to start.
+        """
+        self._prepared = prepared
+        self._folder = folder
+        self._observer: RunObserver = observer or SilentObserver()
+        self._fresh = fresh
+        self._commands = commands or Commands()
+
+    def run(self) -> RunResult:
+        """Run, or go on from the last committed round, to the end.
+
+        Returns:
+            How it ended, as it stands in result.json; a run that is complete already is not run
+            again.
+
+        Raises:
+            FolderInUseError: Another run is going on in the folder.
+            InvalidInputError: The folder holds another job's run.
+            InterruptedRunError: A signal stopped it; everything it started has ended.
+            UnavailableError: The store cannot be started, or is lost.
+        """
+        folder = self._folder
+        with RunLock(folder.lock), Interruption() as interruption:
+            # Of a run that was killed together with its guard.
+            kill_marked(RUN_FOLDER, str(folder.state))
+            if self._fresh:
+                self._forget()
+            record = record_of(self._prepared.job, self._prepared.digests)
+            old = read_record(folder.record)
+            if old is not None:
+                check_same(old, record, folder.out)
+                done = delivered(folder, record)
+                if done is not None:
+                    self._observer.note(f"{folder.out}: this run is complete already")
+                    return done
+                self._observer.note(f"{folder.out}: goes on with the run that is here")
+            folder.result.unlink(missing_ok=True)
+            write_job_folder(self._prepared.job_files, folder.job)
+            record.write(folder.record)
+            run = LocalRun(self._prepared, folder, self._observer, self._commands, interruption)
+            try:
+                return run.run()
+            except Interrupt as interrupt:
+                done_rounds = run.status.completed if run.status is not None else 0
+                raise InterruptedRunError(
+                    f"stopped by {interrupt} after round {done_rounds} of {record.num_rounds}; run "
+                    f"the same command again to go on from there ({folder.out})"
+                ) from None
+
+    def _forget(self) -> None:
+        """Delete all but the lock, which we hold."""
+        for entry in self._folder.state.iterdir():
+            if entry == self._folder.lock:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()

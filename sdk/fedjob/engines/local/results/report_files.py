@@ -1,0 +1,95 @@
+"""The report of the run in a folder, from what the run has written down there; needs no store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from fedjob.engines.local.handle import LocalHandle
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.preparation.prepared import PreparedRun
+from fedjob.protocol.commit import Commit
+from fedjob.reasons import Reason
+from fedjob.report import JobFacts, build
+
+
+def facts_of(prepared: PreparedRun) -> JobFacts:
+    """What the report says of the job itself, while it runs."""
+    job, spec = prepared.job.metadata, prepared.job.spec
+    settings: Mapping[str, object] = {
+        "Classes": prepared.num_classes,
+        "Local epochs": spec.training.local_epochs,
+        "Batch size": spec.training.batch_size,
+        "Learning rate": spec.training.learning_rate,
+        "Image size": spec.training.img_size,
+        "Minimum of clients": spec.federation.min_clients,
+        "Validation shard": prepared.validation.name if prepared.validation else "none",
+    }
+    return JobFacts(
+        name=job.name,
+        namespace=job.namespace,
+        state="Running",
+        total_rounds=spec.federation.num_rounds,
+        class_name=spec.model.class_name,
+        shards={name: shard.name for name, shard in prepared.workers.items()},
+        settings=settings,
+    )
+
+
+def note_facts(folder: RunFolder, facts: JobFacts) -> None:
+    """Write the facts down for `write_report`."""
+    folder.facts.write_text(json.dumps(asdict(facts)), encoding="utf-8")
+
+
+def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
+    """Write commits down for `write_report`; one that is there is left."""
+    folder.commits.mkdir(parents=True, exist_ok=True)
+    for commit in commits:
+        path = folder.commits / f"{commit.round}.json"
+        if not path.exists():
+            scratch = path.with_suffix(".tmp")
+            scratch.write_text(commit.model_dump_json(by_alias=True), encoding="utf-8")
+            scratch.replace(path)
+
+
+def write_report(folder: RunFolder) -> int:
+    """Write report.html from the rounds committed so far.
+
+    Returns:
+        How many rounds it tells of.
+
+    Raises:
+        InvalidInputError: The folder has no run.
+    """
+    try:
+        facts = JobFacts(**json.loads(folder.facts.read_text(encoding="utf-8")))
+        commits = [
+            Commit.model_validate_json(path.read_bytes()) for path in folder.commits.glob("*.json")
+        ]
+    except (OSError, ValueError, TypeError, ValidationError) as error:
+        problem = "holds no run of fedjob that can be read"
+        fix = "give the folder that `fedjob run` printed (its --out)"
+        raise InvalidInputError([Fault(str(folder.out), problem, fix)]) from error
+    handle = LocalHandle(folder)
+    result = handle.result()
+    if result is not None:
+        facts = replace(
+            facts,
+            state=result.state,
+            reason=result.reason,
+            message=result.message,
+            wall_seconds=result.seconds,
+        )
+    elif not handle.running:
+        facts = replace(facts, state="Stopped")
+    facts = replace(facts, generated=datetime.now(UTC).isoformat(timespec="seconds"))
+    scratch = folder.report.with_name(f".{folder.report.name}.tmp")
+    reasons = {str(reason): reason.summary for reason in Reason}
+    scratch.write_text(build(facts, commits, reasons), encoding="utf-8")
+    scratch.replace(folder.report)
+    return sum(commit.round > 0 for commit in commits)

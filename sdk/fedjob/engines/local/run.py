@@ -1,0 +1,241 @@
+"""One start of a local run: store, upload, kits, processes, and watching them to their end."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from fedjob.engines.local.config import server_config, worker_configs, write_config
+from fedjob.engines.local.handle import LiveRun
+from fedjob.engines.local.interruption import Interrupt, Interruption
+from fedjob.engines.local.observer import RunObserver, Step
+from fedjob.engines.local.processes.commands import Commands
+from fedjob.engines.local.processes.environment import process_environment
+from fedjob.engines.local.processes.orphans import RUN_FOLDER, RUN_ID, kill_marked
+from fedjob.engines.local.processes.processes import Child, Guard, stop
+from fedjob.engines.local.processes.supervision import End, Limits, Supervision
+from fedjob.engines.local.results.delivery import deliver
+from fedjob.engines.local.results.outcome import outcome_of
+from fedjob.engines.local.results.report_files import facts_of, note_commits, note_facts
+from fedjob.engines.local.results.result import RunResult
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.local.server_status import StatusFollower, read_file
+from fedjob.engines.local.startup_kits import make_kits
+from fedjob.engines.local.store.embedded_store import EmbeddedStore, StoreStartError
+from fedjob.engines.local.store.ports import Ports
+from fedjob.engines.local.store.shard_urls import ShardUrls
+from fedjob.preparation.prepared import PreparedRun
+from fedjob.protocol.run import ENV_FORGE, RunPhase, ServerStatus
+from fedjob.reasons import Reason
+from fedjob.storage.bucket import Bucket
+from fedjob.storage.job_upload import upload, upload_plan
+from fedjob.storage.layout import Layout
+
+TICK = 0.2
+"""Seconds between looks at the processes."""
+_STEPS = {RunPhase.TRAINING: Step.TRAIN, RunPhase.FINISHING: Step.FINISH}
+
+
+class LocalRun:
+    """Everything that one `fedjob run` starts, and its end.
+
+    Attributes:
+        status: The server's last status.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedRun,
+        folder: RunFolder,
+        observer: RunObserver,
+        commands: Commands,
+        interruption: Interruption,
+    ) -> None:
+        self.status: ServerStatus | None = None
+        self._prepared = prepared
+        self._folder = folder
+        self._observer = observer
+        self._commands = commands
+        self._interruption = interruption
+        self._run_id = uuid.uuid4().hex
+        self._began = time.monotonic()
+        meta = prepared.job.metadata
+        self._layout = Layout(meta.namespace, meta.name)
+        self._env = process_environment(
+            os.environ,
+            run_id=self._run_id,
+            folder=folder.state,
+            workers=len(prepared.workers),
+            cpus=os.cpu_count() or 1,
+        )
+        self._env[ENV_FORGE] = f"fedjob-{self._run_id}"
+
+    def run(self) -> RunResult:
+        """From nothing to the results in OUT; whatever happens, nothing that it started is left."""
+        with ExitStack() as stack:
+            try:
+                return self._run(stack)
+            except Interrupt as interrupt:
+                self._observer.note(f"{interrupt}: stops; once more kills at once", warning=True)
+                raise
+            finally:
+                # From here on a signal hurries the clean-up, and breaks nothing off.
+                self._interruption.close()
+
+    def _run(self, stack: ExitStack) -> RunResult:
+        stack.callback(self._sweep, Guard(self._run_id))
+        self._start_forge(stack)
+        ports = stack.enter_context(Ports())
+        self._observer.step(Step.UPLOAD)
+        store = EmbeddedStore(
+            self._folder.store,
+            self._folder.log("store"),
+            environment={RUN_ID: self._run_id, RUN_FOLDER: str(self._folder.state)},
+        )
+        stack.callback(store.stop)
+        store.start()
+        bucket = stack.enter_context(Bucket(store.location, store.credentials))
+        note_facts(self._folder, facts_of(self._prepared))
+        self._upload(bucket)
+        self._observer.step(Step.START)
+        http_port = ports.take()
+        supervision = self._prepare(store, ports.take(), http_port)
+        urls = self._urls(bucket)
+        urls.renew()
+        live = LiveRun(pid=os.getpid(), http_port=http_port)
+        self._folder.live.write_text(live.model_dump_json(by_alias=True))
+        follower = StatusFollower(http_port, lambda status: self._seen(status, supervision))
+        # In reverse: the processes end first, so that no poll has to be waited for.
+        stack.callback(follower.stop)
+        stack.callback(self._stop, supervision)
+        supervision.start()
+        follower.start()
+        end = self._watch(store, supervision, urls)
+        self._last_words()
+        self._observer.step(Step.FINISH)
+        seconds = time.monotonic() - self._began
+        outcome = outcome_of(end, self.status, supervision.restarts, seconds)
+        return deliver(self._prepared, self._folder, bucket, self._layout, outcome)
+
+    def _start_forge(self, stack: ExitStack) -> None:
+        """It imports while all else is made ready; without it the sites do as well, later."""
+        argv = [*self._commands.forge, self._env[ENV_FORGE]]
+        forge = Child("forge", argv, self._env, self._folder.log("forge"))
+        # What it has forked goes with it: it ends after the sites.
+        stack.callback(stop, [forge])
+        forge.start()
+
+    def _upload(self, bucket: Bucket) -> None:
+        shards = {shard.name: shard.path for shard in self._prepared.shards}
+        if self._prepared.validation is not None:
+            shards[self._prepared.validation.name] = self._prepared.validation.path
+        plan = upload_plan(self._layout, self._folder.job, shards, self._prepared.checkpoint)
+        upload(bucket, self._layout, plan, self._observer.uploaded)
+
+    def _prepare(self, store: EmbeddedStore, fl_port: int, http_port: int) -> Supervision:
+        folder, commands = self._folder, self._commands
+        make_kits(
+            commands.kits,
+            folder.kits,
+            project=self._prepared.job.metadata.name,
+            port=fl_port,
+            workers=self._prepared.workers,
+            env=self._env,
+            log=folder.log("kits"),
+        )
+        server_file = write_config(
+            folder.config("server"),
+            server_config(self._prepared, folder, store.location, http_port),
+        )
+        # What an earlier start said at its end must not be taken for this one's.
+        (folder.home("server") / "status.json").unlink(missing_ok=True)
+        keys = store.credentials.environment()
+        server = self._child("server", [*commands.server, "--config", str(server_file)], keys)
+        workers = []
+        for name, config in worker_configs(self._prepared, folder).items():
+            file = write_config(folder.config(name), config)
+            (folder.home(name) / "worker.json").unlink(missing_ok=True)
+            workers.append(self._child(name, [*commands.worker, "--config", str(file)], {}))
+        spec = self._prepared.job.spec
+        limits = Limits(
+            min_clients=spec.federation.min_clients,
+            max_restarts=spec.workers.max_restarts,
+            backoff_limit=spec.run_policy.backoff_limit,
+        )
+        return Supervision(server, workers, limits, self._observer, self._said_failed, self._told)
+
+    def _child(self, name: str, argv: list[str], keys: Mapping[str, str]) -> Child:
+        env = {**self._env, **keys}
+        return Child(name, argv, env, self._folder.log(name), self._folder.home(name))
+
+    def _urls(self, bucket: Bucket) -> ShardUrls:
+        keys = {
+            self._folder.url_file(name): self._layout.shard(shard.name)
+            for name, shard in self._prepared.workers.items()
+        }
+        return ShardUrls(bucket, keys)
+
+    def _watch(self, store: EmbeddedStore, supervision: Supervision, urls: ShardUrls) -> End:
+        deadline = self._prepared.job.spec.run_policy.active_deadline_seconds
+        while True:
+            end = supervision.tick()
+            if end is not None:
+                return end
+            if self.status is not None and self.status.phase is RunPhase.COMPLETE:
+                # All is published; the server says farewell while we fetch it.
+                return End(complete=True)
+            try:
+                if store.ensure_running():
+                    self._observer.note("the store ended and was started again", warning=True)
+            except StoreStartError as error:
+                # About one start in fifteen after a kill hangs; the next works. The server waits.
+                self._observer.note(f"the store did not start, again: {error}", warning=True)
+            urls.renew()
+            if deadline is not None and time.monotonic() - self._began > deadline:
+                message = (
+                    f"the run took longer than spec.runPolicy.activeDeadlineSeconds "
+                    f"({deadline} s); raise it and run again: it goes on from the last "
+                    f"committed round"
+                )
+                return End(False, message, Reason.DEADLINE_EXCEEDED)
+            time.sleep(TICK)
+
+    def _seen(self, status: ServerStatus, supervision: Supervision) -> None:
+        before = self.status.completed if self.status is not None else 0
+        self.status = status
+        if status.phase in _STEPS:
+            self._observer.step(_STEPS[status.phase])
+        if status.completed > before:
+            supervision.round_committed()
+        note_commits(self._folder, status.history)
+        self._observer.status(status)
+
+    def _said_failed(self) -> bool:
+        status = read_file(self._folder.home("server") / "status.json")
+        return status is not None and status.phase is RunPhase.FAILED
+
+    def _told(self, name: str) -> str:
+        try:
+            said = json.loads((self._folder.home(name) / "worker.json").read_text())
+        except (OSError, ValueError):
+            return ""
+        failed = isinstance(said, dict) and said.get("state") == "Failed"
+        return str(said.get("message", "")) if failed else ""
+
+    def _last_words(self) -> None:
+        status = read_file(self._folder.home("server") / "status.json")
+        if status is not None:
+            self.status = status
+            self._observer.status(status)
+
+    def _stop(self, supervision: Supervision) -> None:
+        stop(supervision.children, hurry=lambda: self._interruption.hurry)
+
+    def _sweep(self, guard: Guard) -> None:
+        guard.release()
+        kill_marked(RUN_ID, self._run_id)
+        self._folder.live.unlink(missing_ok=True)

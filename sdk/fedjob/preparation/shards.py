@@ -1,0 +1,91 @@
+"""The shard ZIPs of a folder on this machine: found, checked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedjob.preparation.fault_list import FaultList
+from fedjob.preparation.prepared import LocalFiles, LocalShard
+from fedjob.spec import ShardsSpec
+from fedjob.spec.models.shards import MAX_SHARDS
+from fedjob.storage.checksum import sha256_of
+from fedjob.workspace.shard.archive import inspect_shard
+from fedjob.workspace.shard.manifest import ManifestSummary
+
+DEFAULT_FOLDER = "shards"
+"""Beside the job's file; stands for the job's own `shards/` prefix."""
+
+
+def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[Path]:
+    """The shard ZIPs, by file name sort (row 37), the validation shard among them.
+
+    Args:
+        spec: spec.shards: a folder given on the command line stands for what it names.
+        files: Where to look.
+        faults: Gets what is wrong.
+    """
+    folder = files.shards
+    if folder is None:
+        folder = files.base / DEFAULT_FOLDER
+        if not folder.is_dir() or spec.uri is not None or spec.items is not None:
+            where = "names shards in S3" if spec.uri or spec.items else "names no shards"
+            problem = f"{where}, which a run on this machine does not read"
+            faults.add("spec.shards", problem, "give the folder of the shard ZIPs: --shards DIR")
+            return []
+    if not folder.is_dir():
+        faults.add("--shards", f"{folder} is no folder", "give the folder of the shard ZIPs")
+        return []
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".zip" and not path.name.startswith(".") and path.is_file()
+    )
+    if not found:
+        fix = "put one ZIP a worker there, with the manifest at its root"
+        faults.add("--shards", f"{folder} has no .zip file", fix)
+    if len(found) > MAX_SHARDS:
+        fix = f"merge some: a job has at most {MAX_SHARDS} workers"
+        faults.add("--shards", f"{folder} has {len(found)} ZIPs", fix)
+    names = {path.name for path in found}
+    for index, item in enumerate(spec.items or ()):
+        if item.name not in names:
+            problem = f"{item.name} is not in {folder}"
+            faults.add(f"spec.shards.items[{index}].name", problem, "add it, or drop the item")
+    if spec.validation is not None and found:
+        if spec.validation not in names:
+            fix = f"name one of: {', '.join(sorted(names)[:10])}"
+            problem = f"{spec.validation} is not in {folder}"
+            faults.add("spec.shards.validation", problem, fix)
+        elif len(found) == 1:
+            fix = "add a shard to train on, or drop validation"
+            faults.add("spec.shards.validation", "is the only shard, so no worker has one", fix)
+    return found
+
+
+def inspect_shards(
+    paths: Sequence[Path], spec: ShardsSpec, manifest_file: str, faults: FaultList
+) -> tuple[list[LocalShard], list[ManifestSummary]]:
+    """Check every shard, and read every manifest once, in constant memory.
+
+    Args:
+        paths: The ZIPs.
+        spec: spec.shards, for the checksums of its items.
+        manifest_file: training.manifestFile.
+        faults: Gets what is wrong in any of them.
+
+    Returns:
+        The shards that are good, and what their manifests say.
+    """
+    expected = {item.name: item.sha256 for item in spec.items or () if item.sha256 is not None}
+    shards, summaries = [], []
+    for path in paths:
+        with faults.collected(), open(path, "rb") as file:
+            info = inspect_shard(file, path.name, manifest_file)
+            digest = sha256_of(path)
+            if expected.get(path.name, digest) != digest:
+                problem = f"has SHA-256 {digest}, spec.shards.items says {expected[path.name]}"
+                faults.add(path.name, problem, "bring the right file, or correct sha256")
+            shards.append(LocalShard(path.name, path, info.manifest.samples, digest))
+            summaries.append(info.manifest)
+    return shards, summaries

@@ -1,0 +1,76 @@
+"""What one committed round says about itself: the commit object of the log of rounds."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fedjob.spec.models.base import Model
+
+
+class Participant(Model):
+    """One worker's accepted result in one round."""
+
+    name: str = Field(description="The worker, such as `worker-0`.")
+    samples: int = Field(ge=1, description="Samples it trained on: its weight in FedAvg.")
+    metrics: dict[str, float] = Field(
+        default_factory=dict, description="What its training returned."
+    )
+    seconds: float = Field(
+        0.0, ge=0, description="Seconds from the task's send to its accepted result."
+    )
+    warnings: list[str] = Field(
+        default_factory=list, description="For example: weights not loaded."
+    )
+
+
+class ClientFailure(Model):
+    """A worker whose answer was refused, or that gave none, in one round."""
+
+    name: str
+    reason: str = Field(description="From the catalogue of reasons, such as `NonFiniteWeights`.")
+    message: str = Field(
+        description="What happened, with the tensor, the file and line, and a fix."
+    )
+
+
+class RoundTimes(Model):
+    """Where a round's seconds went."""
+
+    train: float = Field(0.0, ge=0, description="First send to last awaited answer.")
+    aggregate: float = Field(0.0, ge=0)
+    evaluate: float = Field(0.0, ge=0)
+    commit: float = Field(0.0, ge=0, description="Model and commit object to S3.")
+    total: float = Field(0.0, ge=0, description="Previous commit (or segment start) to this one.")
+
+
+class Commit(Model):
+    """`rounds/<n>/commit.json`: round n is done exactly when this object exists.
+
+    Round 0 is the initial global model: it has no participants.
+    """
+
+    round: int = Field(ge=0)
+    attempt: int = Field(ge=0, description="The server start that made it.")
+    segment: int = Field(0, ge=0, description="The NVFlare job that made it.")
+    model_file: str = Field(
+        "model.safetensors",
+        description="The model's file name in rounds/<n>/; the log puts the SHA-256 into it, so "
+        "that two servers never write the same key.",
+    )
+    sha256: str = Field(description="Of the model file, hex.")
+    size: int = Field(ge=0, description="Bytes of the model file.")
+    participants: list[Participant] = Field(default_factory=list)
+    failures: list[ClientFailure] = Field(default_factory=list)
+    metrics: dict[str, float] = Field(
+        default_factory=dict,
+        description="Sample-weighted means of the participants' metrics; those of the global model "
+        "on validation data carry the prefix `val_`.",
+    )
+    times: RoundTimes = Field(default_factory=RoundTimes)
+    started: str = Field(description="RFC 3339, UTC.")
+    ended: str = Field(description="RFC 3339, UTC.")
+
+    @property
+    def samples(self) -> int:
+        """Samples over all participants."""
+        return sum(participant.samples for participant in self.participants)

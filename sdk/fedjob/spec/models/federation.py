@@ -1,0 +1,37 @@
+"""`spec.federation`: rounds, quorum and patience (CONTRACT row 5 has the defaults)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from fedjob.spec.models.base import Model
+from fedjob.spec.models.fields import LABEL
+from fedjob.spec.models.shards import MAX_SHARDS
+
+
+class FederationConfig(Model):
+    """How many rounds, with how many clients, and how long to wait. Times are in seconds."""
+
+    num_rounds: int = Field(5, ge=1, le=10000, description="Rounds to run, exactly.")
+    min_clients: int = Field(
+        1, ge=1, le=MAX_SHARDS, description="Clients that must answer before a round is aggregated."
+    )
+    wait_time_after_min_received: int = Field(
+        10, ge=0, le=86400, description="Seconds to wait for more once minClients have answered."
+    )
+    heart_beat_timeout: int = Field(
+        600, ge=1, le=86400, description="Seconds of silence after which a client is dropped."
+    )
+    round_timeout: int | None = Field(
+        None,
+        ge=1,
+        le=604800,
+        description="Seconds after which a round stops waiting for clients; absent: no limit.",
+    )
+    job_name: str = Field(
+        "rt_job",
+        min_length=1,
+        max_length=63,
+        pattern=LABEL,
+        description="Name in the NVFlare job's meta.json.",
+    )

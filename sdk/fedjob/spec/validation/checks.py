@@ -1,0 +1,214 @@
+"""The Python side of the rules: what is given, why it cannot be, what to write instead."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterator
+
+from fedjob.errors import Fault
+from fedjob.spec.models.federation import FederationConfig
+from fedjob.spec.models.placement import amount
+from fedjob.spec.models.workers import WorkersSpec
+from fedjob.spec.validation.reader import Path, Reader
+
+KEYWORDS = tuple(keyword.kwlist)
+"""What Python does not take for the name of a class or function."""
+
+_SOURCES = ("inline", "configMapRef", "uri")
+_ITEMS: Path = ("spec", "shards", "items")
+_VALIDATION: Path = ("spec", "shards", "validation")
+
+
+def one_source(job: Reader) -> Iterator[Fault]:
+    """Exactly one of `spec.model.source.*`."""
+    at: Path = ("spec", "model", "source")
+    given = [name for name in _SOURCES if job.has((*at, name))]
+    if not given:
+        yield Fault(
+            "spec.model.source",
+            "names no file",
+            "write one of `inline: |` and the text of model_def.py, "
+            "`configMapRef: {name: my-model}` or `uri: s3://bucket/model_def.py`",
+        )
+    elif len(given) > 1:
+        yield Fault(
+            "spec.model.source", f"gives {' and '.join(given)}", f"keep one of {', '.join(given)}"
+        )
+
+
+def class_name_no_keyword(job: Reader) -> Iterator[Fault]:
+    """`spec.model.className` can be the name of a class."""
+    yield from _no_keyword(job, "className", "the name of the class in model_def.py, such as `Net`")
+
+
+def train_function_no_keyword(job: Reader) -> Iterator[Fault]:
+    """`spec.model.trainFunction` can be the name of a function."""
+    yield from _no_keyword(
+        job, "trainFunction", "the name of a function in model_def.py, such as `fl_train_model`"
+    )
+
+
+def _no_keyword(job: Reader, name: str, instead: str) -> Iterator[Fault]:
+    value = job.get(("spec", "model", name), str)
+    if value in KEYWORDS:
+        yield Fault(f"spec.model.{name}", f"`{value}` is a keyword of Python", f"write {instead}")
+
+
+def requirements_need_docker(job: Reader) -> Iterator[Fault]:
+    """The builder `append` installs nothing."""
+    builder = job.get(("spec", "image", "builder"), str)
+    if job.size(("spec", "model", "requirements")) and builder == "append":
+        yield Fault(
+            "spec.image.builder",
+            "`append` adds one layer and cannot install model.requirements",
+            "write `builder: docker`, or leave builder out",
+        )
+
+
+def one_kind_of_shards(job: Reader) -> Iterator[Fault]:
+    """A prefix or a list."""
+    if job.has(("spec", "shards", "uri")) and job.has(_ITEMS):
+        yield Fault(
+            "spec.shards",
+            "gives uri and items",
+            "keep `uri` for every .zip under a prefix, or `items` to name them one by one",
+        )
+
+
+def validation_is_an_item(job: Reader) -> Iterator[Fault]:
+    """Where shards are listed, the validation shard is one of them: its place must be known."""
+    name = job.get(_VALIDATION, str)
+    if name is None or not job.has(_ITEMS):
+        return
+    names = [job.get((*_ITEMS, i, "name"), str) for i in range(job.size(_ITEMS))]
+    if name not in names:
+        yield Fault(
+            "spec.shards.validation",
+            f"`{name}` is none of the items",
+            f"add `{{name: {name}, uri: s3://...}}` to shards.items (no worker gets it), "
+            "or write the name of one that is there",
+        )
+
+
+def enough_shards(job: Reader) -> Iterator[Fault]:
+    """Each client has a shard of its own."""
+    if not job.has(_ITEMS):
+        return
+    default = FederationConfig.model_fields["min_clients"].default
+    wanted = job.get(("spec", "federation", "minClients"), int, default) or 0
+    kept = 1 if job.has(_VALIDATION) else 0
+    workers = job.size(_ITEMS) - kept
+    if wanted > workers:
+        yield Fault(
+            "spec.federation.minClients",
+            f"{wanted} clients must answer, but shards.items gives {_count(workers, 'worker')}"
+            + (" beside the validation shard" if kept else ""),
+            f"write `minClients: {workers}`, or add shards" if workers > 0 else "add shards",
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def gpu_to_wait_for(job: Reader) -> Iterator[Fault]:
+    """`gpuFallback: wait` without GPUs would wait for nothing."""
+    at: Path = ("spec", "workers")
+    gpu = job.get((*at, "gpu"), int, WorkersSpec.model_fields["gpu"].default)
+    if gpu == 0 and job.get((*at, "gpuFallback"), str) == "wait":
+        yield Fault(
+            "spec.workers.gpuFallback",
+            "`wait` waits for GPUs, and gpu is 0",
+            "write `gpuFallback: cpu`, or `gpu: 1`",
+        )
+
+
+def tolerations_compare(section: str) -> Callable[[Reader], Iterator[Fault]]:
+    """`Exists` takes no value; `Equal` needs a key."""
+
+    def check(job: Reader) -> Iterator[Fault]:
+        for at, field in _tolerations(job, section):
+            if job.get((*at, "operator"), str, "Equal") == "Exists":
+                if job.has((*at, "value")):
+                    yield Fault(
+                        f"{field}.value",
+                        "is given with `operator: Exists`, which compares no value",
+                        "remove value, or write `operator: Equal`",
+                    )
+            elif not job.has((*at, "key")):
+                yield Fault(
+                    f"{field}.key",
+                    "is missing, and `operator: Equal` compares its value",
+                    "add `key: nvidia.com/gpu` or whatever the taint's key is, "
+                    "or write `operator: Exists`",
+                )
+
+    return check
+
+
+def tolerations_end(section: str) -> Callable[[Reader], Iterator[Fault]]:
+    """Only `NoExecute` has an end."""
+
+    def check(job: Reader) -> Iterator[Fault]:
+        for at, field in _tolerations(job, section):
+            effect = job.get((*at, "effect"), str)
+            if job.has((*at, "tolerationSeconds")) and effect != "NoExecute":
+                yield Fault(
+                    f"{field}.tolerationSeconds",
+                    f"is given with effect {effect or 'absent'}, which has no end",
+                    "write `effect: NoExecute`, or remove tolerationSeconds",
+                )
+
+    return check
+
+
+def _tolerations(job: Reader, section: str) -> Iterator[tuple[Path, str]]:
+    at: Path = ("spec", section, "tolerations")
+    for i in range(job.size(at)):
+        yield (*at, i), f"spec.{section}.tolerations[{i}]"
+
+
+def requests_within_limits(section: str, name: str) -> Callable[[Reader], Iterator[Fault]]:
+    """Kubernetes refuses a pod that requests more than its limit."""
+
+    def check(job: Reader) -> Iterator[Fault]:
+        at: Path = ("spec", section, "resources")
+        requested = _amount(job, (*at, "requests", name))
+        limit = _amount(job, (*at, "limits", name))
+        if requested is not None and limit is not None and amount(requested) > amount(limit):
+            yield Fault(
+                f"spec.{section}.resources.requests.{name}",
+                f"{requested} is above limits.{name}, which is {limit}",
+                f"write `{name}: {limit}` at most, or raise the limit",
+            )
+
+    return check
+
+
+def _amount(job: Reader, path: Path) -> str | None:
+    value = job.get(path, object)
+    return None if value is None else str(value)
+
+
+def endpoint_has_secret(job: Reader) -> Iterator[Fault]:
+    """The operator's credentials go to the operator's endpoint only."""
+    at: Path = ("spec", "storage")
+    if job.has((*at, "endpoint")) and not job.has((*at, "secretRef")):
+        yield Fault(
+            "spec.storage.secretRef",
+            "is missing, and the operator's own credentials are not sent to another endpoint",
+            "add `secretRef: {name: my-store}`, a Secret with AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or remove endpoint",
+        )
+
+
+def deadline_after_a_round(job: Reader) -> Iterator[Fault]:
+    """A deadline below the round's timeout would end the job in its first slow round."""
+    deadline = job.get(("spec", "runPolicy", "activeDeadlineSeconds"), int)
+    timeout = job.get(("spec", "federation", "roundTimeout"), int)
+    if deadline is not None and timeout is not None and timeout > deadline:
+        yield Fault(
+            "spec.runPolicy.activeDeadlineSeconds",
+            f"{deadline} is below federation.roundTimeout, which is {timeout}",
+            f"write `activeDeadlineSeconds: {timeout}` or more, or lower roundTimeout",
+        )

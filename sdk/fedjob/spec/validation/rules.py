@@ -1,0 +1,202 @@
+"""The rules that one field alone cannot state: each once, as a Python check and as its CEL twin.
+
+The API server runs the CEL rule, fedjob the check; the tests hold both to the same cases. A rule
+without a check is for the API server alone: it compares with the stored object, or makes up for a
+bound that means less there than in pydantic. A rule over values that have a default stands at
+`spec`, where they are always there: the API server tries a section's own rules on its bare
+`default: {}` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fedjob.errors import Fault
+from fedjob.spec.validation import checks
+from fedjob.spec.validation.reader import Reader, UnreadableError
+
+Check = Callable[[Reader], Iterator[Fault]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule over several fields.
+
+    Attributes:
+        at: The schema node that holds the CEL rule, such as `spec.server.tolerations[]`.
+        cel: Over `self`, the value at that node; true accepts.
+        message: What `kubectl apply` prints when it is false; ends with what to write.
+        field: The field to blame, from that node; empty for the node itself.
+        check: The same in Python; None for a rule of the API server alone.
+    """
+
+    at: str
+    cel: str
+    message: str
+    field: str = ""
+    check: Check | None = None
+
+    def as_cel(self) -> dict[str, str]:
+        """The entry of `x-kubernetes-validations`."""
+        entry = {"rule": self.cel, "message": self.message}
+        return {**entry, "fieldPath": self.field} if self.field else entry
+
+
+def _unchanged(section: str) -> Rule:
+    return Rule(
+        "spec",
+        f"self.{section} == oldSelf.{section}",
+        f"{section} cannot change: it would be another job; create one under another name",
+        f".{section}",
+    )
+
+
+def _tolerations(section: str) -> list[Rule]:
+    at = f"spec.{section}.tolerations[]"
+    return [
+        Rule(
+            at,
+            "self.operator == 'Exists' ? !has(self.value) : has(self.key)",
+            "operator Exists takes no value; operator Equal needs a key",
+            check=checks.tolerations_compare(section),
+        ),
+        Rule(
+            at,
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "tolerationSeconds needs effect: NoExecute",
+            check=checks.tolerations_end(section),
+        ),
+    ]
+
+
+def _resources(section: str) -> list[Rule]:
+    return [
+        Rule(
+            f"spec.{section}.resources",
+            f"!has(self.requests) || !has(self.limits) || !has(self.requests.{name}) || "
+            f"!has(self.limits.{name}) || quantity(string(self.requests.{name}))"
+            f".compareTo(quantity(string(self.limits.{name}))) <= 0",
+            f"requests.{plain} is above limits.{plain}; lower it, or raise the limit",
+            check=checks.requests_within_limits(section, plain),
+        )
+        for name, plain in (
+            ("cpu", "cpu"),
+            ("memory", "memory"),
+            ("ephemeral__dash__storage", "ephemeral-storage"),
+        )
+    ]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "spec.model.source",
+        "[has(self.inline), has(self.configMapRef), has(self.uri)].exists_one(x, x)",
+        "give exactly one of inline, configMapRef and uri",
+        check=checks.one_source,
+    ),
+    Rule(
+        "spec.model",
+        f"!(self.className in {list(checks.KEYWORDS)})",
+        "className is a keyword of Python; write the name of the class in model_def.py",
+        ".className",
+        checks.class_name_no_keyword,
+    ),
+    Rule(
+        "spec.model",
+        f"!has(self.trainFunction) || !(self.trainFunction in {list(checks.KEYWORDS)})",
+        "trainFunction is a keyword of Python; write the name of a function in model_def.py",
+        ".trainFunction",
+        checks.train_function_no_keyword,
+    ),
+    Rule(
+        "spec",
+        "!has(self.model.requirements) || size(self.model.requirements) == 0 || "
+        "!has(self.image.builder) || self.image.builder != 'append'",
+        "model.requirements cannot be installed by builder append; write builder: docker",
+        ".image.builder",
+        checks.requirements_need_docker,
+    ),
+    Rule(
+        "spec.shards",
+        "!(has(self.uri) && has(self.items))",
+        "give uri or items, not both",
+        check=checks.one_kind_of_shards,
+    ),
+    Rule(
+        "spec.shards",
+        "!has(self.validation) || !has(self.items) || "
+        "self.items.exists(item, item.name == self.validation)",
+        "validation is none of the items; add it there: no worker gets it",
+        ".validation",
+        checks.validation_is_an_item,
+    ),
+    Rule(
+        "spec",
+        "!has(self.shards.items) || self.federation.minClients <= "
+        "size(self.shards.items) - (has(self.shards.validation) ? 1 : 0)",
+        "minClients is above the number of workers: one for each of shards.items except validation",
+        ".federation.minClients",
+        checks.enough_shards,
+    ),
+    Rule(
+        "spec",
+        "self.workers.gpu > 0 || self.workers.gpuFallback == 'cpu'",
+        "gpuFallback wait needs gpu above 0; write gpuFallback: cpu, or the number of GPUs",
+        ".workers.gpuFallback",
+        checks.gpu_to_wait_for,
+    ),
+    *_tolerations("server"),
+    *_tolerations("workers"),
+    *_resources("server"),
+    *_resources("workers"),
+    Rule(
+        "spec.storage",
+        "!has(self.endpoint) || has(self.secretRef)",
+        "endpoint needs secretRef: the operator's own credentials are not sent elsewhere",
+        ".secretRef",
+        checks.endpoint_has_secret,
+    ),
+    Rule(
+        "spec",
+        "!has(self.runPolicy.activeDeadlineSeconds) || !has(self.federation.roundTimeout) || "
+        "self.federation.roundTimeout <= self.runPolicy.activeDeadlineSeconds",
+        "activeDeadlineSeconds is below federation.roundTimeout; raise it to that at least",
+        ".runPolicy.activeDeadlineSeconds",
+        checks.deadline_after_a_round,
+    ),
+    # The API server rounds a bound down for a value without a fraction: `0` would pass 1e-09.
+    Rule(
+        "spec",
+        "self.training.learningRate > 0.0",
+        "learningRate must be above 0, such as 0.001",
+        ".training.learningRate",
+    ),
+    *(_unchanged(name) for name in ("model", "shards", "training", "components", "storage")),
+    Rule(
+        "spec",
+        "self.federation.jobName == oldSelf.federation.jobName",
+        "jobName cannot change: it would be another job; create one under another name",
+        ".federation.jobName",
+    ),
+    Rule(
+        "spec",
+        "self.federation.numRounds >= oldSelf.federation.numRounds",
+        "numRounds can be raised, not lowered: those rounds may have run; create another job",
+        ".federation.numRounds",
+    ),
+)
+"""Every rule, in the order of the fields they stand at."""
+
+
+def broken_rules(job: Reader) -> list[Fault]:
+    """The faults of every rule that can be tried on `job`."""
+    faults: list[Fault] = []
+    for rule in RULES:
+        if rule.check is None:
+            continue
+        try:
+            faults.extend(rule.check(job))
+        except UnreadableError:
+            continue
+    return faults

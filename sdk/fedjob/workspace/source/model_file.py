@@ -1,0 +1,270 @@
+"""What a model_def.py holds and needs, found by reading it: it is never imported here.
+
+Importing would run the user's code on the machine that submits, and would need torch there.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fedjob.errors import Fault, InvalidInputError
+from fedjob.workspace.source.bindings import bindings_of
+from fedjob.workspace.source.imports import (
+    fix_for,
+    imported_modules,
+    missing_modules,
+    relative_imports,
+)
+from fedjob.workspace.source.model_class import Constructor, class_fault, constructor_of
+from fedjob.workspace.source.names import UndefinedName, undefined_names
+from fedjob.workspace.source.signatures import (
+    FORM_A,
+    FORM_B,
+    VALIDATE,
+    Function,
+    form_of,
+    parameters_of,
+    signature_faults,
+)
+
+MAX_SOURCE_BYTES = 1 << 20
+"""A ConfigMap, which may carry the file, holds no more than 1 MiB."""
+
+
+class InvalidSourceError(InvalidInputError):
+    """The model file cannot be used as it is written."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a model file holds.
+
+    Attributes:
+        form: A is `fl_train_model(payload)`, B is `fl_train(model, env, ...)`, C has none of them.
+        train_function: The training function's name; None for form C.
+        parameters: Names of its parameters; empty where it is imported rather than written.
+        has_validate: There is an `fl_validate`.
+        class_name: The model class.
+        classes: All classes at the file's top level, in order.
+        constructor: What the model class is built with.
+        modules: Top-level modules that the file imports, sorted.
+        missing_modules: Those that neither a worker has nor `model.requirements` brings: a warning.
+        hints: What looks like a slip but need not be one: warnings.
+    """
+
+    form: Literal["A", "B", "C"]
+    train_function: str | None
+    parameters: tuple[str, ...]
+    has_validate: bool
+    class_name: str
+    classes: tuple[str, ...]
+    constructor: Constructor
+    modules: tuple[str, ...]
+    missing_modules: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    @property
+    def constructor_parameters(self) -> tuple[str, ...]:
+        """Names that the model class's constructor takes by keyword."""
+        return self.constructor.parameters
+
+    @property
+    def accepts_num_classes(self) -> bool:
+        """Whether the constructor is seen to take `num_classes`, by name or by `**kwargs`.
+
+        False also where the constructor is not in this file; the runtime asks the class itself.
+        """
+        taken = self.constructor
+        return "num_classes" in taken.parameters or (taken.visible and taken.any_keyword)
+
+
+def check_source(
+    text: str,
+    class_name: str,
+    train_function: str | None = None,
+    filename: str = "model_def.py",
+    requirements: Collection[str] = (),
+) -> SourceInfo:
+    """Reads a model file and checks all that can be known without running it (rows 24 and 26).
+
+    Args:
+        text: The file.
+        class_name: `model.className`.
+        train_function: `model.trainFunction`; None finds it by the documented names.
+        filename: What messages call the file.
+        requirements: `model.requirements`, as pip takes them.
+
+    Raises:
+        InvalidSourceError: Syntax, the class, undefined names, the signatures: every fault found.
+    """
+    try:
+        return _checked(text, class_name, train_function, filename, requirements)
+    except RecursionError:
+        problem = "has an expression that is nested too deeply to be read"
+        fault = Fault(filename, problem, "split the longest expression into several lines")
+        raise InvalidSourceError([fault]) from None
+
+
+def _checked(
+    text: str,
+    class_name: str,
+    train_function: str | None,
+    filename: str,
+    requirements: Collection[str],
+) -> SourceInfo:
+    tree = parse_source(text, filename)
+    functions = {f.name: f for f in top_level(tree) if isinstance(f, Function)}
+    classes = {c.name: c for c in top_level(tree) if isinstance(c, ast.ClassDef)}
+    bound = bindings_of(tree.body, is_function=False)
+    faults = [_relative_fault(line, filename) for line in relative_imports(tree)]
+    faults += [_undefined_fault(name, filename) for name in undefined_names(tree)]
+
+    constructor = Constructor(visible=False)
+    if class_name in classes:
+        fault = class_fault(classes[class_name], classes, filename)
+        faults += [fault] if fault else []
+        constructor = constructor_of(classes[class_name], classes)
+    elif class_name not in bound.bound and not bound.star:
+        faults.append(_no_class(class_name, tuple(classes), filename))
+
+    name = train_function or next((n for n in (FORM_A, FORM_B) if n in bound.bound), None)
+    form: Literal["A", "B", "C"] = "C"
+    if name is not None:
+        form = form_of(name, functions.get(name))
+        if name in functions:
+            faults += signature_faults(functions[name], form, filename)
+        elif name not in bound.bound and not bound.star:
+            faults.append(_no_function(name, tuple(functions), filename))
+    if VALIDATE in functions:
+        faults += signature_faults(functions[VALIDATE], "B", filename)
+    if faults:
+        raise InvalidSourceError(faults)
+    return SourceInfo(
+        form=form,
+        train_function=name,
+        parameters=parameters_of(functions[name]) if name in functions else (),
+        has_validate=VALIDATE in bound.bound,
+        class_name=class_name,
+        classes=tuple(classes),
+        constructor=constructor,
+        modules=imported_modules(tree),
+        missing_modules=missing_modules(tree, requirements),
+        hints=_hints(functions) if form == "C" else (),
+    )
+
+
+def parse_source(text: str, filename: str) -> ast.Module:
+    """The file's syntax tree, after every check that Python's compiler makes.
+
+    Raises:
+        InvalidSourceError: With the line at which the compiler stopped.
+    """
+    if not text.strip():
+        raise InvalidSourceError([Fault(filename, "is empty", "write the model class into it")])
+    if len(text.encode("utf-8", "replace")) > MAX_SOURCE_BYTES:
+        size = Fault(filename, "is larger than 1 MiB", "keep weights and data out of it")
+        raise InvalidSourceError([size])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an invalid escape is the user's own business
+            tree = ast.parse(text, filename)
+            # Some errors, such as `return` at the top level, only the compiler finds.
+            compile(text, filename, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise InvalidSourceError([_syntax_fault(error, text, filename)]) from None
+    except (ValueError, MemoryError) as error:
+        fault = Fault(
+            filename, f"cannot be read as Python: {error}", "check that it is plain source"
+        )
+        raise InvalidSourceError([fault]) from None
+    return tree
+
+
+def top_level(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements that run on import, those within top-level if, try, with and loops included."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, Function | ast.ClassDef):
+            children = ast.iter_child_nodes(node)
+            inner = [
+                c for c in children if isinstance(c, ast.stmt | ast.ExceptHandler | ast.match_case)
+            ]
+            pending = [*inner, *pending]
+
+
+def _syntax_fault(error: SyntaxError, text: str, filename: str) -> Fault:
+    line = error.lineno or 1
+    lines = text.splitlines()
+    written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
+    where = f"{filename} line {line}"
+    if written.startswith(("%", "!")):
+        return Fault(
+            where, f"`{written[:80]}` is a notebook command, not Python", "remove the line"
+        )
+    shown = f" at `{written[:80]}`" if written else ""
+    return Fault(where, f"{error.msg}{shown}", "correct the syntax")
+
+
+def _undefined_fault(name: UndefinedName, filename: str) -> Fault:
+    first, *others = name.lines
+    also = f" (and {len(others)} more)" if others else ""
+    where = f"{filename} line {first}{also}"
+    problem = f"name '{name.name}' is not defined"
+    if name.defined_at is not None:
+        late = f"{problem} yet: it comes on line {name.defined_at}"
+        return Fault(where, late, f"move its definition above line {first}")
+    return Fault(where, problem, fix_for(name.name))
+
+
+def _relative_fault(line: int, filename: str) -> Fault:
+    return Fault(
+        f"{filename} line {line}",
+        "imports from a package around the file, and only this file is sent",
+        "copy what it needs into the file",
+    )
+
+
+def _no_class(name: str, classes: Sequence[str], filename: str) -> Fault:
+    has = f"it has {', '.join(classes[:8])}" if classes else "it has no class at all"
+    near = _nearest(name, classes)
+    fix = f"did you mean {near}? " if near else ""
+    return Fault(
+        "spec.model.className",
+        f"{filename} has no class {name}; {has}",
+        f"{fix}name its model class",
+    )
+
+
+def _no_function(name: str, functions: Sequence[str], filename: str) -> Fault:
+    has = f"it has {', '.join(functions[:8])}" if functions else "it has none"
+    near = _nearest(name, functions)
+    fix = f"did you mean {near}? " if near else ""
+    return Fault(
+        "spec.model.trainFunction",
+        f"{filename} has no function {name}; {has}",
+        f"{fix}name a function of the file, or leave the field out",
+    )
+
+
+def _hints(functions: Mapping[str, Function]) -> tuple[str, ...]:
+    known = (FORM_A, FORM_B)
+    return tuple(
+        f"line {function.lineno}: {name} looks like {near}, but is not called; the generated "
+        f"training loop runs (rename it, or set model.trainFunction)"
+        for name, function in functions.items()
+        if (near := _nearest(name, known, cutoff=0.75))
+    )
+
+
+def _nearest(name: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
+    by_lower = {item.lower(): item for item in reversed(names)}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None

@@ -1,0 +1,156 @@
+"""What charts/fedjob lets the operator do: no more than its calls need, nowhere else than asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.chart import ALL, NAMESPACE, Object, of_kind, only, render
+from fedjob.spec.models.job import GROUP, PLURAL
+from fedjob_operator.kube.client import PLURALS, VERSIONS
+from fedjob_operator.settings import Settings
+
+MODES: dict[str, dict[str, Any]] = {
+    "cluster": {},
+    "namespaced": {"namespaces": ["a", "b"]},
+    "everything": ALL,
+    "namespaced, no nodes": {"namespaces": ["a"], "rbac": {"readNodes": False}},
+}
+DANGEROUS_VERBS = {"*", "escalate", "bind", "impersonate", "deletecollection", "update"}
+CHILD_VERBS = {"get", "list", "watch", "create", "patch", "delete"}
+
+
+def allowed(rules: list[Object]) -> dict[str, set[str]]:
+    """Verbs by `group/resource`."""
+    found: dict[str, set[str]] = {}
+    for rule in rules:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                found.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
+    return found
+
+
+EXPECTED = {
+    f"{GROUP}/{PLURAL}": {"get", "list", "watch", "delete"},
+    f"{GROUP}/{PLURAL}/status": {"patch"},
+    f"{GROUP}/{PLURAL}/finalizers": {"update"},
+    "/events": {"create", "patch"},
+    **{
+        f"{version.rpartition('/')[0]}/{PLURALS[kind]}": CHILD_VERBS
+        for kind, version in VERSIONS.items()
+    },
+}
+"""Derived from the kinds that the operator watches and writes."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_rule_has_a_wildcard(mode: str) -> None:
+    roles = of_kind(render(MODES[mode]), "Role", "ClusterRole")
+    assert roles
+    for role in roles:
+        for rule in role["rules"]:
+            said = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not [word for word in said if "*" in word], role["metadata"]["name"]
+            assert "nonResourceURLs" not in rule
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_operator_may_do_nothing_dangerous(mode: str) -> None:
+    objects = render(MODES[mode])
+    for role in operator_roles(objects):
+        for rule in role["rules"]:
+            harmless = set(rule["resources"]) <= {"leases", f"{PLURAL}/finalizers"}
+            assert harmless or not DANGEROUS_VERBS & set(rule["verbs"]), rule
+            assert not [r for r in rule["resources"] if r.startswith("pods/")], rule
+
+
+def operator_roles(objects: list[Object]) -> list[Object]:
+    """Roles and ClusterRoles that are bound to the operator."""
+    bound = {
+        (b["roleRef"]["kind"], b["metadata"].get("namespace"), b["roleRef"]["name"])
+        for b in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+    }
+    return [
+        role
+        for role in of_kind(objects, "Role", "ClusterRole")
+        if (role["kind"], role["metadata"].get("namespace"), role["metadata"]["name"]) in bound
+    ]
+
+
+def test_cluster_mode_is_one_cluster_role() -> None:
+    objects = render()
+    role = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-operator")
+    assert allowed(role["rules"]) == EXPECTED
+    assert [r["metadata"]["name"] for r in of_kind(objects, "Role")] == ["fedjob-operator-lease"]
+
+
+def test_namespaced_mode_is_a_role_in_each() -> None:
+    objects = render(MODES["namespaced"])
+    roles = {r["metadata"]["namespace"]: r for r in of_kind(objects, "Role")}
+    assert set(roles) == {"a", "b", NAMESPACE}
+    for namespace in ("a", "b"):
+        assert allowed(roles[namespace]["rules"]) == EXPECTED
+    bound = {b["roleRef"]["name"] for b in of_kind(objects, "ClusterRoleBinding")}
+    assert bound == {f"{NAMESPACE}:fedjob-nodes"}
+    nodes = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-nodes")
+    assert allowed(nodes["rules"]) == {"/nodes": {"list"}}
+
+
+def test_the_lease_is_the_operator_s_own() -> None:
+    role = only(render(), "Role", "fedjob-operator-lease")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    by_name = {tuple(rule.get("resourceNames", [])): rule["verbs"] for rule in role["rules"]}
+    assert by_name == {(): ["create"], (Settings().lease_name,): ["get", "update"]}
+
+
+def test_nothing_is_cluster_wide_where_that_is_refused() -> None:
+    """For whoever installs with rights in a few namespaces only."""
+    values = {
+        "namespaces": ["a"],
+        "crds": {"install": False},
+        "rbac": {"readNodes": False, "aggregate": False},
+    }
+    kinds = {found["kind"] for found in render(values)}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def test_rbac_can_be_left_to_others() -> None:
+    kinds = {found["kind"] for found in render({"rbac": {"create": False}})}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("account", [{}, {"create": False, "name": "mine"}], ids=str)
+def test_bindings_lead_to_a_role_and_the_account(mode: str, account: dict[str, Any]) -> None:
+    objects = render({**MODES[mode], "serviceAccount": account})
+    name = account.get("name", "fedjob-operator")
+    roles = {
+        (r["kind"], r["metadata"].get("namespace"), r["metadata"]["name"])
+        for r in of_kind(objects, "Role", "ClusterRole")
+    }
+    for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        ref = binding["roleRef"]
+        assert (ref["kind"], binding["metadata"].get("namespace"), ref["name"]) in roles
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
+        ]
+    pod = only(objects, "Deployment", "fedjob-operator")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == name
+    assert len(of_kind(objects, "ServiceAccount")) == (0 if account else 1)
+
+
+def test_users_get_their_jobs_and_nothing_else() -> None:
+    objects = render()
+    for role in ("edit", "view"):
+        found = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-{role}")
+        assert {r.partition("/")[0] for r in allowed(found["rules"])} == {GROUP}
+        label = f"rbac.authorization.k8s.io/aggregate-to-{role}"
+        assert found["metadata"]["labels"][label] == "true"
+    view = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-view")
+    assert set().union(*allowed(view["rules"]).values()) == {"get", "list", "watch"}
+
+
+def test_two_releases_do_not_share_cluster_roles() -> None:
+    names = [r["metadata"]["name"] for r in of_kind(render(), "ClusterRole", "ClusterRoleBinding")]
+    assert all(name.startswith(f"{NAMESPACE}:") for name in names)

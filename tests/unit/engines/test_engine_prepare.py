@@ -1,0 +1,177 @@
+"""What is checked before a run: the resource, the model file and the shards, all faults at once."""
+
+import hashlib
+import json
+import zipfile
+
+import pytest
+
+from fedjob.errors import InvalidInputError
+from fedjob.preparation.prepare import prepare_text
+from fedjob.preparation.prepared import LocalFiles
+
+MODEL = """
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.line = nn.Linear(3, num_classes)
+
+
+def fl_train_model(payload):
+    return {"weights": payload["initial_weights"], "samples": 1}
+"""
+
+
+def shard(folder, name, labels, manifest="manifest.ndjson"):
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        rows = [{"id": f"s{i}", "uri": "x.txt", "y": y} for i, y in enumerate(labels)]
+        archive.writestr(manifest, "\n".join(json.dumps(row) for row in rows))
+        archive.writestr("x.txt", "x")
+
+
+def job(source=MODEL, **spec):
+    source = {"inline": source} if isinstance(source, str) else source
+    model = {"source": source, "className": "Net"} | spec.pop("model", {})
+    return json.dumps(
+        {
+            "apiVersion": "fedjob.dev/v1alpha1",
+            "kind": "FederatedJob",
+            "metadata": {"name": "digits"},
+            "spec": {"model": model, **spec},
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shard(tmp_path / "shards", "b.zip", [0, 1])
+    shard(tmp_path / "shards", "a.zip", [4, 1, 1])
+    shard(tmp_path / "shards", "c.zip", [6])
+    return tmp_path
+
+
+def faults_of(text, files):
+    with pytest.raises(InvalidInputError) as caught:
+        prepare_text(text, "job.yaml", files)
+    found = {}
+    for fault in caught.value.faults:
+        found[fault.field] = f"{found.get(fault.field, '')}{fault.problem}; {fault.fix}\n"
+    return found
+
+
+def test_row_37_workers_by_file_name_sort_and_row_21_classes_over_all_shards(folder):
+    prepared = prepare_text(job(shards={"validation": "c.zip"}), "j", LocalFiles(folder))
+    assert {name: s.name for name, s in prepared.workers.items()} == {
+        "worker-0": "a.zip",
+        "worker-1": "b.zip",
+    }
+    assert [s.samples for s in prepared.shards] == [3, 2]
+    assert prepared.validation is not None
+    assert prepared.validation.name == "c.zip"
+    assert prepared.num_classes == 7, "the validation shard counts"
+    assert prepared.job_files["app/custom/model_def.py"].decode() == MODEL
+    digest = hashlib.sha256((folder / "shards" / "a.zip").read_bytes()).hexdigest()
+    assert prepared.digests["shard a.zip"] == digest
+
+
+def test_all_faults_of_spec_source_and_shards_at_once(folder):
+    """A resource that is wrong itself hides nothing of what is wrong with its files."""
+    shard(folder / "shards", "d.zip", [1], manifest="inner/manifest.ndjson")
+    (folder / "shards" / "e.zip").write_text("no ZIP")
+    text = job(
+        source=MODEL.replace("import torch.nn as nn", ""),
+        training={"batchSize": 0},
+        federation={"numRound": 3},
+    )
+    faults = faults_of(text, LocalFiles(folder))
+    assert "spec.training.batchSize" in faults
+    assert "spec.federation.numRound" in faults
+    everything = str(faults)
+    assert "add `import torch.nn as nn`" in everything, "row 26"
+    assert "FileNotFoundError: manifest.ndjson" in faults, "row 27"
+    assert "e.zip" in everything
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "field", "words"),
+    [
+        (
+            job({"configMapRef": {"name": "m"}}),
+            {},
+            "spec.model.source.configMapRef",
+            "--model-file",
+        ),
+        (job({"uri": "s3://bucket/m.py"}), {}, "spec.model.source.uri", "--model-file"),
+        (job(), {"model_file": "absent.py"}, "--model-file", "absent.py"),
+        (job(), {"model_file": "shards/a.zip"}, "--model-file", "UTF-8"),
+        (job(), {"model_file": "shards"}, "--model-file", "shards"),
+        (job(), {"checkpoint": "absent.pt"}, "--checkpoint", "is no file"),
+        (job(), {"checkpoint": "shards/a.zip"}, "--checkpoint", ".safetensors"),
+        (job(model={"checkpoint": "s3://b12/x.pt"}), {}, "spec.model.checkpoint", "--checkpoint"),
+        (job(), {"shards": "absent"}, "--shards", "is no folder"),
+        (job(), {"shards": "."}, "--shards", "no .zip"),
+        (job(shards={"uri": "s3://bucket/x/"}), {}, "spec.shards", "--shards DIR"),
+        (job(shards={"validation": "z.zip"}), {}, "spec.shards.validation", "a.zip, b.zip, c.zip"),
+        (job(training={"numClasses": 3}), {}, "spec.training.numClasses", "label 4"),
+        (job(federation={"minClients": 4}), {}, "spec.federation.minClients", "3 workers"),
+        (job(runPolicy={"suspend": True}), {}, "spec.runPolicy.suspend", "false"),
+        (job(training={"manifestFile": "m.ndjson"}), {}, "FileNotFoundError: m.ndjson", "a.zip"),
+        (
+            job(shards={"items": [{"name": "q.zip", "uri": "s3://bucket/q.zip"}]}),
+            {"shards": "shards"},
+            "spec.shards.items[0].name",
+            "q.zip",
+        ),
+        (
+            job(shards={"items": [{"name": "a.zip", "uri": "s3://bck/a.zip", "sha256": "0" * 64}]}),
+            {"shards": "shards"},
+            "a.zip",
+            "SHA-256",
+        ),
+    ],
+)
+def test_each_fault_names_its_place_and_what_to_do(folder, text, files, field, words):
+    given = {name: folder / path for name, path in files.items()}
+    faults = faults_of(text, LocalFiles(folder, **given))
+    assert field in faults
+    assert words in faults[field]
+
+
+def test_the_only_shard_cannot_be_the_validation_shard(tmp_path):
+    shard(tmp_path / "shards", "a.zip", [1])
+    faults = faults_of(job(shards={"validation": "a.zip"}), LocalFiles(tmp_path))
+    assert "no worker" in faults["spec.shards.validation"]
+
+
+def test_without_a_folder_of_shards_it_says_how_to_name_one(tmp_path):
+    assert "--shards DIR" in faults_of(job(), LocalFiles(tmp_path))["spec.shards"]
+
+
+def test_files_stand_for_what_the_resource_names(folder):
+    (folder / "m.py").write_text(MODEL + "# mine\n")
+    (folder / "w.pt").write_bytes(b"weights")
+    text = job({"uri": "s3://bucket/m.py"}, model={"checkpoint": "s3://bucket/w.pt"})
+    files = LocalFiles(folder, model_file=folder / "m.py", checkpoint=folder / "w.pt")
+    prepared = prepare_text(text, "job.yaml", files)
+    assert prepared.job_files["app/custom/model_def.py"].endswith(b"# mine\n")
+    assert prepared.checkpoint == folder / "w.pt"
+    assert prepared.digests["checkpoint"] == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_row_24_a_model_file_is_shipped_verbatim_with_its_line_ends(folder):
+    given = MODEL.replace("\n", "\r\n").encode()
+    (folder / "m.py").write_bytes(given)
+    prepared = prepare_text(job(), "job.yaml", LocalFiles(folder, model_file=folder / "m.py"))
+    assert prepared.job_files["app/custom/model_def.py"] == given
+
+
+def test_files_that_are_no_shards_are_left_alone(folder):
+    (folder / "shards" / "readme.txt").write_text("x")
+    (folder / "shards" / ".hidden.zip").write_text("x")
+    (folder / "shards" / "folder.zip").mkdir()
+    prepared = prepare_text(job(), "job.yaml", LocalFiles(folder))
+    assert [s.name for s in prepared.shards] == ["a.zip", "b.zip", "c.zip"]

@@ -1,0 +1,224 @@
+"""Rows 24 and 26: a hand-written model file is read, never run, and all its faults come at once."""
+
+import textwrap
+
+import pytest
+
+from fedjob.errors import EXIT_INVALID
+from fedjob.workspace.source.imports import modules_of
+from fedjob.workspace.source.model_file import InvalidSourceError, check_source
+
+HEAD = "import torch\nimport torch.nn as nn\n"
+NET = """
+class Net(nn.Module):
+    def __init__(self, width=8, *, num_classes=10):
+        super().__init__()
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.head(x.flatten(1))
+"""
+MODEL = HEAD + NET
+
+
+def test_a_hand_written_file_is_read_without_running_it():
+    """Row 24."""
+    text = MODEL + "\ndef fl_train_model(payload, out_dir=None):\n    return {}\n"
+    info = check_source(text + "\nraise SystemExit('was run')\n", "Net")
+    assert info.form == "A"
+    assert info.train_function == "fl_train_model"
+    assert info.parameters == ("payload", "out_dir")
+    assert info.classes == ("Net",)
+    assert info.constructor_parameters == ("width", "num_classes")
+    assert info.accepts_num_classes
+    assert info.modules == ("torch",)
+    assert not info.has_validate
+    assert info.missing_modules == ()
+
+
+FORMS = {
+    "A": ("def fl_train_model(payload): pass", None, "A", "fl_train_model"),
+    "A-out_dir": ("def fl_train_model(payload, out_dir): pass", None, "A", "fl_train_model"),
+    "A-all": ("def fl_train_model(payload, out_dir, logger): pass", None, "A", "fl_train_model"),
+    "A-kwargs": ("def fl_train_model(**kwargs): pass", None, "A", "fl_train_model"),
+    "A-own-default": ("def fl_train_model(payload, lr=1): pass", None, "A", "fl_train_model"),
+    "A-decorated": (
+        "@torch.enable_grad()\ndef fl_train_model(payload, x): pass",
+        None,
+        "A",
+        "fl_train_model",
+    ),
+    "A-assigned": ("fl_train_model = lambda payload: {}", None, "A", "fl_train_model"),
+    "A-conditional": (
+        "if torch:\n    def fl_train_model(payload): pass",
+        None,
+        "A",
+        "fl_train_model",
+    ),
+    "A-named": ("def mine(payload): pass", "mine", "A", "mine"),
+    "B": ("def fl_train(model, env, out_dir, logger=None): pass", None, "B", "fl_train"),
+    "B-no-logger": ("def fl_train(model, env, out_dir): pass", None, "B", "fl_train"),
+    "B-other-names": ("def fl_train(net, settings, folder): pass", None, "B", "fl_train"),
+    "B-star": ("def fl_train(*args, **kwargs): pass", None, "B", "fl_train"),
+    "B-named": ("def mine(model, env, out_dir): pass", "mine", "B", "mine"),
+    "A-before-B": (
+        "def fl_train(model, env, out_dir): pass\ndef fl_train_model(payload): pass",
+        None,
+        "A",
+        "fl_train_model",
+    ),
+    "C": ("", None, "C", None),
+    "C-validate": ("def fl_validate(model, env, out_dir): pass", None, "C", None),
+}
+
+
+@pytest.mark.parametrize(("code", "named", "form", "function"), FORMS.values(), ids=FORMS.keys())
+def test_the_form_is_found(code, named, form, function):
+    """CONTRACT section 1."""
+    info = check_source(f"{MODEL}\n{code}\n", "Net", named)
+    assert (info.form, info.train_function) == (form, function)
+    assert info.has_validate == ("fl_validate" in code)
+
+
+# name: (text, what the message holds, what its fix holds)
+REFUSED = {
+    "empty": ("  \n", "is empty", "write the model class"),
+    "syntax": (MODEL + "def f(:\n", "line 11", "correct the syntax"),
+    "indent": (MODEL + "  x = 1\n", "unindent does not match", "correct the syntax"),
+    "return-outside": (MODEL + "return 1\n", "'return' outside function", "correct"),
+    "magic": (MODEL + "%matplotlib inline\n", "notebook command", "remove the line"),
+    "shell": (MODEL + "!pip install x\n", "notebook command", "remove the line"),
+    "null-byte": (MODEL + "x = '\0'\n", "null byte", ""),
+    "surrogate": (MODEL + "# \ud800", "cannot be read as Python", "plain source"),
+    "deep": (MODEL + "x = " + "(" * 300 + ")" * 300, "", ""),
+    "deep-expression": (MODEL + "x = 1" + " + 1" * 900, "nested too deeply", "split"),
+    "too-large": (MODEL + "#" * (1 << 20), "larger than 1 MiB", "keep weights"),
+    "no-class": (HEAD + "x = 1\n", "no class Net", "name its model class"),
+    "other-class": (MODEL.replace("class Net", "class Netz"), "it has Netz", "did you mean Netz"),
+    "class-case": (MODEL.replace("class Net", "class NET"), "it has NET", "did you mean NET"),
+    "no-base": ("class Net: pass", "no torch module", "class Net(nn.Module)"),
+    "no-base-deep": ("class A: pass\nclass Net(A): pass", "no torch module", "nn.Module"),
+    "no-import": (NET, "name 'nn' is not defined", "add `import torch.nn as nn` to the same file"),
+    "relative": (
+        MODEL + "from .parts import Head\n",
+        "package around the file",
+        "copy what it needs",
+    ),
+    "late-base": (
+        HEAD + "class Net(Base): pass\nclass Base(nn.Module): pass\n",
+        "name 'Base' is not defined yet: it comes on line 4",
+        "above line 3",
+    ),
+    "A-other-name": (MODEL + "def fl_train_model(data): pass", "not take payload", "(payload"),
+    "A-nothing": (MODEL + "def fl_train_model(): pass", "not take payload", "(payload"),
+    "A-positional": (
+        MODEL + "def fl_train_model(payload, /): pass",
+        "by position only",
+        "(payload",
+    ),
+    "A-extra": (MODEL + "def fl_train_model(payload, lr): pass", "needs lr", "training.extra"),
+    "A-kwonly": (MODEL + "def fl_train_model(payload, *, lr): pass", "needs lr", "training.extra"),
+    "A-async": (MODEL + "async def fl_train_model(payload): pass", "async def", "def fl_train"),
+    "A-generator": (MODEL + "def fl_train_model(payload):\n    yield 1", "yield", "return"),
+    "B-two": (MODEL + "def fl_train(model, env): pass", "2 of the three", "(model, env, out_dir"),
+    "B-extra": (
+        MODEL + "def fl_train(model, env, out_dir, lr): pass",
+        "needs lr",
+        "training.extra",
+    ),
+    "B-renamed-extra": (MODEL + "def fl_train(a, b, c, d): pass", "needs d", "(model, env"),
+    "validate": (MODEL + "def fl_validate(model): pass", "1 of the three", "def fl_validate(model"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem", "fix"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_file_that_cannot_work_is_refused(text, problem, fix):
+    """Rows 24 and 26."""
+    with pytest.raises(InvalidSourceError) as caught:
+        check_source(text, "Net")
+    assert caught.value.exit_code == EXIT_INVALID
+    assert any(problem in str(f) and fix in f.fix for f in caught.value.faults), caught.value
+    assert all(fault.field and fault.fix for fault in caught.value.faults)
+
+
+def test_a_missing_train_function_is_named_with_the_nearest():
+    with pytest.raises(InvalidSourceError, match="did you mean my_training"):
+        check_source(MODEL + "def my_training(payload): pass", "Net", "my_trainin")
+
+
+def test_all_faults_come_at_once():
+    """Row 26."""
+    text = "class Net:\n    x = np.ones(1)\ndef fl_train_model(data): return F.relu(data)\n"
+    with pytest.raises(InvalidSourceError) as caught:
+        check_source(text, "Net")
+    text = str(caught.value)
+    for part in (
+        "'np' is not defined",
+        "'F' is not defined",
+        "no torch module",
+        "not take payload",
+    ):
+        assert part in text
+
+
+ALLOWED = {
+    "imported-class": ("from torchvision.models import ResNet as Net", False, False),
+    "star": ("from mymodels import *", False, False),
+    "unknown-base": ("from my import Base\nclass Net(Base): pass", True, False),
+    "inherited": (MODEL.replace("Net", "Base") + "class Net(Base): pass", True, True),
+    "kwargs": (
+        HEAD + "class Net(nn.Module):\n    def __init__(self, **kw): super().__init__()",
+        True,
+        True,
+    ),
+    "no-constructor": (HEAD + "class Net(nn.Module): pass", True, False),
+    "metaclass": ("from a import M\nclass Net(metaclass=M): pass", True, False),
+    "dataclass": (
+        "import dataclasses, torch.nn as nn\n@dataclasses.dataclass\nclass Net(nn.Module): a: int",
+        True,
+        False,
+    ),
+    "diamond": (
+        HEAD + "class A(nn.Module): pass\nclass B(A): pass\nclass Net(B, A): pass",
+        True,
+        False,
+    ),
+    "own-cycle": (HEAD + "class Net(nn.Module): pass\nclass Net(Net): pass", True, False),
+    "duck": (
+        "class Net:\n    def state_dict(self): ...\n    def load_state_dict(self, s): ...",
+        True,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "written", "takes"), ALLOWED.values(), ids=ALLOWED.keys())
+def test_what_cannot_be_known_is_not_refused(text, written, takes):
+    """Row 24."""
+    info = check_source(text, "Net")
+    assert ("Net" in info.classes) == written
+    assert info.accepts_num_classes == takes
+
+
+def test_modules_that_no_worker_has_are_named():
+    text = MODEL + textwrap.dedent(
+        """
+        import json, sklearn.svm, timm
+        from PIL import Image
+        from yaml import safe_load
+        try:
+            import wandb
+        except ImportError:
+            wandb = None
+        """
+    )
+    assert check_source(text, "Net").missing_modules == ("sklearn", "timm", "yaml")
+    brought = ["scikit-learn>=1.5", "timm", "PyYAML[libyaml]==6.0"]
+    assert check_source(text, "Net", requirements=brought).missing_modules == ()
+    assert modules_of("@ what") == set()
+
+
+def test_a_slip_in_the_training_functions_name_is_hinted_at():
+    info = check_source(MODEL + "def fl_trian_model(payload): pass", "Net")
+    assert info.form == "C"
+    assert "fl_trian_model looks like fl_train_model" in info.hints[0]
