@@ -10,7 +10,7 @@ class TrainingError(FedjobError):
     """Base of this package's errors.
 
     Attributes:
-        reason: Its name in the catalogue of reasons (docs/reasons/<reason>.md).
+        reason: Its name in the catalogue of reasons (docs/reference/reasons/<reason>.md).
         problem: What is wrong, with what was given.
         fix: What to do instead.
         worker: Whose result, code or data it is; empty until it is known.
