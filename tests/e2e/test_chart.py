@@ -346,7 +346,7 @@ def test_store_keeps_models_when_its_pod_is_deleted(release: Release) -> None:
 
 
 def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
-    """With hosts.toml and the CA on the node, as the chart's documentation describes."""
+    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes."""
     service = f"{release.name}-registry"
     host = f"{service}.{release.namespace}.svc:5000"
     address = get("service", service, "-n", release.namespace)["spec"]["clusterIP"]
