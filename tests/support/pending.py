@@ -2,7 +2,7 @@
 
 A folder here may break the rule; everywhere else the rule holds. The tests print what is left.
 When a folder is clean its line goes, and when a list is empty the list and its argument go.
-`HOUSE=strict pytest tests/unit/house` ignores the lists and so names every breach.
+`FEDJOB_HOUSE=strict pytest tests/unit/house` ignores the lists and so names every breach.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ SHAPE: tuple[str, ...] = (
 
 def not_pending(breaches: Iterable[tuple[Path, str]], pending: tuple[str, ...]) -> list[str]:
     """The breaches outside the pending folders, as lines; prints how many are left inside."""
-    if os.environ.get("HOUSE") == "strict":
+    if os.environ.get("FEDJOB_HOUSE") == "strict":
         pending = ()
     left: dict[str, int] = {}
     found = []
