@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
 from fedjob.workspace.source.bindings import bindings_of
 from fedjob.workspace.source.imports import (
     fix_for,
@@ -46,6 +47,8 @@ class InvalidSourceError(InvalidInputError):
     def __init__(self, faults: Iterable[Fault], info: SourceInfo | None = None) -> None:
         super().__init__(faults)
         self.info = info
+
+    reason = Reason.SOURCE_INVALID
 
 
 @dataclass(frozen=True)
