@@ -61,7 +61,7 @@ def test_server_deleted_at_start_last_round_and_end_loses_nothing(chaos: ChaosDe
 def test_run_that_fails_while_its_last_round_is_committed_is_complete(
     chaos: ChaosDeployment,
 ) -> None:
-    """It is Failing until the commit is known, and never Failed (docs/contributing/decisions/007)."""
+    """It is Failing until the commit is known, never Failed (contributing/decisions/007)."""
     job = RunningJob(chaos, "late", SMALL)
     job.submit()
     assert job.until(lambda: job.completed() >= SMALL - 1, LONGEST, 0.05)
