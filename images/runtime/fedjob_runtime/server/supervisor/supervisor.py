@@ -412,10 +412,8 @@ class Supervisor:
         self._board.update(completed=commit.round, history=history)
         for participant in commit.participants:
             for warning in participant.warnings:
-                text = warning.removeprefix(f"{Reason.WEIGHTS_NOT_LOADED}: ")
-                self._board.event(
-                    Reason.WEIGHTS_NOT_LOADED, f"{participant.name}: {text}", "Warning"
-                )
+                message = f"{participant.name}: {warning.message}"
+                self._board.event(warning.reason, message, "Warning")
         for failure in commit.failures:
             self._board.event(failure.reason, failure.message, "Warning")
 
