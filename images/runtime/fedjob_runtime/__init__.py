@@ -4,3 +4,10 @@ Here: the supervisor and its segments (`server`), the shard and the client (`wor
 the user's code (`training`). Not here: Kubernetes, image building and the command line; the engines
 start these processes and read `/status`.
 """
+
+import os
+
+# With its fork support on (the default), gRPC's handler runs in every process that training code
+# forks, such as a DataLoader's workers, and calls shutdown() on the sockets it inherits. That closes
+# the connections of the process that forked. gRPC reads this once, when it is first used.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
