@@ -7,7 +7,7 @@ start these processes and read `/status`.
 
 import os
 
-# With its fork support on (the default), gRPC's handler runs in every process that training code
-# forks, such as a DataLoader's workers, and calls shutdown() on the sockets it inherits. That closes
-# the connections of the process that forked. gRPC reads this once, when it is first used.
+# By default gRPC's fork handler runs in every process that training code forks, such as DataLoader
+# workers, and calls shutdown() on inherited sockets, which closes the parent's connections. gRPC
+# reads this once, when it is first used.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
