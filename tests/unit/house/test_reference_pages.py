@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fedjob.protocol.run import ClientState, RunPhase
+from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import ConditionType, JobState, RestartCause
 from fedjob_operator.settings import STORE_KEYS, Settings
@@ -106,8 +106,9 @@ def test_every_reason_leads_to_the_code_that_decides_it() -> None:
         for row in rows[begin + 1 :]
         for name in row[0].split(", ")
     }
-    assert sorted(where) == sorted(reason.value for reason in Reason)
-    wrong = []
+    names = {reason.value for reason in Reason}
+    wrong = [(LAYOUT, f"{name} is missing") for name in sorted(names - where.keys())]
+    assert where.keys() <= names
     for name, paths in where.items():
         member = Reason(name).name
         files = [file for path in paths for file in tracked(path) if file.suffix == ".py"]
