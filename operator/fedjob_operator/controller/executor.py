@@ -75,7 +75,7 @@ class Executor:
         try:
             answer = await self._cluster.create(body)
         except ApiError as error:
-            if error.reason != "AlreadyExists":
+            if error.status_reason != "AlreadyExists":
                 raise
             meta = body["metadata"]
             found = await self._cluster.get(
