@@ -10,9 +10,13 @@ from fedjob.protocol.commit import Commit, Participant, RoundTimes
 from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, record_name, worker_names
-from fedjob_operator.planning.drift import key_of
+from fedjob_operator.planning.desired import key_of
+from fedjob_operator.planning.job_view import JobView
+from fedjob_operator.planning.plan import plan
 from fedjob_operator.planning.preparation import image_digest, inputs_digest
 from fedjob_operator.resources.configmaps import record_map
+from fedjob_operator.resources.pod_config import PodConfig
+from fedjob_operator.resources.pods import PodStart
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import (
     ChildKey,
@@ -45,6 +49,11 @@ def a_job(name: str = "digits", **spec: Any) -> FederatedJob:
     return FederatedJob.model_validate({"metadata": meta, "spec": sections})
 
 
+def a_start(ordinal: int = 0, image: str = "image@sha256:1") -> PodStart:
+    """One start of a pod."""
+    return PodStart(image=image, ordinal=ordinal, config=PodConfig({"spec": "one"}))
+
+
 def resource(job: FederatedJob, status: Body | None = None) -> Body:
     """The job as the API server gives it."""
     body = job.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status"})
@@ -72,7 +81,7 @@ def prepared_of(job: FederatedJob, workers: int = 2, *, https: bool = False) -> 
     )
 
 
-def facts_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
+def observations_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
     """Observations with which pods can be started."""
     names = worker_names(workers)
     kits = Kits("set-1", {s: {"rootCA.pem": b"x"} for s in ("server", "admin", *names)})
@@ -84,10 +93,17 @@ def facts_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
     return Observations(**{**fields, **more})
 
 
-def observed_of(job: FederatedJob, facts: Observations | None = None, **more: Any) -> Observed:
+def observed_of(
+    job: FederatedJob, observations: Observations | None = None, **more: Any
+) -> Observed:
     """A job of which nothing is there yet."""
-    known = facts if facts is not None else facts_of(job)
-    return Observed(resource(job), facts=known, **{"defaults": DEFAULTS, **more})
+    known = observations if observations is not None else observations_of(job)
+    return Observed(resource(job), observations=known, **{"defaults": DEFAULTS, **more})
+
+
+def plan_for(job: FederatedJob, observed: Observed, now: float = NOW) -> Actions:
+    """What the operator plans for a job as it is observed."""
+    return plan(JobView.of(job, observed, now))
 
 
 def simulate(observed: Observed, actions: Actions, now: float = NOW) -> Observed:
@@ -179,10 +195,17 @@ def complete_status(rounds: int = 5) -> ServerStatus:
     return a_status(RunPhase.COMPLETE, rounds, result_key="model_out/m", result_sha256="d" * 64)
 
 
+def knowing(observed: Observed, **changes: Any) -> Observed:
+    """The same with other observations."""
+    return replace(observed, observations=replace(observed.observations, **changes))
+
+
 def heard(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
     """The same, with what the server in that pod said."""
     uid = observed.children["Pod", pod]["metadata"]["uid"]
-    return replace(observed, facts=replace(observed.facts, server=ServerView(uid, status)))
+    return replace(
+        observed, observations=replace(observed.observations, server=ServerView(uid, status))
+    )
 
 
 def respecified(observed: Observed, job: FederatedJob, generation: int = 2) -> Observed:

@@ -18,7 +18,7 @@ from fedjob_operator.resources.secrets import kit_secret, store_secret, url_expi
 from fedjob_operator.resources.services import service
 from fedjob_operator.state.observed import Defaults, SignedUrl
 from fedjob_operator.state.record import PodSlot, Record, read_record
-from support.operator_samples import DEFAULTS, KEYS, NOW, UID, a_job, prepared_of
+from support.operator_samples import DEFAULTS, KEYS, NOW, UID, a_job, a_start, prepared_of
 
 STORE = StoreLocation(endpoint="http://store.fedjob-system.svc:8333", bucket="jobs")
 
@@ -35,8 +35,8 @@ def every_child(job: FederatedJob) -> list[Body]:
         store_secret(job, KEYS),
         server_policy(job, STORE, DEFAULTS),
         worker_policy(job, STORE, https=False),
-        server_pod(job, "image@sha256:1", 0, "hash", DEFAULTS),
-        worker_pod(job, "worker-0", "image@sha256:1", 0, "hash", DEFAULTS, gpus=False),
+        server_pod(job, a_start(), DEFAULTS),
+        worker_pod(job, "worker-0", a_start(), DEFAULTS, gpus=False),
     ]
 
 
@@ -54,7 +54,7 @@ def test_every_child_is_owned_and_labelled(body: Body) -> None:
 def test_names_fit_at_the_length_limit() -> None:
     job = a_job("j" * 40)
     bodies = every_child(job)
-    bodies.append(worker_pod(job, "worker-255", "i", 99, "h", DEFAULTS, gpus=False))
+    bodies.append(worker_pod(job, "worker-255", a_start(99), DEFAULTS, gpus=False))
     assert max(len(body["metadata"]["name"]) for body in bodies) <= 63
 
 
@@ -119,16 +119,16 @@ def secrets_of(pod: Body) -> set[str]:
 
 def test_a_worker_gets_its_own_kit_and_url_and_nothing_else() -> None:
     """Row 38."""
-    pod = worker_pod(a_job(), "worker-1", "i", 0, "h", DEFAULTS, gpus=False)
+    pod = worker_pod(a_job(), "worker-1", a_start(), DEFAULTS, gpus=False)
     assert secrets_of(pod) == {"digits-kit-worker-1", "digits-url-worker-1"}
     config = next(v for v in pod["spec"]["volumes"] if v["name"] == "config")
     assert config["configMap"]["items"] == [{"key": "worker-1.json", "path": "worker-1.json"}]
 
 
 def test_the_server_gets_the_store_keys_copied_or_by_reference() -> None:
-    own = server_pod(a_job(), "i", 0, "h", DEFAULTS)
+    own = server_pod(a_job(), a_start(), DEFAULTS)
     assert secrets_of(own) == {"digits-kit-server", "digits-kit-admin", "digits-store"}
-    theirs = server_pod(a_job(storage={"secretRef": {"name": "mine"}}), "i", 0, "h", DEFAULTS)
+    theirs = server_pod(a_job(storage={"secretRef": {"name": "mine"}}), a_start(), DEFAULTS)
     assert secrets_of(theirs) == {"digits-kit-server", "digits-kit-admin", "mine"}
     token = next(e for e in own["spec"]["containers"][0]["env"] if e["name"] == "AWS_SESSION_TOKEN")
     assert token["valueFrom"]["secretKeyRef"]["optional"] is True
@@ -145,7 +145,7 @@ def test_gpus_are_limits_and_placement_is_taken_over() -> None:
     }
     job = a_job(workers=placement, image={"pullSecrets": ["a", "b"]})
     defaults = Defaults(pull_secrets=("b", "c"), keys=KEYS)
-    spec = worker_pod(job, "worker-0", "i", 3, "h", defaults, gpus=True)["spec"]
+    spec = worker_pod(job, "worker-0", a_start(3), defaults, gpus=True)["spec"]
     resources = spec["containers"][0]["resources"]
     assert resources["limits"] == {"memory": "8Gi", "cpu": "4", "nvidia.com/gpu": "2"}
     assert resources["requests"] == {"memory": "2Gi"}
@@ -156,7 +156,7 @@ def test_gpus_are_limits_and_placement_is_taken_over() -> None:
     assert [s["name"] for s in spec["imagePullSecrets"]] == ["a", "b", "c"]
     env = {e["name"]: e.get("value") for e in spec["containers"][0]["env"]}
     assert env["OMP_NUM_THREADS"] == "4"
-    fallen = worker_pod(job, "worker-0", "i", 3, "h", defaults, gpus=False)["spec"]
+    fallen = worker_pod(job, "worker-0", a_start(3), defaults, gpus=False)["spec"]
     assert "nvidia.com/gpu" not in fallen["containers"][0]["resources"]["limits"]
 
 
@@ -173,7 +173,7 @@ def test_what_a_pod_does_not_ask_for_the_operator_chooses(
     resources: dict[str, Any], requests: dict[str, str], threads: str
 ) -> None:
     job = a_job(server={"resources": resources})
-    (container,) = server_pod(job, "i", 0, "h", DEFAULTS)["spec"]["containers"]
+    (container,) = server_pod(job, a_start(), DEFAULTS)["spec"]["containers"]
     assert container["resources"]["requests"] == requests
     env = {e["name"]: e.get("value") for e in container["env"]}
     assert env["OMP_NUM_THREADS"] == threads
@@ -181,7 +181,7 @@ def test_what_a_pod_does_not_ask_for_the_operator_chooses(
 
 def test_replacements_have_names_of_their_own() -> None:
     found = [
-        worker_pod(a_job(), "worker-0", "i", n, "h", DEFAULTS, gpus=False)["metadata"]["name"]
+        worker_pod(a_job(), "worker-0", a_start(n), DEFAULTS, gpus=False)["metadata"]["name"]
         for n in range(3)
     ]
     assert found == ["digits-worker-0", "digits-worker-0-r1", "digits-worker-0-r2"]

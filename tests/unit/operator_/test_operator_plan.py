@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from fedjob.protocol.run import RunPhase
 from fedjob.spec.models.job import FederatedJob
-from fedjob_operator.controller.executor import carry_out
+from fedjob_operator.controller.executor import Executor
 from fedjob_operator.naming import COMPONENT, Body, owner_uid
-from fedjob_operator.planning.drift import key_of
-from fedjob_operator.planning.plan import plan
+from fedjob_operator.planning.desired import key_of
 from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import Kits, Observations, Observed, Problem, Stage
@@ -29,9 +28,11 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    facts_of,
     heard,
+    knowing,
+    observations_of,
     observed_of,
+    plan_for,
     prepared_of,
     record_in,
     remembering,
@@ -43,10 +44,10 @@ from support.operator_samples import (
 )
 
 
-def started(job: FederatedJob, facts: Observations | None = None) -> Observed:
+def started(job: FederatedJob, observations: Observations | None = None) -> Observed:
     """A job whose pods have just been created."""
-    observed = observed_of(job, facts)
-    return simulate(observed, plan(job, observed, NOW))
+    observed = observed_of(job, observations)
+    return simulate(observed, plan_for(job, observed, NOW))
 
 
 def all_running(observed: Observed) -> Observed:
@@ -59,7 +60,7 @@ def all_running(observed: Observed) -> Observed:
 def settle(job: FederatedJob, observed: Observed, now: float = NOW) -> Observed:
     """Applies plans until one changes nothing."""
     for _ in range(8):
-        actions = plan(job, observed, now)
+        actions = plan_for(job, observed, now)
         if actions.delete_job:
             return observed
         if not actions.changes and actions.status == observed.body.get("status"):
@@ -79,9 +80,9 @@ def settle_and_read(job: FederatedJob, observed: Observed, now: float = NOW) -> 
     """The same for a run that fails, with the log read once its server has gone."""
     observed = settle(job, observed, now)
     assert observed.body["status"]["state"] == "Failing"
-    assert Stage.LOG in plan(job, observed, now).stages
+    assert Stage.LOG in plan_for(job, observed, now).stages
     stored = a_status(RunPhase.STARTING, 1)
-    return settle(job, replace(observed, facts=replace(observed.facts, stored=stored)), now)
+    return settle(job, knowing(observed, log_status=stored), now)
 
 
 def names(bodies: tuple[Body, ...], kind: str = "") -> list[str]:
@@ -94,7 +95,7 @@ def condition(status: Body | None, kind: str) -> Body:
 
 
 def test_a_new_job_first_asks_for_its_inputs() -> None:
-    actions = plan(a_job(), observed_of(a_job(), Observations()), NOW)
+    actions = plan_for(a_job(), observed_of(a_job(), Observations()), NOW)
     assert actions.stages == {Stage.INPUTS}
     assert not actions.create
     assert actions.status is not None
@@ -104,7 +105,7 @@ def test_a_new_job_first_asks_for_its_inputs() -> None:
 def test_then_for_everything_else_at_once() -> None:
     job = a_job()
     bare = prepared_of(job).model_copy(update={"workspace": "", "image": None})
-    actions = plan(job, observed_of(job, Observations(prepared=bare)), NOW)
+    actions = plan_for(job, observed_of(job, Observations(prepared=bare)), NOW)
     assert actions.stages == {Stage.WORKSPACE, Stage.IMAGE, Stage.KITS, Stage.URLS}
     assert actions.status is not None
     assert actions.status["state"] == "Uploading"
@@ -113,7 +114,7 @@ def test_then_for_everything_else_at_once() -> None:
 
 def test_a_prepared_job_gets_all_its_objects_pods_last() -> None:
     job = a_job()
-    actions = plan(job, observed_of(job), NOW)
+    actions = plan_for(job, observed_of(job), NOW)
     assert not actions.stages
     assert names(actions.create) == sorted(
         [
@@ -132,7 +133,7 @@ def test_a_prepared_job_gets_all_its_objects_pods_last() -> None:
 def test_without_policies_and_with_its_own_secret_there_is_less() -> None:
     job = a_job(storage={"secretRef": {"name": "mine"}})
     observed = observed_of(job, defaults=replace(DEFAULTS, policies=False))
-    created = names(plan(job, observed, NOW).create)
+    created = names(plan_for(job, observed, NOW).create)
     assert "digits-store" not in created
     assert "digits-worker" not in created
 
@@ -140,9 +141,9 @@ def test_without_policies_and_with_its_own_secret_there_is_less() -> None:
 def test_twice_changes_nothing() -> None:
     job = a_job()
     observed = started(job)
-    again = plan(job, observed, NOW)
+    again = plan_for(job, observed, NOW)
     assert not again.changes
-    later = plan(job, simulate(observed, again), NOW + 100)
+    later = plan_for(job, simulate(observed, again), NOW + 100)
     assert not later.changes
 
 
@@ -150,7 +151,7 @@ def test_the_plan_changes_nothing_that_it_is_given() -> None:
     job = a_job()
     observed = all_running(started(job))
     before = copy.deepcopy(observed)
-    plan(job, observed, NOW)
+    plan_for(job, observed, NOW)
     assert observed == before
 
 
@@ -159,7 +160,7 @@ def test_what_is_deleted_comes_back(kind: str) -> None:
     job = a_job()
     observed = started(job)
     name = next(n for k, n in observed.children if k == kind and "record" not in n)
-    actions = plan(job, without(observed, kind, name), NOW)
+    actions = plan_for(job, without(observed, kind, name), NOW)
     again = names(actions.create, kind) or actions.stages
     assert again == [name] or Stage.KITS in actions.stages or Stage.URLS in actions.stages
 
@@ -170,7 +171,7 @@ def test_what_is_edited_is_put_right() -> None:
     service = copy.deepcopy(observed.children["Service", "digits-server"])
     service["spec"]["clusterIP"] = "10.0.0.1"
     observed = replace(observed, children={**observed.children, key_of(service): service})
-    assert names(plan(job, observed, NOW).apply) == ["digits-server"]
+    assert names(plan_for(job, observed, NOW).apply) == ["digits-server"]
 
 
 def test_defaults_that_the_api_server_adds_are_no_drift() -> None:
@@ -180,7 +181,7 @@ def test_defaults_that_the_api_server_adds_are_no_drift() -> None:
     service["spec"]["sessionAffinity"] = "None"
     service["status"] = {"loadBalancer": {}}
     observed = replace(observed, children={**observed.children, key_of(service): service})
-    assert not plan(job, observed, NOW).changes
+    assert not plan_for(job, observed, NOW).changes
 
 
 def test_what_is_ours_and_not_wanted_is_deleted() -> None:
@@ -196,7 +197,7 @@ def test_what_is_ours_and_not_wanted_is_deleted() -> None:
     pod["metadata"]["labels"]["fedjob.dev/worker"] = "worker-9"
     extra[key_of(pod)] = pod
     observed = replace(observed, children={**observed.children, **extra})
-    assert names(plan(job, observed, NOW).delete) == ["digits-old", "digits-worker-9"]
+    assert names(plan_for(job, observed, NOW).delete) == ["digits-old", "digits-worker-9"]
 
 
 def test_a_name_that_another_holds_is_left_alone_and_told() -> None:
@@ -208,15 +209,17 @@ def test_a_name_that_another_holds_is_left_alone_and_told() -> None:
         "metadata": {"name": "digits-server", "namespace": "team"},
     }
     observed = replace(observed, children={("Service", "digits-server"): foreign})
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert not names(actions.create, "Pod")
     assert "digits-server" not in names((*actions.delete, *actions.apply))
     told = condition(actions.status, "Accepted")
     assert (told["status"], told["reason"]) == ("False", "AdmissionRefused")
     assert "Service digits-server" in told["message"]
-    held = observed_of(job, facts_of(job, held={("Pod", "digits-worker-0"): NOW + 9}))
-    assert not names(plan(job, held, NOW).create, "Pod")
-    assert names(plan(job, held, NOW + 10).create, "Pod")
+    held = observed_of(
+        job, observations_of(job, name_conflicts={("Pod", "digits-worker-0"): NOW + 9})
+    )
+    assert not names(plan_for(job, held, NOW).create, "Pod")
+    assert names(plan_for(job, held, NOW + 10).create, "Pod")
 
 
 def test_an_image_that_nodes_cannot_pull_is_looked_for_again() -> None:
@@ -224,22 +227,22 @@ def test_an_image_that_nodes_cannot_pull_is_looked_for_again() -> None:
     observed = all_running(started(job))
     pulls = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
     observed = with_pod(observed, "digits-worker-0", phase="Pending", **pulls)
-    assert plan(job, observed, NOW).stages == {Stage.IMAGE}
-    assert plan(job, observed, NOW).again == 60
-    checked = replace(observed, facts=replace(observed.facts, image_checked=NOW - 59))
-    assert not plan(job, checked, NOW).stages
-    assert plan(job, checked, NOW + 2).stages == {Stage.IMAGE}
+    assert plan_for(job, observed, NOW).stages == {Stage.IMAGE}
+    assert plan_for(job, observed, NOW).again == 60
+    checked = knowing(observed, image_checked=NOW - 59)
+    assert not plan_for(job, checked, NOW).stages
+    assert plan_for(job, checked, NOW + 2).stages == {Stage.IMAGE}
     for retry_at, stages in ((NOW + 1, set()), (NOW, {Stage.IMAGE})):
         problem = Problem("RegistryUnreachable", "no answer", retry_at)
-        failed = replace(checked, facts=replace(checked.facts, problems={Stage.IMAGE: problem}))
-        assert plan(job, failed, NOW).stages == stages
+        failed = knowing(checked, problems={Stage.IMAGE: problem})
+        assert plan_for(job, failed, NOW).stages == stages
 
 
 def test_the_objects_of_an_earlier_job_are_waited_for() -> None:
     job = a_job()
     old = started(job)
     reborn = job.model_copy(update={"metadata": job.metadata.model_copy(update={"uid": "other"})})
-    actions = plan(reborn, replace(old, facts=Observations()), NOW)
+    actions = plan_for(reborn, replace(old, observations=Observations()), NOW)
     assert actions == Actions(status=actions.status, again=actions.again)
     assert actions.again is not None
     assert "earlier job" in condition(actions.status, "Accepted")["message"]
@@ -248,11 +251,11 @@ def test_the_objects_of_an_earlier_job_are_waited_for() -> None:
 def test_a_deleted_pod_is_replaced_under_the_next_name_and_counted() -> None:
     job = a_job()
     observed = without(all_running(started(job)), "Pod", "digits-worker-1")
-    actions = plan(job, observed, NOW + 500)
+    actions = plan_for(job, observed, NOW + 500)
     assert not actions.create  # an operator that ends before it has counted must count it later
-    assert [n.reason for n in actions.news] == ["Recovering"]
+    assert [n.reason for n in actions.events] == ["Recovering"]
     counted = simulate(observed, actions)
-    assert names(plan(job, counted, NOW + 500).create) == ["digits-worker-1-r1"]
+    assert names(plan_for(job, counted, NOW + 500).create) == ["digits-worker-1-r1"]
     after = settle(job, counted, NOW + 500)
     assert record_in(after).workers["worker-1"].restarts == 1
     told = {c["name"]: c["restarts"] for c in after.body["status"]["clients"]["list"]}
@@ -262,13 +265,13 @@ def test_a_deleted_pod_is_replaced_under_the_next_name_and_counted() -> None:
 def test_a_pod_that_is_leaving_is_waited_for_but_not_for_ever() -> None:
     job = a_job()
     observed = with_pod(all_running(started(job)), "digits-server", deleting=NOW + 10)
-    early = plan(job, observed, NOW)
+    early = plan_for(job, observed, NOW)
     assert not early.create
     assert early.again is not None
     assert early.again <= 12
-    late = plan(job, observed, NOW + 13)
+    late = plan_for(job, observed, NOW + 13)
     assert not late.delete
-    late = plan(job, simulate(observed, late), NOW + 13)
+    late = plan_for(job, simulate(observed, late), NOW + 13)
     assert names(late.create) == ["digits-server-r1"]
     assert not late.delete
 
@@ -278,10 +281,10 @@ def test_an_evicted_pod_is_deleted_and_replaced() -> None:
     observed = with_pod(
         all_running(started(job)), "digits-worker-0", phase="Failed", reason="Evicted"
     )
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert names(actions.delete) == ["digits-worker-0"]
-    assert "Evicted" in actions.news[0].message
-    actions = plan(job, simulate(observed, actions), NOW)
+    assert "Evicted" in actions.events[0].message
+    actions = plan_for(job, simulate(observed, actions), NOW)
     assert names(actions.create) == ["digits-worker-0-r1"]
 
 
@@ -298,9 +301,9 @@ def test_a_container_that_the_kubelet_holds_back_is_replaced_where_that_is_soone
     base = all_running(started(job))
     for name, site in (("digits-server", "server"), ("digits-worker-1", "worker-1")):
         held = with_pod(base, name, **held_back("10s"))
-        actions = plan(job, held, NOW + 1)
+        actions = plan_for(job, held, NOW + 1)
         assert (names(actions.delete), names(actions.create)) == ([name], [])
-        assert "would not be started again for a while" in actions.news[0].message
+        assert "the kubelet would restart it later" in actions.events[0].message
         after = settle(job, simulate(held, actions, NOW + 1), NOW + 1)
         assert ("Pod", f"{name}-r1") in after.children
         record = record_in(after)
@@ -331,7 +334,7 @@ def test_a_replacement_is_worth_its_wait(
     site = record.workers["worker-1"].model_copy(update={"streak": streak})
     record = record.model_copy(update={"workers": {**record.workers, "worker-1": site}})
     held = with_pod(remembering(base, job, record), "digits-worker-1", **held_back(told, code))
-    assert names(plan(job, held, NOW + 1).delete) == (["digits-worker-1"] if replaced else [])
+    assert names(plan_for(job, held, NOW + 1).delete) == (["digits-worker-1"] if replaced else [])
 
 
 def test_the_last_words_of_a_server_that_is_given_up_are_told() -> None:
@@ -348,30 +351,32 @@ def test_losses_in_a_row_are_backed_off_and_end_in_giving_up() -> None:
     for number in range(1, 4):
         pod = "digits-worker-0" + (f"-r{number - 1}" if number > 1 else "")
         observed = without(observed, "Pod", pod)
-        actions = plan(job, observed, now)
+        actions = plan_for(job, observed, now)
         assert not actions.create
         if number == 2:
             assert actions.again == pytest.approx(2.0)
             now += 2
         observed = simulate(observed, actions, now)
-        actions = plan(job, observed, now)
+        actions = plan_for(job, observed, now)
         if number < 3:
             assert names(actions.create) == [f"digits-worker-0-r{number}"]
         observed = simulate(observed, actions, now)
-    assert not plan(job, observed, now + 1000).create
-    status = plan(job, observed, now + 1000).status
+    assert not plan_for(job, observed, now + 1000).create
+    status = plan_for(job, observed, now + 1000).status
     assert status is not None
     assert status["clients"]["list"][0]["state"] == "GivenUp"
     assert "maxRestarts is 2" in condition(status, "WorkersReady")["message"]
     more = a_job(workers={"gpu": 0, "maxRestarts": 5}, federation={"minClients": 1})
-    assert "digits-worker-0-r3" in names(plan(more, respecified(observed, more), now + 1000).create)
+    assert "digits-worker-0-r3" in names(
+        plan_for(more, respecified(observed, more), now + 1000).create
+    )
 
 
 def test_a_worker_given_up_while_it_runs_is_stopped() -> None:
     job = a_job(workers={"gpu": 0, "maxRestarts": 1}, federation={"minClients": 1})
     pod = running(restarts=2, last={"exitCode": 3, "reason": "Error"})
     observed = with_pod(all_running(started(job)), "digits-worker-1", **pod)
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert names(actions.delete) == ["digits-worker-1"]
     settle(job, observed)
 
@@ -407,7 +412,7 @@ def test_out_of_memory_fails_the_job_and_names_batch_size() -> None:
     )
     pod = running(restarts=1, last={"exitCode": 137, "reason": "OOMKilled"})
     observed = with_pod(all_running(started(job)), "digits-worker-1", **pod)
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert len(actions.delete) == 3
     observed = settle_and_read(job, observed)
     status = observed.body["status"]
@@ -418,7 +423,7 @@ def test_out_of_memory_fails_the_job_and_names_batch_size() -> None:
         training={"batchSize": 512},
         workers={"gpu": 0, "resources": {"limits": {"memory": "2Gi"}}},
     )
-    revived = plan(more, respecified(observed, more), NOW + 50)
+    revived = plan_for(more, respecified(observed, more), NOW + 50)
     assert names(revived.create, "Pod") == [
         "digits-server-r1",
         "digits-worker-0-r1",
@@ -433,7 +438,7 @@ def out_of_memory(job: FederatedJob) -> Observed:
     ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2027-01-15T08:00:00Z"}
     killed = {"state": {"terminated": ended}}
     observed = with_pod(observed, "digits-worker-0", **{**running(), "containerStatuses": [killed]})
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert actions.status is not None
     assert (actions.status["state"], actions.status["reason"]) == ("Failing", "OutOfMemory")
     # While the server may still commit, the log is not asked.
@@ -456,37 +461,40 @@ def test_a_server_that_does_not_go_holds_a_failure_back_for_a_minute() -> None:
     pod = all_running(started(job)).children["Pod", "digits-server"]
     children = {**stopped.children, ("Pod", "digits-server"): pod}
     stuck = with_pod(replace(stopped, children=children), "digits-server", deleting=NOW)
-    early = plan(job, stuck, NOW + 59)
+    early = plan_for(job, stuck, NOW + 59)
     assert not is_told_as_failed(early.status)
     assert early.again == 1
     assert not early.delete_job
-    late = plan(job, stuck, NOW + 60)
+    late = plan_for(job, stuck, NOW + 60)
     assert is_told_as_failed(late.status)
     assert late.delete_job
-    assert plan(a_job(), stopped, NOW + 500).stages == {Stage.LOG}
+    assert plan_for(a_job(), stopped, NOW + 500).stages == {Stage.LOG}
 
 
 @pytest.mark.parametrize("committed", [5, 4])
 def test_a_failure_in_the_last_round_is_none_once_all_rounds_are_there(committed: int) -> None:
     job = a_job()
     stopped = out_of_memory(job)
-    assert plan(job, stopped, NOW).stages == {Stage.LOG}
+    assert plan_for(job, stopped, NOW).stages == {Stage.LOG}
     problem = Problem("StoreUnreachable", "no answer", NOW + 5, tries=2)
-    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: problem}))
-    actions = plan(job, failing, NOW)
+    failing = knowing(stopped, problems={Stage.LOG: problem})
+    actions = plan_for(job, failing, NOW)
     assert (actions.stages, actions.again) == (frozenset(), 5)
     assert not is_told_as_failed(actions.status)
     later = replace(problem, retry_at=NOW + 75)
-    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: later}))
-    assert [plan(job, failing, NOW + 50).again, plan(job, failing, NOW + 70).again] == [10, 5]
+    failing = knowing(stopped, problems={Stage.LOG: later})
+    assert [plan_for(job, failing, NOW + 50).again, plan_for(job, failing, NOW + 70).again] == [
+        10,
+        5,
+    ]
     for_good = replace(problem, tries=5)
-    failing = replace(stopped, facts=replace(stopped.facts, problems={Stage.LOG: for_good}))
-    assert plan(job, failing, NOW + 9).stages == frozenset()
-    assert is_told_as_failed(plan(job, failing, NOW + 9).status)
+    failing = knowing(stopped, problems={Stage.LOG: for_good})
+    assert plan_for(job, failing, NOW + 9).stages == frozenset()
+    assert is_told_as_failed(plan_for(job, failing, NOW + 9).status)
 
     stored = complete_status() if committed == 5 else a_status(RunPhase.STARTING, 4)
-    read = settle(job, replace(stopped, facts=replace(stopped.facts, stored=stored)))
-    assert plan(job, read, NOW).stages == frozenset()
+    read = settle(job, knowing(stopped, log_status=stored))
+    assert plan_for(job, read, NOW).stages == frozenset()
     status, record = read.body["status"], record_in(read)
     assert status["rounds"]["completed"] == committed
     if committed == 5:
@@ -500,17 +508,17 @@ def test_a_failure_in_the_last_round_is_none_once_all_rounds_are_there(committed
         assert record.failure is not None
         assert record.failure.settled
     # The next operator does not ask again.
-    later = replace(read, facts=replace(read.facts, stored=None, server=None))
-    assert plan(job, later, NOW + 1).stages == frozenset()
+    later = knowing(read, log_status=None, server=None)
+    assert plan_for(job, later, NOW + 1).stages == frozenset()
 
 
 def test_a_job_that_failed_before_it_had_a_server_has_no_log_to_read() -> None:
     job = a_job(runPolicy={"activeDeadlineSeconds": 60})
     observed = observed_of(job, Observations())
-    observed = simulate(observed, plan(job, observed, NOW))
+    observed = simulate(observed, plan_for(job, observed, NOW))
     failed = settle(job, observed, NOW + 61)
     assert failed.body["status"]["reason"] == "DeadlineExceeded"
-    assert plan(job, failed, NOW + 61).stages == frozenset()
+    assert plan_for(job, failed, NOW + 61).stages == frozenset()
 
 
 def test_out_of_memory_of_the_server_names_its_limit() -> None:
@@ -529,13 +537,13 @@ def test_what_the_server_gives_up_for_fails_the_job(reason: str) -> None:
     assert status["state"] == "Failed"
     assert status["reason"] == (reason or "ServerCrashed")
     assert not [key for key in observed.children if key[0] == "Pod"]
-    assert not plan(job, replace(observed, facts=Observations()), NOW + 9999).changes
+    assert not plan_for(job, replace(observed, observations=Observations()), NOW + 9999).changes
 
 
 def test_a_fenced_server_does_not_fail_the_job() -> None:
     job = a_job()
     observed = heard(all_running(started(job)), a_status(RunPhase.FAILED, 1, reason="Fenced"))
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert not actions.create
     assert not actions.delete
     assert settle(job, observed).body["status"]["state"] != "Failed"
@@ -587,12 +595,12 @@ def test_suspending_takes_the_pods_and_keeps_the_rest() -> None:
     paused = a_job(runPolicy={"suspend": True})
     observed = all_running(started(job))
     held = respecified(observed, paused)
-    actions = plan(paused, held, NOW)
+    actions = plan_for(paused, held, NOW)
     assert names(actions.delete) == ["digits-server", "digits-worker-0", "digits-worker-1"]
     rest = settle(paused, held)
     assert ("Secret", "digits-kit-server") in rest.children
     assert rest.body["status"]["state"] == "Suspended"
-    resumed = plan(job, respecified(rest, job, 3), NOW)
+    resumed = plan_for(job, respecified(rest, job, 3), NOW)
     assert names(resumed.create) == ["digits-server-r1", "digits-worker-0-r1", "digits-worker-1-r1"]
     after = settle(job, simulate(respecified(rest, job, 3), resumed))
     assert record_in(after).server.total == 0
@@ -601,7 +609,7 @@ def test_suspending_takes_the_pods_and_keeps_the_rest() -> None:
 
 def test_a_job_that_is_born_suspended_does_nothing() -> None:
     paused = a_job(runPolicy={"suspend": True})
-    actions = plan(paused, observed_of(paused, Observations()), NOW)
+    actions = plan_for(paused, observed_of(paused, Observations()), NOW)
     assert not actions.stages
     assert not actions.create
 
@@ -609,7 +617,7 @@ def test_a_job_that_is_born_suspended_does_nothing() -> None:
 def test_a_complete_job_keeps_its_pods_to_be_read_and_ends_those_that_linger() -> None:
     job = a_job()
     observed = heard(all_running(started(job)), complete_status())
-    first = plan(job, observed, NOW + 20)
+    first = plan_for(job, observed, NOW + 20)
     assert not first.delete
     assert first.again is not None
     observed = settle(job, observed, NOW + 20)
@@ -618,9 +626,9 @@ def test_a_complete_job_keeps_its_pods_to_be_read_and_ends_those_that_linger() -
     assert status["result"]["size"] == 1234
     for name in ("digits-server", "digits-worker-0"):
         observed = with_pod(observed, name, phase="Succeeded")
-    late = plan(job, observed, NOW + 200)
+    late = plan_for(job, observed, NOW + 200)
     assert names(late.delete) == ["digits-worker-1"]
-    rest = settle(job, replace(observed, facts=Observations()), NOW + 200)
+    rest = settle(job, replace(observed, observations=Observations()), NOW + 200)
     assert ("Pod", "digits-server") in rest.children
     assert rest.body["status"]["result"] == status["result"]
     assert rest.body["status"]["history"] == status["history"]
@@ -635,30 +643,30 @@ def test_more_rounds_wake_a_complete_job() -> None:
     done = settle(job, done, NOW + 20)
     more = a_job(federation={"numRounds": 8})
     observed = respecified(done, more)
-    first = plan(more, observed, NOW + 30)
+    first = plan_for(more, observed, NOW + 30)
     assert first.stages == {Stage.INPUTS}
-    observed = replace(observed, facts=replace(observed.facts, prepared=prepared_of(more)))
-    actions = plan(more, observed, NOW + 30)
+    observed = knowing(observed, prepared=prepared_of(more))
+    actions = plan_for(more, observed, NOW + 30)
     assert names(actions.create, "Pod") == ["digits-server-r1"]
     observed = with_pod(simulate(observed, actions), "digits-server-r1", **running())
     observed = heard(observed, a_status(RunPhase.WAITING, 5), "digits-server-r1")
-    workers = plan(more, observed, NOW + 60)
+    workers = plan_for(more, observed, NOW + 60)
     assert names(workers.create, "Pod") == ["digits-worker-0-r1", "digits-worker-1-r1"]
 
 
 def test_a_server_that_ended_unheard_is_looked_up_in_the_log() -> None:
     job = a_job()
     observed = with_pod(all_running(started(job)), "digits-server", phase="Succeeded")
-    assert plan(job, observed, NOW).stages == {Stage.LOG}
+    assert plan_for(job, observed, NOW).stages == {Stage.LOG}
     problem = Problem("StoreUnreachable", "no answer", NOW + 5)
-    waiting = replace(observed, facts=replace(observed.facts, problems={Stage.LOG: problem}))
-    assert plan(job, waiting, NOW).stages == frozenset()
-    found = replace(observed, facts=replace(observed.facts, stored=complete_status()))
+    waiting = knowing(observed, problems={Stage.LOG: problem})
+    assert plan_for(job, waiting, NOW).stages == frozenset()
+    found = knowing(observed, log_status=complete_status())
     assert settle(job, found).body["status"]["state"] == "Complete"
-    short = replace(observed, facts=replace(observed.facts, stored=a_status(RunPhase.STARTING, 3)))
-    assert names(plan(job, short, NOW).create) == ["digits-server-r1"]
+    short = knowing(observed, log_status=a_status(RunPhase.STARTING, 3))
+    assert names(plan_for(job, short, NOW).create) == ["digits-server-r1"]
     heard_it = heard(observed, a_status(RunPhase.COMPLETE, 5))  # complete, and without a result
-    assert plan(job, heard_it, NOW).stages == frozenset()
+    assert plan_for(job, heard_it, NOW).stages == frozenset()
 
 
 def test_a_worker_that_left_too_early_is_started_again() -> None:
@@ -667,9 +675,9 @@ def test_a_worker_that_left_too_early_is_started_again() -> None:
     observed = heard(all_running(started(job)), a_status(RunPhase.WAITING, 2))
     done = {"phase": "Succeeded", "containerStatuses": [{"state": {"terminated": end}}]}
     observed = with_pod(observed, "digits-worker-0", **done)
-    assert not plan(job, observed, NOW).create
-    assert plan(job, observed, NOW).again == 10
-    actions = plan(job, observed, NOW + 11)
+    assert not plan_for(job, observed, NOW).create
+    assert plan_for(job, observed, NOW).again == 10
+    actions = plan_for(job, observed, NOW + 11)
     assert names(actions.create) == ["digits-worker-0-r1"]
     assert names(actions.delete) == ["digits-worker-0"]
 
@@ -677,11 +685,11 @@ def test_a_worker_that_left_too_early_is_started_again() -> None:
 def test_the_deadline_fails_the_job_in_time() -> None:
     job = a_job(runPolicy={"activeDeadlineSeconds": 100})
     observed = started(job)
-    assert plan(job, observed, NOW + 40).again == pytest.approx(60)
+    assert plan_for(job, observed, NOW + 40).again == pytest.approx(60)
     observed = settle(job, observed, NOW + 100)
     assert observed.body["status"]["reason"] == "DeadlineExceeded"
     longer = a_job(runPolicy={"activeDeadlineSeconds": 500})
-    revived = plan(longer, respecified(observed, longer), NOW + 200)
+    revived = plan_for(longer, respecified(observed, longer), NOW + 200)
     assert names(revived.create, "Pod")
 
 
@@ -691,84 +699,86 @@ def test_a_finished_job_is_deleted_after_its_ttl(end: str) -> None:
     said = complete_status() if end == "complete" else a_status(RunPhase.FAILED, reason="Fault")
     comes_to_rest = settle if end == "complete" else settle_and_read
     observed = comes_to_rest(job, heard(all_running(started(job)), said), NOW + 16)
-    early = plan(job, observed, NOW + 20)
+    early = plan_for(job, observed, NOW + 20)
     assert not early.delete_job
     assert early.again is not None
     assert early.again <= 30
-    assert plan(job, observed, NOW + 60).delete_job
+    assert plan_for(job, observed, NOW + 60).delete_job
 
 
 def test_a_stage_that_failed_waits_unless_the_spec_is_another() -> None:
     job = a_job()
     problem = Problem("ShardsMissing", "upload", NOW + 8, made_from=spec_digest(job))
     observed = observed_of(job, Observations(problems={Stage.INPUTS: problem}))
-    actions = plan(job, observed, NOW)
+    actions = plan_for(job, observed, NOW)
     assert not actions.stages
     assert actions.again == pytest.approx(8)
     assert condition(actions.status, "Accepted")["reason"] == "ShardsMissing"
-    assert plan(job, observed, NOW + 8).stages == {Stage.INPUTS}
+    assert plan_for(job, observed, NOW + 8).stages == {Stage.INPUTS}
     other = a_job(federation={"numRounds": 9})
-    assert plan(other, respecified(observed, other), NOW).stages == {Stage.INPUTS}
+    assert plan_for(other, respecified(observed, other), NOW).stages == {Stage.INPUTS}
 
 
 def test_urls_are_renewed_before_they_end_also_by_another_operator() -> None:
     """Row 38: the end is in the Secret's annotation."""
     job = a_job()
     observed = all_running(started(job))
-    restarted = replace(observed, facts=Observations())
-    first = plan(job, restarted, NOW)
+    restarted = replace(observed, observations=Observations())
+    first = plan_for(job, restarted, NOW)
     assert not first.stages
     assert first.again == pytest.approx(1800)
-    assert plan(job, restarted, NOW + 1801).stages == {Stage.URLS}
-    fresh = facts_of(job).urls
+    assert plan_for(job, restarted, NOW + 1801).stages == {Stage.URLS}
+    fresh = observations_of(job).urls
     later = {name: replace(url, expires=NOW + 5400, url="new") for name, url in fresh.items()}
-    renewed = replace(restarted, facts=Observations(urls=later))
-    actions = plan(job, renewed, NOW + 1801)
+    renewed = replace(restarted, observations=Observations(urls=later))
+    actions = plan_for(job, renewed, NOW + 1801)
     assert names(actions.apply) == ["digits-url-worker-0", "digits-url-worker-1"]
-    assert not settle(job, renewed, NOW + 1801).facts.problems
+    assert not settle(job, renewed, NOW + 1801).observations.problems
 
 
 def test_kits_are_never_made_again_while_they_are_there() -> None:
     job = a_job()
     observed = started(job)
-    other = Kits("set-2", observed.facts.kits.files if observed.facts.kits else {})
-    assert not plan(job, replace(observed, facts=facts_of(job, kits=other)), NOW).changes
+    other = Kits("set-2", observed.observations.kits.files if observed.observations.kits else {})
+    assert not plan_for(
+        job, replace(observed, observations=observations_of(job, kits=other)), NOW
+    ).changes
     lost = without(
-        replace(observed, facts=replace(observed.facts, kits=None)), "Secret", "digits-kit-worker-0"
+        knowing(observed, kits=None),
+        "Secret",
+        "digits-kit-worker-0",
     )
-    assert plan(job, lost, NOW).stages == {Stage.KITS}
-    made = replace(lost, facts=replace(lost.facts, kits=other))
-    actions = plan(job, made, NOW)
+    assert plan_for(job, lost, NOW).stages == {Stage.KITS}
+    made = knowing(lost, kits=other)
+    actions = plan_for(job, made, NOW)
     assert "digits-kit-server" in names(actions.apply)
     assert len(names(actions.delete, "Pod")) == 3
     partial = Kits("set-3", {"server": {}})
-    assert plan(job, replace(lost, facts=replace(lost.facts, kits=partial)), NOW).stages == {
-        Stage.KITS
-    }
+    assert plan_for(job, knowing(lost, kits=partial), NOW).stages == {Stage.KITS}
 
 
 def test_a_new_base_image_of_the_operator_leaves_running_jobs_alone() -> None:
     job = a_job()
     observed = replace(
-        all_running(started(job)), facts=Observations(), defaults=replace(DEFAULTS, cpu="1")
+        all_running(started(job)), observations=Observations(), defaults=replace(DEFAULTS, cpu="1")
     )
-    assert not plan(job, observed, NOW).changes
+    assert not plan_for(job, observed, NOW).changes
 
 
 def test_gpus_are_decided_once() -> None:
     job = a_job(workers={"gpu": 2})
     for offered, expected in ((None, False), (1, False), (2, True)):
-        observed = started(job, facts_of(job, gpus=offered))
+        observed = started(job, observations_of(job, gpus=offered))
         assert record_in(observed).gpus is expected
         pod = observed.children["Pod", "digits-worker-0"]
         limits = pod["spec"]["containers"][0]["resources"].get("limits", {})
         assert ("nvidia.com/gpu" in limits) is expected
         fallback = [c for c in observed.body["status"]["conditions"] if c["type"] == "GpuFallback"]
         assert bool(fallback) is not expected
-        later = replace(observed, facts=facts_of(job, gpus=8))
-        assert not plan(job, later, NOW).changes
+        later = replace(observed, observations=observations_of(job, gpus=8))
+        assert not plan_for(job, later, NOW).changes
     waits = a_job(workers={"gpu": 2, "gpuFallback": "wait"})
-    assert record_in(started(waits, facts_of(waits, gpus=0))).gpus is True
+    assert record_in(started(waits, observations_of(waits, gpus=0))).gpus is True
 
 
 def test_resources_of_a_running_job_may_change() -> None:
@@ -776,7 +786,7 @@ def test_resources_of_a_running_job_may_change() -> None:
     observed = all_running(started(job))
     more = a_job(server={"resources": {"limits": {"memory": "4Gi"}}})
     changed = respecified(observed, more)
-    actions = plan(more, changed, NOW)
+    actions = plan_for(more, changed, NOW)
     assert names(actions.delete) == ["digits-server"]
     after = settle(more, simulate(changed, actions), NOW + 5)
     assert ("Pod", "digits-server-r1") in after.children
@@ -842,17 +852,15 @@ class State:
 
     def __repr__(self) -> str:
         spec = self.job.spec.model_dump(mode="json", exclude_defaults=True, exclude={"model"})
-        facts = self.observed.facts
+        observations = self.observed.observations
         pods = {
             name: (body["metadata"].get("deletionTimestamp"), body.get("status"))
             for (kind, name), body in self.observed.children.items()
             if kind == "Pod"
         }
-        said = [
-            s and (s.phase, s.completed)
-            for s in (facts.server and facts.server.status, facts.stored)
-        ]
-        return f"{spec} {pods} {said} {facts.gpus} prepared={facts.prepared is not None} {self.now}"
+        last = observations.server and observations.server.status
+        said = [s and (s.phase, s.completed) for s in (last, observations.log_status)]
+        return f"{spec} {pods} {said} {observations.gpus} {self.now}"
 
 
 @st.composite
@@ -875,11 +883,18 @@ def states(draw: st.DrawFn) -> State:
         if key[0] == "Pod":
             child["status"] = draw(POD_STATUS)
         children[key] = child
-    facts = draw(
-        st.sampled_from([observed.facts, Observations(), facts_of(job), facts_of(job, gpus=1)])
+    observations = draw(
+        st.sampled_from(
+            [
+                observed.observations,
+                Observations(),
+                observations_of(job),
+                observations_of(job, gpus=1),
+            ]
+        )
     )
-    facts = replace(facts, stored=draw(SAID))
-    observed = respecified(replace(observed, children=children, facts=facts), job)
+    observations = replace(observations, log_status=draw(SAID))
+    observed = respecified(replace(observed, children=children, observations=observations), job)
     said = draw(SAID)
     if said is not None and ("Pod", "digits-server") in children:
         observed = heard(observed, said)
@@ -892,8 +907,8 @@ def test_the_plan_is_total_pure_and_touches_only_its_own(
     state: State,
 ) -> None:
     job, observed, now = state.job, state.observed, state.now
-    actions = plan(job, observed, now)
-    assert actions == plan(job, observed, now)
+    actions = plan_for(job, observed, now)
+    assert actions == plan_for(job, observed, now)
     assert actions.status is not None
     for body in (*actions.delete, *actions.apply):
         known = observed.children[key_of(body)]
@@ -916,11 +931,11 @@ def test_an_operator_that_died_before_it_remembered_finds_its_pods() -> None:
     """Pods come first and the record last: what is there tells what has been done."""
     job = a_job()
     observed = observed_of(job)
-    actions = replace(plan(job, observed, NOW), record=None)
+    actions = replace(plan_for(job, observed, NOW), record=None)
     half = without(simulate(observed, actions), "Pod", "digits-worker-1")
-    assert names(plan(job, half, NOW).create) == ["digits-worker-1"]
+    assert names(plan_for(job, half, NOW).create) == ["digits-worker-1"]
     replaced = without(all_running(started(job)), "Pod", "digits-worker-1")
-    unremembered = replace(plan(job, replaced, NOW), record=None)
+    unremembered = replace(plan_for(job, replaced, NOW), record=None)
     observed = simulate(replaced, unremembered)
     after = settle(job, observed)
     assert ("Pod", "digits-worker-1-r1") in after.children
@@ -931,11 +946,11 @@ def test_an_operator_that_ends_between_the_record_and_the_delete_counts_no_resta
     observed = settle(a_job(), all_running(started(a_job())))
     changed = a_job(workers={"gpu": 0, "resources": {"requests": {"cpu": "9m"}}})
     observed = respecified(observed, changed)
-    actions = plan(changed, observed, NOW + 500)
+    actions = plan_for(changed, observed, NOW + 500)
     assert {"digits-worker-0", "digits-worker-1"} <= set(names(actions.delete))
     # The record is written, and the pods are not deleted.
     observed = simulate(observed, replace(actions, delete=()), NOW + 500)
-    actions = plan(changed, observed, NOW + 500)
+    actions = plan_for(changed, observed, NOW + 500)
     assert {"digits-worker-0", "digits-worker-1"} <= set(names(actions.delete))
     assert not [body for body in actions.create if body["kind"] == "Pod"], "the old ones go first"
     after = record_in(settle(changed, observed, NOW + 500))
@@ -972,11 +987,11 @@ def test_pods_are_created_before_the_record_and_deleted_after_it() -> None:
 
     both: Any = Recorder()
     actions = Actions(
-        (named("Pod", "old"), named("Secret", "unwanted")),
-        (named("Pod", "new"),),
+        delete=(named("Pod", "old"), named("Secret", "unwanted")),
+        create=(named("Pod", "new"),),
         record=named("ConfigMap", "record"),
     )
-    asyncio.run(carry_out(both, both, ("default", "digits"), "uid", actions))
+    asyncio.run(Executor(both, both).carry_out(("default", "digits"), "uid", actions))
     assert calls == ["delete unwanted", "create new", "create record", "delete old"]
 
 
@@ -986,16 +1001,18 @@ def test_an_operator_that_ends_between_the_record_and_the_status_has_its_rounds_
     status = {**observed.body["status"], "history": []}
     after = settle(job, observed)
     assert after.body["status"]["history"][-1]["round"] == 5
-    assert plan(job, after, NOW).stages == frozenset()
+    assert plan_for(job, after, NOW).stages == frozenset()
     # The next operator: a record of the end, nothing heard, and a status without the rounds.
     body = {**after.body, "status": status}
-    gone = replace(after, body=body, facts=replace(after.facts, server=None, stored=None))
-    assert plan(job, gone, NOW).stages == {Stage.LOG}
+    gone = replace(
+        after, body=body, observations=replace(after.observations, server=None, log_status=None)
+    )
+    assert plan_for(job, gone, NOW).stages == {Stage.LOG}
     problem = Problem("StoreUnreachable", "wait", NOW + 8)
-    failing = replace(gone, facts=replace(gone.facts, problems={Stage.LOG: problem}))
-    assert plan(job, failing, NOW).stages == frozenset()
-    read = replace(gone, facts=replace(gone.facts, stored=complete_status()))
-    actions = plan(job, read, NOW)
+    failing = knowing(gone, problems={Stage.LOG: problem})
+    assert plan_for(job, failing, NOW).stages == frozenset()
+    read = knowing(gone, log_status=complete_status())
+    actions = plan_for(job, read, NOW)
     assert actions.stages == frozenset()
     assert actions.status is not None
     assert actions.status["history"] == after.body["status"]["history"]

@@ -12,7 +12,8 @@ import pytest
 from fedjob.errors import UnavailableError
 from fedjob_operator.controller.workqueue import WorkQueue, failure_delay
 from fedjob_operator.naming import Key
-from fedjob_operator.planning.backoff import next_streak, pod_delay, stage_delay
+from fedjob_operator.planning.pod_lifecycle import next_streak, pod_delay
+from fedjob_operator.stages.runner import stage_delay
 
 A: Key = ("team", "a")
 B: Key = ("team", "b")
@@ -177,23 +178,27 @@ def test_events_in_a_storm_are_spaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failures", "retry_after", "conflict", "seconds"),
+    ("failures", "retry_after", "conflict", "draw", "seconds"),
     [
-        (1, None, False, 0.5),
-        (2, None, False, 1.0),
-        (50, None, False, 60.0),
-        (1, 7.0, False, 7.0),
-        (9, None, True, 0.5),
+        (1, None, False, 0.5, 0.5),
+        (2, None, False, 0.5, 1.0),
+        (50, None, False, 0.5, 60.0),
+        (1, 7.0, False, 0.0, 7.0),
+        (1, 7.0, False, 1.0, 8.4),
+        (9, None, True, 0.5, 0.5),
+        (2, None, False, 0.0, 0.8),
+        (2, None, False, 1.0, 1.2),
     ],
 )
 def test_failures_are_backed_off(
-    failures: int, retry_after: float | None, conflict: bool, seconds: float
+    failures: int, retry_after: float | None, conflict: bool, draw: float, seconds: float
 ) -> None:
-    assert failure_delay(failures, retry_after, conflict=conflict) == seconds
+    found = failure_delay(failures, retry_after, conflict=conflict, draw=draw)
+    assert found == pytest.approx(seconds)
 
 
 def test_backoff_grows_to_a_bound() -> None:
     assert [pod_delay(n) for n in (0, 1, 2, 3, 99)] == [0, 0, 2, 4, 60]
-    assert [stage_delay(n) for n in (0, 1, 2, 3, 99)] == [2, 2, 4, 8, 60]
+    assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
     assert next_streak(4, lived=5.0) == 5
     assert next_streak(4, lived=500.0) == 1

@@ -14,8 +14,7 @@ from fedjob.errors import Fault, FedjobError, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.storage import errors as store_errors
 from fedjob.storage.layout import Layout
-from fedjob_operator.controller.reconciler import gpus_of
-from fedjob_operator.controller.resync import look_for_overdue
+from fedjob_operator.controller.observer import gpus_of, look_for_overdue
 from fedjob_operator.kube.client import ApiError, path_of
 from fedjob_operator.kube.event_recorder import event_body, event_name
 from fedjob_operator.kube.leader_election import is_free
@@ -116,13 +115,13 @@ def test_facts_belong_to_one_job_not_to_its_name() -> None:
     body = observed_of(a_job()).body
     world.saw_job(body)
     world.learn(KEY, prepared=prepared_of(a_job()))
-    world.trouble(KEY, Stage.IMAGE, Problem("RegistryRefused", "", NOW))
-    assert world.facts(KEY).prepared is not None
-    assert set(world.facts(KEY).problems) == {Stage.IMAGE}
-    world.trouble(KEY, Stage.IMAGE, None)
-    assert not world.facts(KEY).problems
+    world.set_problem(KEY, Stage.IMAGE, Problem("RegistryRefused", "", NOW))
+    assert world.observations(KEY).prepared is not None
+    assert set(world.observations(KEY).problems) == {Stage.IMAGE}
+    world.set_problem(KEY, Stage.IMAGE, None)
+    assert not world.observations(KEY).problems
     world.saw_job({**body, "metadata": {**body["metadata"], "uid": "reborn"}})
-    assert world.facts(KEY) == Observations()
+    assert world.observations(KEY) == Observations()
     assert not world.is_listed(UID)
     world.list_children(KEY, UID, [{**pod(1), "kind": "Pod"}])
     assert world.is_listed(UID)

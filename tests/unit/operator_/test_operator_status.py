@@ -13,10 +13,9 @@ from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob_operator.controller.status_poller import significant
 from fedjob_operator.naming import Body
-from fedjob_operator.planning.event_rules import changes, forwarded
-from fedjob_operator.planning.plan import plan
-from fedjob_operator.planning.refused import refused_status
-from fedjob_operator.planning.status import worth_writing
+from fedjob_operator.planning.event_rules import events_of_change, server_events
+from fedjob_operator.planning.status import refused_status
+from fedjob_operator.planning.status_writes import write_delay
 from fedjob_operator.state.observed import Observations, Observed, Problem, Stage
 from support.operator_samples import (
     NOW,
@@ -24,9 +23,10 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    facts_of,
     heard,
+    observations_of,
     observed_of,
+    plan_for,
     prepared_of,
     running,
     simulate,
@@ -35,19 +35,19 @@ from support.operator_samples import (
 
 
 def ready(
-    job: FederatedJob | None = None, facts: Observations | None = None
+    job: FederatedJob | None = None, observations: Observations | None = None
 ) -> tuple[FederatedJob, Observed]:
     """A job whose pods run and are ready."""
     job = job or a_job()
-    observed = observed_of(job, facts)
-    observed = simulate(observed, plan(job, observed, NOW))
+    observed = observed_of(job, observations)
+    observed = simulate(observed, plan_for(job, observed, NOW))
     for name in ("digits-server", "digits-worker-0", "digits-worker-1"):
         observed = with_pod(observed, name, **running())
     return job, observed
 
 
 def told(job: FederatedJob, observed: Observed, now: float = NOW) -> Body:
-    status = plan(job, observed, now).status
+    status = plan_for(job, observed, now).status
     assert status is not None
     FederatedJobStatus.model_validate(status)
     return status
@@ -135,10 +135,10 @@ def test_heartbeats_are_rounded_to_seconds_that_bound_the_writes() -> None:
 
 def test_writes_are_bounded() -> None:
     old: Body = {"state": "Training", "rounds": {"completed": 1}}
-    assert worth_writing(old, dict(old), 0) is None
-    assert worth_writing(old, {**old, "rounds": {"completed": 2}}, 0.5) == pytest.approx(1.5)
-    assert worth_writing(old, {**old, "eta": "x"}, 9) == 0
-    assert worth_writing(old, {**old, "state": "Failed"}, 0.1) == 0
+    assert write_delay(old, dict(old), 0) is None
+    assert write_delay(old, {**old, "rounds": {"completed": 2}}, 0.5) == pytest.approx(1.5)
+    assert write_delay(old, {**old, "eta": "x"}, 9) == 0
+    assert write_delay(old, {**old, "state": "Failed"}, 0.1) == 0
 
     def beats(*moments: str, state: str = "Training") -> Body:
         found = [
@@ -147,9 +147,9 @@ def test_writes_are_bounded() -> None:
         return {**old, "clients": {"connected": 2, "list": found}}
 
     # Heartbeats alone wait longer than what is news, whichever worker they are of.
-    assert worth_writing(beats("a", "a"), beats("b", "a"), 1) == pytest.approx(4)
-    assert worth_writing(beats("a", "a"), beats("b", "c"), 7) == 0
-    assert worth_writing(beats("a", "a"), beats("b", "a", state="Lost"), 1) == pytest.approx(1)
+    assert write_delay(beats("a", "a"), beats("b", "a"), 1) == pytest.approx(4)
+    assert write_delay(beats("a", "a"), beats("b", "c"), 7) == 0
+    assert write_delay(beats("a", "a"), beats("b", "a", state="Lost"), 1) == pytest.approx(1)
 
 
 def test_a_worker_that_is_not_heard_while_its_pod_runs_is_lost() -> None:
@@ -182,7 +182,7 @@ PROBLEMS = [
 def test_a_stage_that_fails_is_told_in_its_condition(stage: Stage, kind: str) -> None:
     job = a_job()
     problem = Problem("RegistryRefused", "no; log in", NOW + 9)
-    status = told(job, observed_of(job, facts_of(job, problems={stage: problem})))
+    status = told(job, observed_of(job, observations_of(job, problems={stage: problem})))
     assert condition(status, kind)["reason"] == "RegistryRefused"
     assert condition(status, kind)["message"] == "no; log in"
 
@@ -191,8 +191,8 @@ def test_an_upload_that_fails_is_told() -> None:
     job = a_job()
     bare = prepared_of(job).model_copy(update={"workspace": "", "image": None})
     problem = Problem("BucketMissing", "make it", NOW + 9)
-    facts = Observations(prepared=bare, problems={Stage.WORKSPACE: problem})
-    status = told(job, observed_of(job, facts))
+    observations = Observations(prepared=bare, problems={Stage.WORKSPACE: problem})
+    status = told(job, observed_of(job, observations))
     assert (status["state"], status["reason"]) == ("Uploading", "BucketMissing")
     uploaded = prepared_of(job).model_copy(update={"image": None})
     building = told(job, observed_of(job, Observations(prepared=uploaded)))
@@ -206,7 +206,7 @@ def test_the_image_says_whether_it_was_there() -> None:
     assert image is not None
     hit = image.model_copy(update={"cache_hit": True})
     cached = prepared_of(job).model_copy(update={"image": hit})
-    status = told(job, observed_of(job, facts_of(job, prepared=cached)))
+    status = told(job, observed_of(job, observations_of(job, prepared=cached)))
     assert condition(status, "ImageReady")["reason"] == "CacheHit"
     assert status["image"]["cacheHit"] is True
 
@@ -250,14 +250,14 @@ def test_a_pod_that_does_not_start_is_explained(
 def test_a_job_with_a_queue_waits_for_kueue() -> None:
     """Its pods are one group, gated until it is admitted; without a queue nothing of that."""
     job = a_job()
-    plain = plan(job, observed_of(job), NOW)
+    plain = plan_for(job, observed_of(job), NOW)
     assert not any("schedulingGates" in body.get("spec", {}) for body in plain.create)
     assert "kueue" not in str(plain.create)
     labels = {"kueue.x-k8s.io/queue-name": "team-a"}
     meta = job.metadata.model_copy(update={"labels": labels})
     queued = job.model_copy(update={"metadata": meta})
     observed = observed_of(queued)
-    actions = plan(queued, observed, NOW)
+    actions = plan_for(queued, observed, NOW)
     pods = [body for body in actions.create if body["kind"] == "Pod"]
     assert len(pods) == 3
     for pod in pods:
@@ -298,7 +298,7 @@ def test_a_shard_that_is_gone_is_told_by_the_workers_own_reason() -> None:
         "WorkersReady",
     )
     assert found["reason"] == "ObjectMissing"
-    assert "worker-0: cannot use its shard: not in the store; mend" in found["message"]
+    assert "worker-0: cannot use its shard: not in the store; repair" in found["message"]
 
 
 def test_a_kit_that_a_worker_refuses_is_not_called_a_shard() -> None:
@@ -317,13 +317,13 @@ def test_a_resumed_job_starts_and_does_not_recover() -> None:
     """What was lost before the suspension is counted, and no longer being made good."""
     job, observed = ready()
     lost = with_pod(observed, "digits-server", **running(restarts=1, last={"exitCode": 1}))
-    lost = simulate(lost, plan(job, lost, NOW))
+    lost = simulate(lost, plan_for(job, lost, NOW))
     held = a_job(runPolicy={"suspend": True})
-    stopped = simulate(lost, plan(held, lost, NOW))
+    stopped = simulate(lost, plan_for(held, lost, NOW))
     stopped = replace(
         stopped, children={k: b for k, b in stopped.children.items() if k[0] != "Pod"}
     )
-    resumed = simulate(stopped, plan(job, stopped, NOW))
+    resumed = simulate(stopped, plan_for(job, stopped, NOW))
     resumed = with_pod(resumed, "digits-server-r1", **running(ready=False))
     status = told(job, resumed)
     assert status["state"] == "Starting"
@@ -341,17 +341,17 @@ def test_a_pod_that_is_waited_for_is_told() -> None:
     leaving = with_pod(observed, "digits-worker-0", deleting=NOW + 5)
     leaving = with_pod(leaving, "digits-server", deleting=NOW + 5)
     status = told(job, leaving)
-    assert "its pod is started in 7 s" in condition(status, "WorkersReady")["message"]
-    assert "the server is started in 7 s" in condition(status, "ServerReady")["message"]
+    assert "its pod starts within 7 s" in condition(status, "WorkersReady")["message"]
+    assert "the server starts within 7 s" in condition(status, "ServerReady")["message"]
     bare = observed_of(job)
-    assert "the server is being started" in condition(told(job, bare), "ServerReady")["message"]
+    assert "the server is starting" in condition(told(job, bare), "ServerReady")["message"]
 
 
 def test_a_crashed_server_that_said_nothing() -> None:
     job, observed = ready()
     pod = running(ready=False, restarts=1, last={"exitCode": 1})
     status = told(job, with_pod(observed, "digits-server", **pod))
-    assert "it said nothing" in condition(status, "ServerReady")["message"]
+    assert "it left no message" in condition(status, "ServerReady")["message"]
     assert status["state"] == "Recovering"
 
 
@@ -373,7 +373,7 @@ def test_ends_are_told_everywhere() -> None:
     assert done["report"] == "s3://jobs/jobs/team/digits/model_out/report.html"
     assert done["completionTime"] == "2027-01-15T08:00:15Z"
     gives_up = heard(observed, a_status(RunPhase.FAILED, reason="ModelInvalid"))
-    failing = plan(job, gives_up, NOW)
+    failing = plan_for(job, gives_up, NOW)
     assert failing.status is not None
     assert condition(failing.status, "Training")["reason"] == "Failing"
     failed = told(job, simulate(gives_up, failing), NOW + 500)
@@ -391,24 +391,24 @@ def test_a_result_without_history_has_no_size() -> None:
 def test_news_are_steps_and_faults_once() -> None:
     job, observed = ready()
     first = told(job, observed)
-    kinds = {news.reason for news in changes({}, first)}
+    kinds = {news.reason for news in events_of_change({}, first)}
     assert {"Accepted", "WorkspaceUploaded", "ImageReady", "ServerReady"} <= kinds
-    assert not list(changes(first, first))
+    assert not list(events_of_change(first, first))
     training = told(job, heard(observed, a_status()))
-    reasons = [news.reason for news in changes(first, training)]
+    reasons = [news.reason for news in events_of_change(first, training)]
     assert "WorkersReady" in reasons
     assert "RoundCommitted" in reasons
     broken = told(
         job, with_pod(observed, "digits-server", **waiting("ErrImagePull"), conditions=[])
     )
-    (warning,) = [n for n in changes(first, broken) if n.type == "Warning"]
+    (warning,) = [n for n in events_of_change(first, broken) if n.type == "Warning"]
     assert warning.reason == "ImagePullFailed"
 
 
 def test_a_fault_that_is_true_is_a_warning() -> None:
     job = a_job(workers={"gpu": 1})
-    job, observed = ready(job, facts_of(job, gpus=0))
-    found = {n.reason: n.type for n in changes({}, told(job, observed))}
+    job, observed = ready(job, observations_of(job, gpus=0))
+    found = {n.reason: n.type for n in events_of_change({}, told(job, observed))}
     assert found["GpuFallback"] == "Warning"
 
 
@@ -418,7 +418,9 @@ def test_events_of_the_server_are_forwarded_from_where_one_left_off() -> None:
         {"time": 2.0, "reason": "New", "message": "b", "type": "Warning"},
     ]
     status = a_status().model_validate({"events": events})
-    assert [(t, n.reason, n.type) for t, n in forwarded(status, 1.0)] == [(2.0, "New", "Warning")]
+    assert [(t, n.reason, n.type) for t, n in server_events(status, 1.0)] == [
+        (2.0, "New", "Warning")
+    ]
 
 
 def test_heartbeats_and_sequences_alone_are_not_significant() -> None:

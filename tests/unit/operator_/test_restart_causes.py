@@ -9,7 +9,6 @@ import pytest
 
 from fedjob.protocol.run import RunPhase
 from fedjob_operator.naming import Body
-from fedjob_operator.planning.plan import plan
 from fedjob_operator.state.observed import Observed
 from support.operator_samples import (
     NOW,
@@ -17,6 +16,7 @@ from support.operator_samples import (
     a_status,
     heard,
     observed_of,
+    plan_for,
     record_in,
     running,
     simulate,
@@ -30,7 +30,7 @@ POD = "digits-worker-0"
 def under_way() -> Observed:
     job = a_job(workers={"gpu": 0, "maxRestarts": 9})
     observed = observed_of(job)
-    observed = simulate(observed, plan(job, observed, NOW))
+    observed = simulate(observed, plan_for(job, observed, NOW))
     for name in ("digits-server", POD, "digits-worker-1"):
         observed = with_pod(observed, name, **running())
     return observed
@@ -39,7 +39,7 @@ def under_way() -> Observed:
 def told(observed: Observed, times: int = 3) -> Body:
     job = a_job(workers={"gpu": 0, "maxRestarts": 9})
     for step in range(times):
-        observed = simulate(observed, plan(job, observed, NOW + 20 + step))
+        observed = simulate(observed, plan_for(job, observed, NOW + 20 + step))
     record = record_in(observed)
     for site in (record.server, *record.workers.values()):
         assert sum(site.causes.values()) == site.total
@@ -89,7 +89,7 @@ def test_a_pod_that_is_taken_away(reason: str, cause: str) -> None:
     conditions = [target(reason)] if reason else []
     leaving = with_pod(under_way(), POD, deleting=NOW + 10, conditions=conditions)
     job = a_job(workers={"gpu": 0, "maxRestarts": 9})
-    noticed = simulate(leaving, plan(job, leaving, NOW + 1))
+    noticed = simulate(leaving, plan_for(job, leaving, NOW + 1))
     assert record_in(noticed).workers["worker-0"].total == 0
     assert causes(told(without(noticed, "Pod", POD))) == {cause: 1}
 
@@ -118,7 +118,7 @@ def test_causes_add_up() -> None:
     end = {"exitCode": 1, "reason": "Error"}
     observed = with_pod(under_way(), POD, **running(restarts=1, last=end))
     job = a_job(workers={"gpu": 0, "maxRestarts": 9})
-    observed = simulate(observed, plan(job, observed, NOW + 1))
+    observed = simulate(observed, plan_for(job, observed, NOW + 1))
     assert causes(told(without(observed, "Pod", POD))) == {"Exited": 1, "Deleted": 1}
 
 
