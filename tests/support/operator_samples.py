@@ -7,16 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus
+from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus, StoreLocation
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, record_name, worker_names
 from fedjob_operator.planning.desired import key_of
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.plan import plan
 from fedjob_operator.planning.preparation import image_digest, inputs_digest
-from fedjob_operator.resources.configmaps import record_map
+from fedjob_operator.resources.configmaps import config_map, record_map
+from fedjob_operator.resources.network_policies import server_policy, worker_policy
 from fedjob_operator.resources.pod_config import PodConfig
-from fedjob_operator.resources.pods import PodStart
+from fedjob_operator.resources.pods import PodStart, server_pod, worker_pod
+from fedjob_operator.resources.secrets import kit_secret, store_secret, url_secret
+from fedjob_operator.resources.services import service
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import (
     ChildKey,
@@ -34,6 +37,7 @@ NOW = 1_800_000_000.0
 UID = "uid-of-the-job"
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 DEFAULTS = Defaults(bucket="jobs", endpoint="http://store.fedjob-system.svc:8333", keys=KEYS)
+STORE = StoreLocation(endpoint="http://store.fedjob-system.svc:8333", bucket="jobs")
 IMAGE = "registry:5000/jobs@sha256:" + "a" * 64
 _uids = itertools.count()
 
@@ -224,3 +228,21 @@ def remembering(observed: Observed, job: FederatedJob, record: Record) -> Observ
     """The same with this record."""
     body = record_map(job, record)
     return replace(observed, children={**observed.children, key_of(body): body})
+
+
+def every_child(job: FederatedJob) -> list[Body]:
+    """One object of every kind of child."""
+    prepared = prepared_of(job)
+    signed = SignedUrl("http://u", "jobs/shards/s0.zip", NOW)
+    return [
+        service(job),
+        config_map(job, prepared, STORE, gpus=False),
+        record_map(job, Record()),
+        kit_secret(job, "worker-0", "set", {"a": b"b"}),
+        url_secret(job, "worker-0", signed),
+        store_secret(job, KEYS),
+        server_policy(job, STORE, DEFAULTS),
+        worker_policy(job, STORE, https=False),
+        server_pod(job, a_start(), DEFAULTS),
+        worker_pod(job, "worker-0", a_start(), DEFAULTS, gpus=False),
+    ]

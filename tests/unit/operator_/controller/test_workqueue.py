@@ -1,4 +1,4 @@
-"""The work queue loses no key, works on none twice at once, and tells when it is stuck."""
+"""The work queue loses no key, runs none twice at once, and shows when it is stuck."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from fedjob.errors import UnavailableError
 from fedjob_operator.controller.workqueue import WorkQueue, failure_delay
 from fedjob_operator.naming import Key
-from fedjob_operator.planning.pod_lifecycle import next_streak, pod_delay
-from fedjob_operator.stages.runner import stage_delay
 
 A: Key = ("team", "a")
+
+
 B: Key = ("team", "b")
 
 
@@ -36,7 +36,7 @@ async def with_queue(
             await task
 
 
-def test_a_key_is_worked_on_once_at_a_time_and_once_more_when_it_was_added_meanwhile() -> None:
+def test_key_added_while_active_runs_once_more() -> None:
     log: list[str] = []
     gate = asyncio.Event()
     twice = asyncio.Event()
@@ -64,7 +64,7 @@ def test_a_key_is_worked_on_once_at_a_time_and_once_more_when_it_was_added_meanw
     assert log == ["begin", "end", "begin", "end"]
 
 
-def test_a_failing_key_is_tried_again_and_stops_nobody_else() -> None:
+def test_failing_key_is_retried_and_blocks_no_other() -> None:
     seen: list[Key] = []
     done = asyncio.Event()
 
@@ -88,7 +88,7 @@ def test_a_failing_key_is_tried_again_and_stops_nobody_else() -> None:
     assert seen.count(B) == 1
 
 
-def test_what_a_handler_asks_for_happens_unless_it_is_forgotten() -> None:
+def test_requested_delay_is_kept_unless_forgotten() -> None:
     seen: list[Key] = []
     done = asyncio.Event()
 
@@ -114,7 +114,7 @@ def test_what_a_handler_asks_for_happens_unless_it_is_forgotten() -> None:
     asyncio.run(with_queue(handler, drive))
 
 
-def test_a_handler_that_does_not_end_is_broken_off() -> None:
+def test_handler_that_does_not_end_is_cancelled() -> None:
     tries: list[Key] = []
     done = asyncio.Event()
 
@@ -133,7 +133,7 @@ def test_a_handler_that_does_not_end_is_broken_off() -> None:
     asyncio.run(with_queue(handler, drive, longest=0.05))
 
 
-def test_a_handler_that_swallows_its_cancellation_turns_health_red() -> None:
+def test_handler_that_swallows_its_cancellation_is_unhealthy() -> None:
     released = asyncio.Event()
 
     async def handler(key: Key) -> float | None:
@@ -154,7 +154,7 @@ def test_a_handler_that_swallows_its_cancellation_turns_health_red() -> None:
     asyncio.run(with_queue(handler, drive, longest=0.05))
 
 
-def test_events_in_a_storm_are_spaced() -> None:
+def test_storm_of_events_is_spaced() -> None:
     seen: list[float] = []
 
     async def handler(key: Key) -> float | None:
@@ -195,10 +195,3 @@ def test_failures_are_backed_off(
 ) -> None:
     found = failure_delay(failures, retry_after, conflict=conflict, draw=draw)
     assert found == pytest.approx(seconds)
-
-
-def test_backoff_grows_to_a_bound() -> None:
-    assert [pod_delay(n) for n in (0, 1, 2, 3, 99)] == [0, 0, 2, 4, 60]
-    assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
-    assert next_streak(4, lived=5.0) == 5
-    assert next_streak(4, lived=500.0) == 1

@@ -1,4 +1,4 @@
-"""Restarts are counted by cause, whatever takes a pod away, and their sum is what is counted."""
+"""Restarts are counted by cause, and their sum is the number of restarts."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from support.operator_samples import (
 )
 
 POD = "digits-worker-0"
+JOB = a_job(workers={"gpu": 0, "maxRestarts": 9})
 
 
 def under_way() -> Observed:
-    job = a_job(workers={"gpu": 0, "maxRestarts": 9})
-    observed = observed_of(job)
-    observed = simulate(observed, plan_for(job, observed, NOW))
+    observed = observed_of(JOB)
+    observed = simulate(observed, plan_for(JOB, observed, NOW))
     for name in ("digits-server", POD, "digits-worker-1"):
         observed = with_pod(observed, name, **running())
     return observed
 
 
-def told(observed: Observed, times: int = 3) -> Body:
-    job = a_job(workers={"gpu": 0, "maxRestarts": 9})
+def status_after(observed: Observed, times: int = 3) -> Body:
+    """The status after some reconciles; the causes in the record add up."""
     for step in range(times):
-        observed = simulate(observed, plan_for(job, observed, NOW + 20 + step))
+        observed = simulate(observed, plan_for(JOB, observed, NOW + 20 + step))
     record = record_in(observed)
-    for site in (record.server, *record.workers.values()):
-        assert sum(site.causes.values()) == site.total
+    for slot in (record.server, *record.workers.values()):
+        assert sum(slot.causes.values()) == slot.total
     status = observed.body["status"]
     assert isinstance(status, dict)
     return status
@@ -68,8 +68,8 @@ def target(reason: str) -> dict[str, Any]:
         ({"exitCode": 255, "reason": "Unknown"}, "NodeRestarted"),
     ],
 )
-def test_a_container_started_anew(end: dict[str, Any], cause: str) -> None:
-    status = told(with_pod(under_way(), POD, **running(restarts=2, last=end)))
+def test_restart_of_a_container_is_counted_by_cause(end: dict[str, Any], cause: str) -> None:
+    status = status_after(with_pod(under_way(), POD, **running(restarts=2, last=end)))
     assert causes(status) == {cause: 2}
 
 
@@ -84,47 +84,47 @@ def test_a_container_started_anew(end: dict[str, Any], cause: str) -> None:
         ("", "Deleted"),
     ],
 )
-def test_a_pod_that_is_taken_away(reason: str, cause: str) -> None:
-    """The pod says why while it leaves; once it is gone nobody does."""
+def test_disruption_of_a_pod_is_counted_by_cause(reason: str, cause: str) -> None:
+    """The cause is readable only while the pod is being deleted."""
     conditions = [target(reason)] if reason else []
     leaving = with_pod(under_way(), POD, deleting=NOW + 10, conditions=conditions)
-    job = a_job(workers={"gpu": 0, "maxRestarts": 9})
-    noticed = simulate(leaving, plan_for(job, leaving, NOW + 1))
+    noticed = simulate(leaving, plan_for(JOB, leaving, NOW + 1))
     assert record_in(noticed).workers["worker-0"].total == 0
-    assert causes(told(without(noticed, "Pod", POD))) == {cause: 1}
+    assert causes(status_after(without(noticed, "Pod", POD))) == {cause: 1}
 
 
-def test_a_pod_that_cannot_go_is_on_a_node_that_is_lost() -> None:
-    assert causes(told(with_pod(under_way(), POD, deleting=NOW + 10))) == {"NodeLost": 1}
+def test_pod_that_does_not_terminate_is_on_a_lost_node() -> None:
+    assert causes(status_after(with_pod(under_way(), POD, deleting=NOW + 10))) == {"NodeLost": 1}
 
 
-def test_a_pod_that_is_gone_was_deleted() -> None:
-    assert causes(told(without(under_way(), "Pod", POD))) == {"Deleted": 1}
+def test_pod_that_disappeared_was_deleted() -> None:
+    assert causes(status_after(without(under_way(), "Pod", POD))) == {"Deleted": 1}
 
 
 @pytest.mark.parametrize(("reason", "cause"), [("Evicted", "Evicted"), ("UnexpectedX", "Failed")])
-def test_a_pod_that_failed_as_a_whole(reason: str, cause: str) -> None:
-    assert causes(told(with_pod(under_way(), POD, phase="Failed", reason=reason))) == {cause: 1}
+def test_failed_pod_is_counted_by_cause(reason: str, cause: str) -> None:
+    assert causes(status_after(with_pod(under_way(), POD, phase="Failed", reason=reason))) == {
+        cause: 1
+    }
 
 
-def test_the_server_s_are_told_too_and_outlive_the_run() -> None:
+def test_restarts_of_the_server_are_in_the_status() -> None:
     end = {"exitCode": 137, "reason": "Error"}
     observed = with_pod(under_way(), "digits-server", **running(restarts=1, last=end))
-    status = told(heard(observed, a_status(RunPhase.TRAINING, 2)))
+    status = status_after(heard(observed, a_status(RunPhase.TRAINING, 2)))
     assert status["server"] == {"restarts": 1, "restartCauses": {"Killed": 1}}
 
 
 def test_causes_add_up() -> None:
     end = {"exitCode": 1, "reason": "Error"}
     observed = with_pod(under_way(), POD, **running(restarts=1, last=end))
-    job = a_job(workers={"gpu": 0, "maxRestarts": 9})
-    observed = simulate(observed, plan_for(job, observed, NOW + 1))
-    assert causes(told(without(observed, "Pod", POD))) == {"Exited": 1, "Deleted": 1}
+    observed = simulate(observed, plan_for(JOB, observed, NOW + 1))
+    assert causes(status_after(without(observed, "Pod", POD))) == {"Exited": 1, "Deleted": 1}
 
 
-def test_what_has_no_entries_is_left_out() -> None:
+def test_empty_maps_are_left_out_of_the_status() -> None:
     """A server-side apply of `{}` over a map with entries is null, which the schema refuses."""
-    status = told(under_way())
+    status = status_after(under_way())
     assert status["server"] == {"restarts": 0}
     assert "restartCauses" not in status["clients"]["list"][0]
     assert "{}" not in json.dumps(status)
