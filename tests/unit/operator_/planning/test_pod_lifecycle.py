@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from fedjob_operator.planning.pod_lifecycle import next_streak, pod_delay
+from fedjob_operator.planning.pod_lifecycle import (
+    next_streak,
+    plan_slot,
+    pod_delay,
+    replacement_is_faster,
+)
+from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.stages.runner import stage_delay
+from fedjob_operator.state.pod_status import PodView
+from fedjob_operator.state.record import PodSlot
 from support.operator_runs import (
     all_running,
     condition,
@@ -29,6 +37,8 @@ from support.operator_samples import (
     with_pod,
     without,
 )
+
+CONFIG = PodConfig({"spec.workers": 2})
 
 
 def test_deleted_pod_is_replaced_under_the_next_name_and_counted() -> None:
@@ -194,3 +204,48 @@ def test_pod_backoff_grows_to_a_bound() -> None:
     assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
     assert next_streak(4, lived=5.0) == 5
     assert next_streak(4, lived=500.0) == 1
+
+
+def test_pod_beyond_the_record_is_adopted() -> None:
+    """An operator ended after it had created the pod and before it wrote the record."""
+    pod = PodView(name="p-r3", uid="u", ordinal=3, config=CONFIG.digest, restarts=1, created=NOW)
+    planned = plan_slot(PodSlot(ordinal=1, in_place=2), [pod], CONFIG, NOW)
+    assert (planned.pod, planned.create, planned.delete) == (pod, None, ())
+    assert (planned.slot.ordinal, planned.slot.total, planned.slot.seen) == (3, 3, True)
+
+
+def test_name_of_a_pod_that_cannot_be_deleted_is_skipped() -> None:
+    stuck = PodView(name="p", uid="u", ordinal=0, config="old", deleting=NOW - 60)
+    planned = plan_slot(PodSlot(ordinal=0, seen=False), [stuck], CONFIG, NOW)
+    assert planned.create == 1
+    assert planned.delete == ()
+
+
+def test_pod_of_another_configuration_is_replaced_and_the_change_is_named() -> None:
+    old = PodConfig({"spec.workers": 1})
+    pod = PodView(
+        name="p", uid="u", ordinal=0, config=old.digest, config_parts=old.part_digests,
+        phase="Running",
+    )  # fmt: skip
+    planned = plan_slot(PodSlot(seen=True, born=NOW), [pod], CONFIG, NOW)
+    assert (planned.delete, planned.create, planned.again) == ((pod,), None, 2.0)
+    assert planned.changed == "p is replaced: spec.workers changed"
+    assert (planned.slot.ordinal, planned.slot.total) == (1, 0)
+    ended = replace(pod, phase="Succeeded")
+    assert plan_slot(PodSlot(seen=True), [ended], CONFIG, NOW).pod == ended
+
+
+@pytest.mark.parametrize(
+    ("message", "delay", "faster"),
+    [
+        ("back-off 10s restarting", 2.0, True),
+        ("back-off 10s restarting", 2.1, False),
+        ("back-off 1m20s restarting", 60.0, True),
+        ("back-off 5m restarting", 60.0, True),
+        ("no time in it", 0.0, False),
+    ],
+)
+def test_kubelet_backoff_is_compared_with_a_replacement(
+    message: str, delay: float, *, faster: bool
+) -> None:
+    assert replacement_is_faster(message, delay) is faster

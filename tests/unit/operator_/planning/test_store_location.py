@@ -29,3 +29,9 @@ def test_store_of_the_job_comes_before_the_operators() -> None:
         check_store(a_job(), type(DEFAULTS)())
     fields = [fault.field for fault in caught.value.faults]
     assert fields == ["spec.storage.bucket", "spec.storage.secretRef"]
+
+
+def test_complete_store_passes_the_check() -> None:
+    assert check_store(a_job(), DEFAULTS) == location_of(a_job(), DEFAULTS)
+    own = a_job(storage={"bucket": "mine", "secretRef": {"name": "k"}})
+    assert check_store(own, type(DEFAULTS)()).bucket == "mine"

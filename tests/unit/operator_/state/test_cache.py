@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fedjob_operator.naming import Body
+from fedjob_operator.state import cache as module
 from fedjob_operator.state.cache import Cache, newer
 from fedjob_operator.state.observed import Observations, Problem, Stage
 from support.operator_samples import (
@@ -84,3 +87,15 @@ def test_observations_belong_to_a_uid_not_to_a_name() -> None:
     world.list_children(KEY, UID, [{**pod(1), "kind": "Pod"}])
     assert world.is_listed(UID)
     assert ("Pod", "digits-server") in world.observe(KEY).children
+
+
+def test_only_so_many_deleted_uids_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_DELETED_UIDS", 2)
+    cache = Cache(DEFAULTS)
+    for uid in ("one", "two", "three"):
+        cache.saw_child("Pod", pod(1, uid), deleted=True)
+    for uid in ("two", "three"):
+        cache.saw_child("Pod", pod(2, uid))
+    assert cache.all_children("Pod") == []
+    cache.saw_child("Pod", pod(2, "one"))
+    assert [body["metadata"]["uid"] for body in cache.all_children("Pod")] == ["one"]
