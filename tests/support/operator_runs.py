@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob_operator.naming import Body

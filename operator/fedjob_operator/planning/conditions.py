@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import Condition, ConditionType
 from fedjob_operator.planning.completion import exhausted

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob_operator.naming import SERVER
 from fedjob_operator.planning.completion import End, settled
 from fedjob_operator.planning.job_view import JobView

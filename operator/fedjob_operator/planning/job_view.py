@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import SERVER, WORKER, Body, owner_uid, record_name
 from fedjob_operator.planning.desired import drifted, key_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedjob.protocol.run import ClientState, ServerStatus
+from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob.reasons import Reason
 from fedjob_operator.planning.completion import exhausted
 from fedjob_operator.planning.pod_lifecycle import SlotPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fedjob.protocol.run import RunPhase, ServerStatus
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import SERVER, Body, record_name, worker_names
 from fedjob_operator.planning.completion import EndInputs, exhausted, found_end

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedjob.errors import InvalidInputError
-from fedjob.protocol.run import ClientState, ClientView
+from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import (
     ClientsStatus,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.pod_lifecycle import SlotPlan
 from fedjob_operator.planning.preparation import Preparation

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.controller.executor import Executor

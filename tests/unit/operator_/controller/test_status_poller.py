@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fedjob.protocol.run import ClientView, ServerStatus
+from fedjob.protocol.server_status import ClientView, ServerStatus
 from fedjob_operator.controller import status_poller as module
 from fedjob_operator.controller.status_poller import Poller, SilentServerError, Target, significant
 from fedjob_operator.kube.client import ApiError

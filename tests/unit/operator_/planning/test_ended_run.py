@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body
 from fedjob_operator.state.observed import Observations, Observed, Problem, Stage

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, owner_uid
 from fedjob_operator.planning.desired import key_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedjob.protocol.run import ClientState, ClientView
+from fedjob.protocol.server_status import ClientState, ClientView
 from support.operator_runs import (
     condition,
     published,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from support.operator_runs import (
     published,
     ready,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.planning.desired import key_of
 from fedjob_operator.state.observed import Observations, Problem, Stage
 from support.operator_runs import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import ClientState, ClientView
+from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.status import refused_status

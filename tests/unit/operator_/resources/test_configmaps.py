@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fedjob.protocol.run import ServerConfig, WorkerConfig
+from fedjob.protocol.config import ServerConfig, WorkerConfig
 from fedjob_operator.resources.configmaps import config_map
 from support.operator_samples import (
     STORE,

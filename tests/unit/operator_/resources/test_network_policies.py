@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob_operator.naming import Body
 from fedjob_operator.resources.network_policies import server_policy, worker_policy
 from fedjob_operator.state.observed import Defaults
