@@ -179,8 +179,8 @@ def test_every_generated_python_file_is_python_and_defines_what_the_configuratio
         ("fedjob_persistor", "FedjobPersistor"),
         ("train_loop", "fl_train"),
     ):
-        tree = ast.parse(files[f"app/custom/{module}.py"])
-        assert name in {getattr(node, "name", None) for node in tree.body}
+        nodes = list(ast.walk(ast.parse(files[f"app/custom/{module}.py"])))
+        assert name in {getattr(node, "name", None) for node in nodes}
 
 
 def test_the_same_job_gives_the_same_bytes():

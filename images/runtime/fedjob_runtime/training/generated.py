@@ -29,7 +29,7 @@ def fl_train(
             mode.
         env: As form B's.
         out_dir: Unused.
-        logger: Told of each epoch.
+        logger: Gets a line for each epoch.
 
     Returns:
         weights, samples (lines of the manifest), metrics of the last epoch: loss, accuracy.
@@ -73,6 +73,6 @@ def batches(order: torch.Tensor, size: int) -> list[list[int]]:
 
 
 def seed_of(worker: str, round_number: int) -> int:
-    """A seed below 2**63 that depends on nothing but the two."""
+    """A seed below 2**63, the same for the same worker and round."""
     digest = hashlib.sha256(f"{worker}/{round_number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
