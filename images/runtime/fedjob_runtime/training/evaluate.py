@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from fedjob_runtime.training.callable_logger import CallableLogger
 from fedjob_runtime.training.classification import Tally, multi_label_loss, single_label_loss
-from fedjob_runtime.training.context import TrainingContext, make_fresh
+from fedjob_runtime.training.context import TrainingContext, make_fresh, working_directory
 from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import InvalidResultError
 from fedjob_runtime.training.returns import check_samples, clean_metrics
 from fedjob_runtime.training.signatures import call_published
-from fedjob_runtime.training.user_code import guarded
+from fedjob_runtime.training.user_code.guard import guarded
 
 
 class Evaluation(NamedTuple):
@@ -62,7 +63,7 @@ def evaluate(
     if validate_function is None:
         folder = _folder_of(type(model))
         with (
-            guarded("evaluation", folder, context.worker, context.batch_size),
+            guarded("evaluation", folder, context),
             _eval_mode(model),
             torch.no_grad(),
         ):
@@ -70,11 +71,14 @@ def evaluate(
     out_dir = make_fresh(context.validate_dir)
     what = f"{validate_function.__name__} in round {context.round}"
     with (
-        guarded(what, _folder_of(validate_function), context.worker, context.batch_size),
+        guarded(what, _folder_of(validate_function), context),
         _eval_mode(model),
         torch.no_grad(),
+        working_directory(context.data_root),
     ):
-        returned = call_published(validate_function, model, context.env(), out_dir, logger)
+        returned = call_published(
+            validate_function, model, context.env(), out_dir, CallableLogger(logger)
+        )
     return _taken(returned, context, logger)
 
 

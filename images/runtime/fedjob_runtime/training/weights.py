@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fedjob_runtime.training.errors import CheckpointInvalidError
-from fedjob_runtime.training.portable import is_extra_state, portable
+from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.weights_check import check_weights
 
 __all__ = [

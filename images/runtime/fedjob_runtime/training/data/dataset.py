@@ -18,6 +18,7 @@ from fedjob_runtime.training.data.images import open_image
 from fedjob_runtime.training.data.pixels import to_tensor
 from fedjob_runtime.training.errors import DatasetInvalidError, ImageError
 
+
 class ManifestDataset(Dataset[tuple[Tensor, Tensor]]):
     """(image, labels) by line: float32 [3, S, S] in [0, 1] and multi-hot float32 [C].
 
