@@ -1,7 +1,7 @@
 """A module's extra state (`get_extra_state`) as tensors: so it travels and is saved with the model.
 
-Weights are `{name: Tensor}` everywhere in the runtime and in the store. Extra state that is a tensor
-is kept under its own name, `scale._extra_state`. Anything else becomes a document,
+Weights are `{name: Tensor}` everywhere in the runtime and in the store. Extra state that is a
+tensor is kept under its own name, `scale._extra_state`. Anything else becomes a document,
 `scale._extra_state.json` (uint8), and the tensors in it, `scale._extra_state.tensor0` and so on.
 """
 
@@ -78,6 +78,8 @@ def _tagged(name: str, value: object, tensors: list[Tensor]) -> Any:
     if isinstance(value, Tensor):
         tensors.append(value)
         return {"tensor": len(tensors) - 1}
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()  # type: ignore[attr-defined]
     if type(value) in _PLAIN:
         return value
     if isinstance(value, tuple) and type(value) is tuple:

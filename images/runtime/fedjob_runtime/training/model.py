@@ -66,7 +66,7 @@ def build_model(
     add_set_weights(type(model))
     if not hasattr(model, "set_weights"):
         # torch's own class, such as nn.Sequential: other models of that class stay as they are.
-        model.set_weights = functools.partial(set_weights, model)
+        model.__dict__["set_weights"] = functools.partial(set_weights, model)
     return model
 
 

@@ -93,10 +93,12 @@ def _fill_tied(weights: dict[str, Any], tied: Sequence[Sequence[str]], notes: li
     filled: dict[str, str] = {}
     for group in tied:
         twin = next((name for name in group if name in weights), None)
-        for name in group if twin is not None else ():
+        if twin is None:
+            continue
+        for name in group:
             if name not in weights:
                 weights[name] = weights[twin]
-                filled[name] = str(twin)
+                filled[name] = twin
     if filled:
         pairs = [f"{name} (from {twin})" for name, twin in filled.items()]
         text = f"tied weights that were left out were filled in: {_listed(pairs)}"

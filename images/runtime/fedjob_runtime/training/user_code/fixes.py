@@ -22,10 +22,13 @@ _IMPORTS = {
 }
 
 _UNREACHABLE = frozenset(
-    ["URLError", "HTTPError", "ConnectionError", "ConnectTimeout", "MaxRetryError", "gaierror"]
-    + ["NameResolutionError", "NewConnectionError", "ProxyError", "LocalEntryNotFoundError"]
-    + ["OfflineModeIsEnabled", "ConnectError", "ClientConnectorError", "HfHubHTTPError"]
+    (
+        "URLError HTTPError ConnectionError ConnectTimeout MaxRetryError NameResolutionError "
+        "gaierror NewConnectionError ProxyError LocalEntryNotFoundError OfflineModeIsEnabled "
+        "ConnectError ClientConnectorError HfHubHTTPError"
+    ).split()
 )
+"""Of urllib, urllib3, requests, httpx, aiohttp, socket and huggingface_hub."""
 _HUB = re.compile(r"couldn't connect to '?https?://|offline mode is enabled|name resolution", re.I)
 _SEARCHED = 20_000
 """Files of a shard that are looked at for one of the name that the code asked for."""
