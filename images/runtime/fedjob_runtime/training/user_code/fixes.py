@@ -22,11 +22,22 @@ _IMPORTS = {
 }
 
 _UNREACHABLE = frozenset(
-    (
-        "URLError HTTPError ConnectionError ConnectTimeout MaxRetryError NameResolutionError "
-        "gaierror NewConnectionError ProxyError LocalEntryNotFoundError OfflineModeIsEnabled "
-        "ConnectError ClientConnectorError HfHubHTTPError"
-    ).split()
+    [
+        "URLError",
+        "HTTPError",
+        "ConnectionError",
+        "ConnectTimeout",
+        "MaxRetryError",
+        "NameResolutionError",
+        "gaierror",
+        "NewConnectionError",
+        "ProxyError",
+        "LocalEntryNotFoundError",
+        "OfflineModeIsEnabled",
+        "ConnectError",
+        "ClientConnectorError",
+        "HfHubHTTPError",
+    ]
 )
 """Of urllib, urllib3, requests, httpx, aiohttp, socket and huggingface_hub."""
 _HUB = re.compile(r"couldn't connect to '?https?://|offline mode is enabled|name resolution", re.I)

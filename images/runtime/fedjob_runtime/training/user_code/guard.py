@@ -61,12 +61,12 @@ def guarded(what: str, folder: Path, context: TrainingContext) -> Iterator[None]
     except TrainingError as error:
         error.worker = error.worker or context.worker
         if not error.where:
-            place = failure_of(error).root.place(folder)
+            place = failure_of(error).place(folder)
             error.where = str(place) if place else ""
         raise
     except BaseException as error:
         failure = failure_of(error)
-        place = failure.root.place(folder)
+        place = failure.place(folder)
         if is_out_of_memory(error):
             # The frames hold the batch and the graph; the next try needs their memory.
             traceback.clear_frames(error.__traceback__)
@@ -84,7 +84,7 @@ def guarded(what: str, folder: Path, context: TrainingContext) -> Iterator[None]
             exception_type=failure.root.kind,
             file=place.file if place else "",
             line=place.line if place else 0,
-            tail=failure.root.tail(folder),
+            tail=failure.tail(folder),
         ) from error
 
 
@@ -97,9 +97,9 @@ def invalid_model(problem: str, error: BaseException, folder: Path) -> TrainingE
         folder: Where the author's files are.
     """
     failure = failure_of(error)
-    place = failure.root.place(folder)
+    place = failure.place(folder)
     where = f" ({place})" if place else ""
-    tail = failure.root.tail(folder)
+    tail = failure.tail(folder)
     return ModelInvalidError(
         f"{problem}: {failure.summary}{where}:\n{tail}\n", fix_of(failure.root)
     )

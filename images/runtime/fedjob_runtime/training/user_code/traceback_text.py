@@ -82,10 +82,22 @@ class Failure:
     Attributes:
         root: The exception that started it: `raise ... from` and DataLoader workers are followed.
         summary: The root's summary, and what it led to.
+        chain: The root, and what was raised from it, in that order.
     """
 
     root: Raised
     summary: str
+    chain: tuple[Raised, ...]
+
+    def place(self, folder: Path) -> Place | None:
+        """The root's line in `folder`, else that of the first one that has any."""
+        places = (raised.place(folder) for raised in self.chain)
+        return next((place for place in places if place is not None), None)
+
+    def tail(self, folder: Path) -> str:
+        """The last lines of the traceback that has the place."""
+        placed = (raised for raised in self.chain if raised.place(folder) is not None)
+        return next(placed, self.root).tail(folder)
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -104,7 +116,7 @@ def failure_of(error: BaseException) -> Failure:
         summary += f", which led to {chain[0].summary}"
     if index + 1 < len(chain):
         summary += f", while handling {chain[index + 1].summary}"
-    return Failure(root, summary[: 2 * MAX_SUMMARY])
+    return Failure(root, summary[: 2 * MAX_SUMMARY], tuple(reversed(chain[: index + 1])))
 
 
 def _chain(error: BaseException) -> Iterator[Raised]:
@@ -117,12 +129,19 @@ def _chain(error: BaseException) -> Iterator[Raised]:
         if inner is None and not current.__suppress_context__:
             inner = current.__context__
         # A KeyError shows its argument's repr; torch's own wrapper of one does not.
-        wrapped = _WRAPPED.match(str(current))
+        wrapped = _WRAPPED.match(_text(current))
         if wrapped:
             yield from _parsed(wrapped[1])
         else:
             yield _raised(current, meant=current.__cause__ is not None)
         current = inner
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (the author's __str__ may raise anything)
+        return ""
 
 
 def _raised(error: BaseException, *, meant: bool) -> Raised:
