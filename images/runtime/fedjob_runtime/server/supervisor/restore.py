@@ -50,7 +50,7 @@ def restore(
         unpack_shard(
             archive,
             state / "validation",
-            manifest_file=config.spec.training.manifest_file,
+            manifest_file=None,  # checked before the job started
             name=Path(config.validation_shard).name,
         )
         archive.unlink()
