@@ -96,6 +96,8 @@ def test_the_client_configuration():
                 "img_size": 224,
                 "manifest_file": "manifest.ndjson",
                 "extra": {"momentum": 0.9, "note": 'quote " and \\'},
+                "num_rounds": 5,
+                "num_clients": 2,
             },
         },
     }

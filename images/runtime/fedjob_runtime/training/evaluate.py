@@ -14,10 +14,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.callable_logger import CallableLogger
-from fedjob_runtime.training.classification import Tally, multi_label_loss, single_label_loss
 from fedjob_runtime.training.context import TrainingContext, make_fresh, working_directory
 from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import InvalidResultError
+from fedjob_runtime.training.objective import loss_of, measures_of
 from fedjob_runtime.training.returns import check_samples, clean_metrics
 from fedjob_runtime.training.signatures import call_published
 from fedjob_runtime.training.user_code.guard import guarded
@@ -86,14 +86,14 @@ def _built_in(model: nn.Module, context: TrainingContext, generated: bool) -> Ev
     dataset = ManifestDataset(
         context.data_root, context.manifest_file, context.num_classes, context.img_size
     )
-    tally = Tally(dataset.single_label)
-    loss_of = single_label_loss if dataset.single_label and not generated else multi_label_loss
+    measures = measures_of(dataset)
+    loss_function = loss_of(dataset, cross_entropy=not generated)
     for images, labels in DataLoader(dataset, batch_size=context.batch_size):
         labels = labels.to(context.device)
         logits = model(images.to(context.device))
-        tally.add(logits, labels, loss_of(logits, labels))
-    metrics, _ = clean_metrics(tally.metrics())
-    return Evaluation(metrics, tally.samples)
+        measures.add(logits, labels, loss_function(logits, labels))
+    metrics, _ = clean_metrics(measures.metrics())
+    return Evaluation(metrics, measures.samples)
 
 
 def _taken(returned: object, context: TrainingContext, logger: logging.Logger) -> Evaluation:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
 from fedjob_runtime.training.context import TrainingContext
+from fedjob_runtime.training.data.shard_files import elsewhere
 from fedjob_runtime.training.user_code.traceback_text import Raised
 
 _IMPORTS = {
@@ -41,8 +41,6 @@ _UNREACHABLE = frozenset(
 )
 """Of urllib, urllib3, requests, httpx, aiohttp, socket and huggingface_hub."""
 _HUB = re.compile(r"couldn't connect to '?https?://|offline mode is enabled|name resolution", re.I)
-_SEARCHED = 20_000
-"""Files of a shard that are looked at for one of the name that the code asked for."""
 
 
 def fix_of(raised: Raised, context: TrainingContext | None = None) -> str:
@@ -116,14 +114,12 @@ def _missing_file(raised: Raised) -> str | None:
 
 def _about_file(missing: str, context: TrainingContext) -> str:
     """CONTRACT row 27: where the file was found, and where it must be."""
-    name, root = Path(missing).name, context.data_root
+    name = Path(missing).name
     shard = context.shard_name or "the shard"
-    files = (path.relative_to(root) for path in islice(root.rglob("*"), _SEARCHED))
-    same = sorted(str(p) for p in files if p.name.casefold() == name.casefold())
-    is_manifest = name == context.manifest_file
-    must = f"; it must be at the root of {shard}" if is_manifest else ""
-    if same:
-        return f"{shard} has it at {same[0]}{must}: correct the path, or zip the folder's contents"
+    found = elsewhere(context.data_root, name)
+    must = f"; it must be at the root of {shard}" if name == context.manifest_file else ""
+    if found:
+        return f"{shard} has it at {found}{must}: correct the path, or zip the folder's contents"
     return (
         f"{shard} has no {name}{must}: add it. Relative paths start at the shard's folder, which "
         "is the working directory"

@@ -56,16 +56,16 @@ def load_user_module(folder: Path, module: str) -> ModuleType:
         del sys.modules[module]
         raise invalid_model(f"{file.name} cannot be imported", error, folder) from error
     for value in list(vars(created).values()):
-        if inspect.isclass(value) and value.__module__.partition(".")[0] != "torch":
+        if inspect.isclass(value):
             add_set_weights(value)
     return created
 
 
 def add_set_weights(model_class: type) -> None:
-    """Gives a model class a `set_weights` method, unless it or a base has one."""
+    """Gives a model class a `set_weights` method, unless it or a base has one, or it is torch's."""
     if (
         issubclass(model_class, nn.Module)
-        and model_class is not nn.Module
+        and model_class.__module__.partition(".")[0] != "torch"
         and not hasattr(model_class, "set_weights")
     ):
         # On the class, not in a subclass: type(model), pickling and deepcopy stay as they were, and
