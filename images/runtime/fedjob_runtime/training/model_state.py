@@ -30,9 +30,12 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         # First: where state_dict() renames, the names that load_state_dict knows have the last say.
         for name, target in rest.items():
             target.copy_(weights[name])
-    loaded = {k: _in_layout(v, own.get(k)) for k, v in decoded(weights).items() if k not in rest}
+    sparse = {name: value for name, value in own.items() if value.layout is not torch.strided}
+    loaded = {k: v for k, v in decoded(weights).items() if k not in rest and k not in sparse}
     # Not strict: a model loads without the extra state that an answer left out.
     model.load_state_dict(loaded, strict=False)
+    for name, target in sparse.items():
+        _replace_sparse(model, name, target, weights[name])
 
 
 def model_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -86,8 +89,13 @@ def _beside(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield name, value.detach()
 
 
-def _in_layout(value: object, target: Tensor | None) -> object:
-    """Weights travel dense; a sparse buffer takes sparse values only."""
-    if isinstance(value, Tensor) and target is not None and target.layout is not value.layout:
-        return value.to_sparse(layout=target.layout)
-    return value
+def _replace_sparse(model: nn.Module, name: str, target: Tensor, value: Tensor) -> None:
+    """Weights travel dense, and torch copies into a sparse buffer only where its pattern fits."""
+    owner, _, short = name.rpartition(".")
+    dense = value.to_dense() if value.layout is not torch.strided else value
+    converted = dense.to(target.device, target.dtype).to_sparse(layout=target.layout)
+    buffers = model.get_submodule(owner)._buffers
+    if short in buffers:
+        buffers[short] = converted
+    else:
+        model.get_submodule(owner).get_parameter(short).data = converted
