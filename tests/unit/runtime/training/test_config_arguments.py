@@ -50,7 +50,9 @@ BUILT = Config([Layer(2), Layer(3, 0.5)], Layer(1))
 
 
 @pytest.mark.parametrize(
-    "maker", [Net, optional, by_default, functools.partial(optional)], ids=repr
+    "maker",
+    [Net, optional, by_default, functools.partial(optional)],
+    ids=str.split("class optional default partial"),
 )
 def test_nested_dataclasses_are_built(maker: Any) -> None:
     assert with_configs(maker, {"config": GIVEN}, "spec.model.args")["config"] == BUILT
