@@ -44,18 +44,18 @@ class Server:
             return web.Response(status=status, text=text, content_type="application/json")
         await asyncio.sleep(self.delays)
         if request.method == "GET":
-            return self._told(404 if self.lease is None else 200)
+            return self._answer(404 if self.lease is None else 200)
         given = json.loads(body)
         version = given["metadata"].get("resourceVersion")
         known = self.lease["metadata"]["resourceVersion"] if self.lease is not None else None
         if version != known:
-            return self._told(409)
+            return self._answer(409)
         self._version += 1
         given["metadata"]["resourceVersion"] = str(self._version)
         self.lease = given
-        return self._told(200)
+        return self._answer(200)
 
-    def _told(self, status: int) -> web.Response:
+    def _answer(self, status: int) -> web.Response:
         return web.json_response(self.lease if status == 200 else {}, status=status)
 
 

@@ -20,7 +20,7 @@ def connected(status: ServerStatus | None) -> set[str]:
 
 
 def worker_trouble(inputs: StatusInputs, name: str) -> tuple[str, str]:
-    """A reason, empty where there is no trouble, and what the worker is doing."""
+    """A reason, empty without trouble, and what the worker is doing."""
     plan, spec = inputs.workers[name], inputs.view.job.spec
     most = spec.workers.max_restarts
     if exhausted(inputs.view.job, {name: plan.slot}):
