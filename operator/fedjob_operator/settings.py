@@ -10,9 +10,8 @@ from pydantic import Field, ValidationError
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec.models.base import Model
 from fedjob.storage.bucket import LONGEST_PRESIGN
+from fedjob_operator.resources.pod_contract import STORE_KEYS
 from fedjob_operator.state.observed import Defaults
-
-STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class Settings(Model):

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedjob.backoff import Backoff
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
 from fedjob.spec.models.status import RestartCause
 from fedjob_operator.resources.pod_config import PodConfig
-from fedjob_operator.resources.pod_contract import EXIT_TERMINAL
 from fedjob_operator.state.pod_status import OVERDUE_SECONDS, PodView
 from fedjob_operator.state.record import PodSlot
 

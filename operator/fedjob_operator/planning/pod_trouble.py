@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
 from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob.reasons import Reason
 from fedjob_operator.planning.completion import exhausted
 from fedjob_operator.planning.pod_lifecycle import SlotPlan
 from fedjob_operator.planning.status_inputs import StatusInputs
-from fedjob_operator.resources.pod_contract import EXIT_TERMINAL
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.pod_status import PodView, termination_message
 

@@ -24,7 +24,7 @@ class SetLease:
     """
 
     def __init__(self, *_: object) -> None:
-        self.granted, self.lost = asyncio.Event(), asyncio.Event()
+        self.begun, self.granted, self.lost = (asyncio.Event() for _ in range(3))
         self.error: Exception | None = None
         self.log: list[str] = []
 
@@ -34,6 +34,7 @@ class SetLease:
 
     async def acquire(self) -> None:
         """Returns once it is granted."""
+        self.begun.set()
         await self.granted.wait()
         if self.error is not None:
             raise self.error
@@ -51,12 +52,23 @@ class SetLease:
 def run(
     monkeypatch: pytest.MonkeyPatch,
     drive: Callable[[Operator, SetLease], None],
+    on_watch: Callable[[Operator], None] = lambda _: None,
     **settings: str,
 ) -> tuple[int, SetLease]:
-    """Runs an operator that watches nothing, and does something with it once it has begun."""
+    """Runs an operator that watches nothing.
+
+    Args:
+        monkeypatch: Replaces the lease, the cluster and kopf.
+        drive: Called once the operator asks for the lease, or acts without one.
+        on_watch: Called when it begins to watch.
+        settings: Environment variables of the operator.
+    """
     monkeypatch.setattr(module, "Lease", SetLease)
 
     async def watch(self: Operator, flag: asyncio.Event) -> None:
+        lease: Any = self._lease
+        lease.begun.set()
+        on_watch(self)
         await flag.wait()
 
     monkeypatch.setattr(Operator, "_watch", watch)
@@ -68,9 +80,9 @@ def run(
         operator = Operator(read_settings(given), {}, client)
         lease: Any = operator._lease
         task = asyncio.create_task(operator.run())
-        await asyncio.sleep(0.01)
-        drive(operator, lease)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
+            await lease.begun.wait()
+            drive(operator, lease)
             return await task, lease
 
     return asyncio.run(begin())
@@ -89,9 +101,8 @@ def test_operator_that_is_stopped_while_it_leads_releases_the_lease(
     def drive(operator: Operator, lease: SetLease) -> None:
         assert operator._health() is None
         lease.granted.set()
-        asyncio.get_running_loop().call_later(0.05, operator.stop)
 
-    code, lease = run(monkeypatch, drive)
+    code, lease = run(monkeypatch, drive, on_watch=Operator.stop)
     assert (code, lease.log) == (0, ["acquired", "released"])
 
 

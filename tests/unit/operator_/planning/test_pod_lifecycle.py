@@ -13,7 +13,6 @@ from fedjob_operator.planning.pod_lifecycle import (
     replacement_is_faster,
 )
 from fedjob_operator.resources.pod_config import PodConfig
-from fedjob_operator.stages.runner import stage_delay
 from fedjob_operator.state.pod_status import PodView
 from fedjob_operator.state.record import PodSlot
 from support.operator_runs import (
@@ -206,7 +205,6 @@ def test_crash_between_record_and_delete_counts_no_restart() -> None:
 
 def test_pod_backoff_grows_to_a_bound() -> None:
     assert [pod_delay(n) for n in (0, 1, 2, 3, 99)] == [0, 0, 2, 4, 60]
-    assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
     assert next_streak(4, lived=5.0) == 5
     assert next_streak(4, lived=500.0) == 1
 
