@@ -84,7 +84,7 @@ class Parent:
             "fed_admin.json",
             {
                 "host": "localhost",
-                "upload_dir": str(self._transfer),
+                "upload_dir": ".",  # see submit
                 "download_dir": str(self._transfer),
             },
             "admin",
@@ -124,7 +124,10 @@ class Parent:
             ParentError: It was not accepted; the process should be started anew.
         """
         try:
-            return str(self._open().submit_job(str(folder)))
+            # NVFlare 2.9.0 parses the path as part of a command, where quotes vanish, and turns
+            # its backslashes into slashes. A local run starts this process in its home, from where
+            # the path is plain, whatever the folder of the run is called.
+            return str(self._open().submit_job(os.path.relpath(folder)))
         except Exception as error:
             # flare_api raises over a dozen unrelated types, all of which mean the same here.
             raise ParentError(f"NVFlare refused the segment: {error!r}") from error
