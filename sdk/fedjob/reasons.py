@@ -1,7 +1,7 @@
 """The catalogue of failure reasons: what a condition, a failed client or an event may name.
 
-Each has a page, docs/reasons/<Reason>.md: what it means, its likely cause, what to do. A test
-requires a page for every reason, and a reason for every page.
+Each has a page, docs/reference/reasons/<Reason>.md: what it means, its likely cause, what to do.
+A test requires a page for every reason, and a reason for every page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reason(StrEnum):
     @property
     def page(self) -> str:
         """Where its page is, from the repository's root."""
-        return f"docs/reasons/{self.value}.md"
+        return f"docs/reference/reasons/{self.value}.md"
 
     # What was given cannot run
     SPEC_INVALID = "SpecInvalid", "The resource breaks a rule of its schema."

@@ -1,7 +1,7 @@
 """fedjob beside NVFlare by hand, in one run: `python tests/bench/compare.py`.
 
 Both train the same models with two clients over mTLS on loopback, in turns. Prints tables; asserts
-nothing about time. What is compared, and what is not: docs/benchmarks.md.
+nothing about time. What is compared, and what is not: docs/contributing/benchmarks.md.
 """
 
 from __future__ import annotations

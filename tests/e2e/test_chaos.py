@@ -58,7 +58,7 @@ def test_at_the_start_in_the_last_round_and_at_the_end(ground: ChaosStage) -> No
 
 
 def test_a_run_that_fails_while_its_last_round_is_committed_is_complete(ground: ChaosStage) -> None:
-    """It is Failing while that is not known, and never Failed (docs/decisions/007)."""
+    """It is Failing while that is not known, and never Failed (docs/contributing/decisions/007)."""
     scene = JobScene(ground, "late", SMALL)
     scene.submit()
     assert scene.until(lambda: scene.completed() >= SMALL - 1, LONGEST, 0.05)

@@ -346,7 +346,7 @@ def test_the_store_keeps_models_when_its_pod_is_gone(release: Release) -> None:
 
 
 def test_a_node_pulls_from_the_embedded_registry(release: Release) -> None:
-    """As docs/chart.md has it: hosts.toml and the CA on the node."""
+    """As docs/how-to/install.md has it: hosts.toml and the CA on the node."""
     service = f"{release.name}-registry"
     host = f"{service}.{release.namespace}.svc:5000"
     address = get("service", service, "-n", release.namespace)["spec"]["clusterIP"]

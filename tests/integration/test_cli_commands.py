@@ -1,4 +1,4 @@
-"""The commands as processes: what they print where, and their exit codes (docs/cli.md)."""
+"""The commands as processes: what they print where, and their exit codes (CLI reference)."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import yaml
 
 from integration.tiny_job import environment, fedjob, finish, job, write_job, write_shards
 
-DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs/reference/cli.md"
 COMMANDS = ["run", "validate", "build", "upload", "report", "crd", "version"]
 
 
@@ -30,7 +30,7 @@ def test_every_command_has_help_with_an_example(command):
     code, out, _ = run(command, "--help", env=environment(COLUMNS="200"))
     assert code == 0
     assert f"Example: fedjob {command}" in out
-    assert f"fedjob {command}" in DOCS.read_text(), "docs/cli.md tells of it"
+    assert f"fedjob {command}" in DOCS.read_text(), "docs/reference/cli.md lists it"
 
 
 def test_validate_says_what_each_worker_gets(folder):

@@ -17,7 +17,7 @@ from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
 from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob_operator.stages.errors import InputError, reason_for
+from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
 MAX_FAULTS = 20
@@ -113,7 +113,7 @@ def inspect_all(
         InputError: Every fault of every shard; its reason is that of the first.
         StoreError: The store does not tell.
     """
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     faults: list[Fault] = []
 
     def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError:
@@ -142,7 +142,7 @@ def inspect_all(
     summaries = []
     for answer in answers:
         if isinstance(answer, InvalidInputError):
-            reasons.append(reason_for(answer))
+            reasons.append(answer.reason)
             faults += answer.faults
         else:
             summaries.append(answer)

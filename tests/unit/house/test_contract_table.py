@@ -1,4 +1,4 @@
-"""docs/contract.md names tests that exist: a promise must not rest on a test that is gone."""
+"""The contract names tests that exist: a promise must not rest on a test that is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parents[3]
 ROWS = {
     int(match[1]): match[2]
     for match in re.finditer(
-        r"^\| (\d+) \|.*\|([^|]*)\|$", (ROOT / "docs/contract.md").read_text(), re.MULTILINE
+        r"^\| (\d+) \|.*\|([^|]*)\|$",
+        (ROOT / "docs/reference/contract.md").read_text(),
+        re.MULTILINE,
     )
 }
 LOCAL = [2, *range(4, 19), *range(20, 28), 31, 36, 40]

@@ -98,7 +98,7 @@ def test_nothing_is_caught_without_a_name(path: Path) -> None:
 
 
 def test_the_contract_names_tests_that_are_there() -> None:
-    lines = (ROOT / "docs/contract.md").read_text("utf-8").splitlines()
+    lines = (ROOT / "docs/reference/contract.md").read_text("utf-8").splitlines()
     rows = [line.split("|")[1:-1] for line in lines if re.match(r"\| \d+ \|", line)]
     assert [int(row[0]) for row in rows] == list(range(1, 42))
     for row in rows:

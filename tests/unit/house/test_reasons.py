@@ -11,7 +11,7 @@ HEADINGS = ["## What it means", "## Likely cause", "## What to do"]
 
 
 def test_pages_and_reasons_match():
-    pages = {path.stem for path in (ROOT / "docs/reasons").glob("*.md")}
+    pages = {path.stem for path in (ROOT / "docs/reference/reasons").glob("*.md")}
     assert pages == {reason.value for reason in Reason}
 
 

@@ -1,4 +1,4 @@
-"""docs/security.md names tests that exist: a protection must not rest on a test that is gone."""
+"""The security page names tests that exist, one at least for every threat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TABLE = re.compile(r"^\|(?P<threat>[^|]+)\|[^|]+\|(?P<tests>[^|]+)\|$", re.MULTI
 
 
 def test_every_threat_has_tests_that_exist() -> None:
-    text = (ROOT / "docs/security.md").read_text().split("## What a stranger")[1]
+    text = (ROOT / "docs/concepts/security.md").read_text().split("## What a stranger")[1]
     rows = [m for m in TABLE.finditer(text) if m["threat"].strip() not in ("threat", "---")]
     assert len(rows) >= 11
     for row in rows:

@@ -343,4 +343,4 @@ def test_a_time_that_cannot_be_read_is_left_out(started: str) -> None:
 def test_the_catalogue_explains_reasons_by_default() -> None:
     failure = ClientFailure(name="worker-1", reason="NonFiniteWeights", message="x")
     found = page(FACTS, [commit(1, failures=[failure])])
-    assert "What to do: docs/reasons/NonFiniteWeights.md." in found.text
+    assert "What to do: docs/reference/reasons/NonFiniteWeights.md." in found.text

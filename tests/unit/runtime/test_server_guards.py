@@ -41,7 +41,6 @@ from fedjob_runtime.server.supervisor.transport_limits import (
     communication,
     raise_file_limit,
 )
-from fedjob_runtime.training.errors import reason_of
 
 
 def test_an_answer_may_have_twice_the_model_and_some() -> None:
@@ -157,7 +156,7 @@ def test_a_server_with_nothing_to_commit_looks_for_a_newer_one(tmp_path: Path) -
 def test_the_store_s_errors_have_reasons_of_the_catalogue() -> None:
     where = Where("b", "AWS", "k")
     altered = ChecksumMismatchError(where, "altered", "restore it")
-    assert reason_of(altered) == Reason.CHECKSUM_MISMATCH
-    assert reason_of(FencedError("x")) == Reason.FENCED
-    assert reason_of(CorruptCommitError("x")) == Reason.ROUND_LOG_CORRUPT
-    assert reason_of(StoreUnreachableError(where, "x", "y")) == Reason.STORE_UNREACHABLE
+    assert altered.reason is Reason.CHECKSUM_MISMATCH
+    assert FencedError("x").reason is Reason.FENCED
+    assert CorruptCommitError("x").reason is Reason.ROUND_LOG_CORRUPT
+    assert StoreUnreachableError(where, "x", "y").reason is Reason.STORE_UNREACHABLE

@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
 from fedjob.protocol.run import WorkerConfig
@@ -28,25 +27,25 @@ _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 class ShardUnavailableError(UnavailableError):
     """The shard cannot be had now; trying again may help."""
 
-    reason: ClassVar[Reason] = Reason.STORE_UNREACHABLE
+    reason = Reason.STORE_UNREACHABLE
 
 
 class ShardMissingError(InvalidInputError):
     """The shard is not in the store."""
 
-    reason: ClassVar[Reason] = Reason.OBJECT_MISSING
+    reason = Reason.OBJECT_MISSING
 
 
 class ShardRefusedError(FedjobError):
     """The store does not give the shard."""
 
-    reason: ClassVar[Reason] = Reason.CREDENTIALS_REFUSED
+    reason = Reason.CREDENTIALS_REFUSED
 
 
 class ShardChecksumError(InvalidInputError):
     """What the store has is not what was uploaded, or not what the job says."""
 
-    reason: ClassVar[Reason] = Reason.CHECKSUM_MISMATCH
+    reason = Reason.CHECKSUM_MISMATCH
 
 
 def prepare_shard(

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from fedjob.errors import Fault, UnavailableError
 from fedjob.reasons import Reason
@@ -51,13 +51,13 @@ DEFAULT_LIMITS = ShardLimits()
 class ManifestNotFoundError(InvalidShardError):
     """The manifest is not at the ZIP's root; the text begins `FileNotFoundError: <manifest>`."""
 
-    reason: ClassVar[Reason] = Reason.MANIFEST_MISSING
+    reason = Reason.MANIFEST_MISSING
 
 
 class NoSpaceError(UnavailableError):
     """The disk has no room for the unpacked shard."""
 
-    reason: ClassVar[Reason] = Reason.NO_SPACE
+    reason = Reason.NO_SPACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
@@ -36,7 +36,7 @@ __all__ = [
 class InvalidManifestError(InvalidInputError):
     """A manifest has lines that cannot be used."""
 
-    reason: ClassVar[Reason] = Reason.MANIFEST_INVALID
+    reason = Reason.MANIFEST_INVALID
 
 
 @dataclass(frozen=True, slots=True)

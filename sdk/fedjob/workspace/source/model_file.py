@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
 from fedjob.workspace.source.bindings import bindings_of
 from fedjob.workspace.source.imports import (
     fix_for,
@@ -38,6 +39,8 @@ MAX_SOURCE_BYTES = 1 << 20
 
 class InvalidSourceError(InvalidInputError):
     """The model file cannot be used as it is written."""
+
+    reason = Reason.SOURCE_INVALID
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,6 @@ from fedjob_runtime.server.job_process.result_receiver import Inbox, TaskKey, an
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge
 from fedjob_runtime.server.job_process.round_results import RoundAnswers
 from fedjob_runtime.server.job_process.torch_export import save_torch
-from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.returns import check_samples
 from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
 
@@ -118,7 +117,7 @@ class SegmentController(ModelController):
             self.cancel_all_tasks()
         except FedjobError as error:
             self.cancel_all_tasks()
-            self._report.error = {"reason": reason_of(error), "message": str(error)}
+            self._report.error = {"reason": error.reason, "message": str(error)}
             self._end("error")
 
     def _run(self) -> None:
@@ -354,7 +353,7 @@ class SegmentController(ModelController):
                 samples = check_samples(model.meta.get(SAMPLES, steps), name)
                 weights = full_weights(model, answers.reference, name)
             except FedjobError as error:
-                answers.fail(name, reason_of(error), str(error))
+                answers.fail(name, error.reason, str(error))
                 return False
             try:
                 answers.mean.add(weights, samples)
@@ -373,7 +372,7 @@ class SegmentController(ModelController):
             try:
                 samples = check_samples(model.meta.get(SAMPLES), name)
             except FedjobError as error:
-                self._answers.fail(name, reason_of(error), str(error))
+                self._answers.fail(name, error.reason, str(error))
                 return False
             self._answers.accept(name, samples, model)
         return True

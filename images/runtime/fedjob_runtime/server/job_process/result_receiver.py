@@ -28,7 +28,6 @@ from fedjob_runtime.server.job_process.bounded_download import (
     AnswerTooLargeError,
     bound_decomposers,
 )
-from fedjob_runtime.training.errors import reason_of
 
 TaskKey = tuple[str, int]
 """A task's name and the number of its round, from 0."""
@@ -131,7 +130,7 @@ class Inbox(Adapter):
 
     def _note(self, worker: str, task: TaskKey | None, error: Exception) -> None:
         if isinstance(error, FedjobError):
-            reason, text = reason_of(error), str(error)
+            reason, text = error.reason, str(error)
         else:
             reason = Reason.INVALID_RESULT
             text = f"its answer cannot be decoded: {type(error).__name__}: {error}"[:500]

@@ -73,4 +73,4 @@ def restore(
 class GapError(FedjobError):
     """The log of rounds is not whole: someone deleted a commit."""
 
-    reason = Reason.WORKSPACE_ERROR
+    reason = Reason.ROUND_LOG_CORRUPT

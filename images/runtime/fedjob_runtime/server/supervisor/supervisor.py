@@ -52,7 +52,6 @@ from fedjob_runtime.server.supervisor.segment_monitor import (
 from fedjob_runtime.server.supervisor.status_store import StatusBoard
 from fedjob_runtime.server.supervisor.waiting import waiting_words
 from fedjob_runtime.termination_message import leave_words
-from fedjob_runtime.training.errors import reason_of
 
 POLL_SECONDS = 0.1
 START_GRACE = 30.0
@@ -140,7 +139,7 @@ class Supervisor:
                 found.last,
                 self._committed,
                 lambda error: self._fail(Reason.FENCED, str(error)),
-                lambda error: self._fail(reason_of(error), str(error)),
+                lambda error: self._fail(error.reason, str(error)),
             )
             self._parent.prepare()
             self._parent.start()
