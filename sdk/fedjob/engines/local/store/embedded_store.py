@@ -204,7 +204,7 @@ class EmbeddedStore:
                 time.sleep(0.05)
 
     def _failure(self, problem: str) -> str:
-        text = self._log_path.read_text(errors="replace").strip().splitlines()
+        text = self._log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = "\n".join(f"  {line}" for line in text[-8:])
         return (
             f"embedded store in {self._data_dir}: {problem}; see {self._log_path}, free disk "
