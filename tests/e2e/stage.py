@@ -22,7 +22,7 @@ import yaml
 from kubernetes import client, config
 
 from e2e.kube import cluster_environment
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import StoreUnreachableError

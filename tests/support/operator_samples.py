@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus
+from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, record_name, worker_names
 from fedjob_operator.planning.drift import key_of

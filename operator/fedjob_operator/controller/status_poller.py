@@ -16,7 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from fedjob.errors import UnavailableError
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Key
 from fedjob_operator.planning.status import HEARTBEAT_SECONDS

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fedjob.protocol.run import ClientState, RunPhase, ServerStatus
+from fedjob.protocol.server_status import ClientState, RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import Condition, ConditionType
 from fedjob_operator.planning.pod_lifecycle import EXIT_TERMINAL, SlotPlan

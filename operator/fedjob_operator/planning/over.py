@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob_operator.planning.completion import End
 from fedjob_operator.planning.scene import Scene
 from fedjob_operator.planning.settling import Settling, is_failing, log_stage, next_look, settling

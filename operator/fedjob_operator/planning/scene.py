@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import SERVER, WORKER, Body, owner_uid, record_name
 from fedjob_operator.planning.drift import drifted, key_of

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.pod_lifecycle import SlotPlan

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus
+from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
 from fedjob.spec.models.status import (
     HISTORY_LENGTH,
     ClientsStatus,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.state.observed import Defaults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedjob.protocol.run import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
     Body,

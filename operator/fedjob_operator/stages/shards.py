@@ -105,9 +105,12 @@ def _listing_faults(found: list[FoundShard], where: str, validation: str | None)
 
 
 def inspect_all(
-    shards: list[FoundShard], manifest_file: str, open_bucket: Callable[[str], Bucket]
-) -> list[ManifestSummary]:
-    """What every shard's manifest says, in the order given.
+    shards: list[FoundShard],
+    manifest_file: str,
+    open_bucket: Callable[[str], Bucket],
+    needs_manifest: Callable[[str], bool],
+) -> list[ManifestSummary | None]:
+    """Every shard's manifest, in the order given; None where it needs none and has none to use.
 
     Raises:
         InputError: Every fault of every shard; its reason is that of the first.
@@ -116,7 +119,7 @@ def inspect_all(
     reasons: list[Reason] = []
     faults: list[Fault] = []
 
-    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError:
+    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError | None:
         bucket = open_bucket(shard.bucket)
         try:
             info = bucket.head(shard.key)
@@ -126,7 +129,10 @@ def inspect_all(
                 fault = Fault(shard.name, problem, fix)
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
             with bucket.open_seekable(shard.key) as file:
-                return inspect_shard(file, shard.name, manifest_file).manifest
+                needed = needs_manifest(shard.name)
+                return inspect_shard(
+                    file, shard.name, manifest_file, needs_manifest=needed
+                ).manifest
         except ObjectMissingError:
             fault = Fault(
                 shard.name,

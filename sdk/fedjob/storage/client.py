@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_s3 import S3Client
 
-    from fedjob.protocol.run import StoreLocation
+    from fedjob.protocol.config import StoreLocation
 
 _REFUSED = frozenset(
     {

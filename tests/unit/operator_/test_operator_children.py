@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fedjob.protocol.run import ServerConfig, StoreLocation, WorkerConfig
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, annotation
 from fedjob_operator.resources.configmaps import config_map, record_map

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import ClientState, ClientView, RunPhase
+from fedjob.protocol.server_status import ClientState, ClientView, RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob_operator.controller.status_poller import significant

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fedjob.protocol.run import RunPhase
+from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.plan import plan
 from fedjob_operator.state.observed import Observed

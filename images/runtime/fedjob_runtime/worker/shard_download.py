@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-from fedjob.protocol.run import WorkerConfig
+from fedjob.protocol.config import WorkerConfig
 from fedjob.reasons import Reason
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.atomic_json import read_json, write_json
@@ -63,7 +63,7 @@ def prepare_shard(
         sleep: Waits for seconds.
 
     Returns:
-        The folder with the manifest at its root.
+        The folder with the shard's files.
 
     Raises:
         InvalidInputError: The shard is not there, or is another or no shard; trying again does not
@@ -97,7 +97,8 @@ def prepare_shard(
     if etag is None:
         say(f"shard {config.shard} is here already")
         return folder
-    unpack_shard(archive, folder, manifest_file=config.manifest_file, name=config.shard)
+    # Whether it needs a manifest was checked before the job started.
+    unpack_shard(archive, folder, manifest_file=None, name=config.shard)
     write_json(marker, {"etag": etag})
     archive.unlink()
     say(f"shard {config.shard} is ready")
