@@ -1,7 +1,6 @@
-"""Jobs on the cluster that no node takes: an operator's ground in the tests of its faults.
+"""A testbed for operator faults: a store, jobs that cannot be scheduled, and operators to kill.
 
-The pods wait for a node that does not exist, so nobody but the operator and the test changes
-anything.
+The pods wait for a node that does not exist, so only the operator and the test change objects.
 """
 
 from __future__ import annotations
@@ -18,40 +17,42 @@ from typing import Any
 
 import yaml
 
-from e2e.api_faults import JOB_NAME, Life, Proxy, Script, Upstream
-from e2e.fault_portrait import CHILDREN, Body, plain, portrait
-from e2e.stage import KEYS, NET, Stage, digits_shards
+from e2e.api_faults import JOB_NAME, Script
+from e2e.fault_proxy import Proxy, Upstream
+from e2e.job_snapshot import CHILDREN, Body, plain, snapshot
+from e2e.operator_deployment import KEYS, NET, OperatorDeployment, digits_shards
+from e2e.operator_thread import OperatorThread
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.stages.startup_kits import make_kits
 from fedjob_operator.state.observed import Kits
 
 
-class Ground:
-    """Namespaces with a store, and the API server as the test itself reaches it.
+class FaultTestbed:
+    """Namespaces with a store, and a direct connection to the API server for the test itself.
 
     Args:
-        stage: Set up, without an operator.
-        folder: For files.
+        deployment: Set up, without an operator.
+        folder: For the kubeconfigs and certificates.
     """
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self.stage, self.namespace = stage, stage.jobs
+    def __init__(self, deployment: OperatorDeployment, folder: Path) -> None:
+        self.deployment, self.namespace = deployment, deployment.jobs
         self.kubeconfig = folder / "kubeconfig"
-        self.upstream = _upstream(Path(stage.env["KUBECONFIG"]), folder)
+        self.upstream = _upstream(Path(deployment.env["KUBECONFIG"]), folder)
         shard = digits_shards()[0]
-        self.shard = f"s3://jobs/{Layout(stage.jobs, 'shared').shard(shard.name)}"
-        stage.bucket.upload_file(shard, self.shard.removeprefix("s3://jobs/"))
+        self.shard = f"s3://jobs/{Layout(deployment.jobs, 'shared').shard(shard.name)}"
+        deployment.bucket.upload_file(shard, self.shard.removeprefix("s3://jobs/"))
 
     def settings(self, **more: str) -> dict[str, str]:
-        """Of an operator for this ground; keyword arguments are further ones."""
-        registry = self.stage.env["FEDJOB_PUSH_REGISTRY"]
+        """Environment of an operator for this testbed; keyword arguments override settings."""
+        registry = self.deployment.env["FEDJOB_PUSH_REGISTRY"]
         settings = {
             "NAMESPACES": self.namespace,
-            "NAMESPACE": self.stage.system,
+            "NAMESPACE": self.deployment.system,
             "STORE_BUCKET": "jobs",
-            "STORE_ENDPOINT": f"http://store.{self.stage.system}.svc.cluster.local:8333",
-            "STORE_EXTERNAL_ENDPOINT": self.stage.endpoint,
+            "STORE_ENDPOINT": f"http://store.{self.deployment.system}.svc.cluster.local:8333",
+            "STORE_EXTERNAL_ENDPOINT": self.deployment.endpoint,
             "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
             "REPOSITORY": f"{registry}/{self.namespace}",
             "REGISTRY_INSECURE": "true",
@@ -65,42 +66,42 @@ class Ground:
         named = {f"FEDJOB_{name}": value for name, value in settings.items()}
         return {**KEYS.environment(), **named}
 
-    async def __aenter__(self) -> Ground:
+    async def __aenter__(self) -> FaultTestbed:
         self._session = self.upstream.session()
-        self._lives: list[Life] = []
+        self._operators: list[OperatorThread] = []
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for life in self._lives:
-            life.kill()
-        for life in self._lives:
-            await life.join()
-            await life.proxy.__aexit__()
+        for each in self._operators:
+            each.kill()
+        for each in self._operators:
+            await each.join()
+            await each.proxy.__aexit__()
         await self.sweep()
         await self._session.close()
-        self._lives = []
-        gc.collect()  # what killed operators left open is told of here, and in no later test
+        self._operators = []
+        gc.collect()  # resources that killed operators left open warn here, not in a later test
 
-    async def live(self, script: Script, holder: str = "", **more: str) -> Life:
-        """Starts an operator behind a proxy of its own; it ends with the ground at the latest."""
+    async def start_operator(self, script: Script, holder: str = "", **more: str) -> OperatorThread:
+        """Starts an operator behind its own proxy; it ends with the testbed at the latest."""
         proxy = await Proxy(script, self.upstream, holder).__aenter__()
         self.kubeconfig.write_text(json.dumps(_kubeconfig(proxy.url)))
-        self._lives.append(Life(self.settings(**more), proxy))
-        return self._lives[-1]
+        self._operators.append(OperatorThread(self.settings(**more), proxy))
+        return self._operators[-1]
 
-    def check_lives(self) -> None:
-        """An operator ends when it is told to, and at no other time."""
-        for life in self._lives:
-            assert not life.ended or life.told, (life.proxy.holder, life.code, life.error)
+    def check_operators(self) -> None:
+        """Fails if an operator has ended that the test did not stop."""
+        for each in self._operators:
+            assert not each.ended or each.may_end, (each.proxy.holder, each.code, each.error)
 
     def is_busy(self) -> bool:
-        """Whether an operator is at work, or will be within seconds."""
-        return any(life.is_busy() for life in self._lives if not life.ended)
+        """Whether an operator has work in progress, or due within seconds."""
+        return any(each.is_busy() for each in self._operators if not each.ended)
 
     async def ask(
         self, method: str, path: str, body: Body | None = None, kind: str = "merge-patch+json"
     ) -> Body:
-        """One request of the test's own."""
+        """Sends a request of the test itself, past all faults."""
         headers = {"Content-Type": f"application/{kind if method == 'PATCH' else 'json'}"}
         data = json.dumps(body) if body is not None else None
         url = f"{self.upstream.url}{path}"
@@ -110,12 +111,12 @@ class Ground:
             return found
 
     def path(self, kind: str, name: str = "") -> str:
-        """Of a collection or an object in the jobs' namespace."""
+        """The API path of a collection or an object in the jobs' namespace."""
         root = CHILDREN.get(kind, "/apis/fedjob.dev/v1alpha1")
         return f"{root}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
 
     async def create(self, job: str) -> None:
-        """Submits a job that no node takes."""
+        """Submits a job that cannot be scheduled."""
         nowhere = {"nodeSelector": {"fedjob.dev/nowhere": "true"}}
         spec = {
             "model": {"className": "Net", "source": {"inline": NET}},
@@ -137,11 +138,11 @@ class Ground:
         page = await self.ask("GET", f"{self.path('pods')}?labelSelector=fedjob.dev/job={job}")
         return [item["metadata"]["name"] for item in page["items"]]
 
-    async def portraits(self) -> dict[str, Body]:
-        """What is there of each job, without what differs between two equal jobs."""
+    async def snapshots(self) -> dict[str, Body]:
+        """The objects and store keys of each job, normalized so that equal jobs compare equal."""
         keys = await self._keys()
         return {
-            job: {"objects": portrait(job, found), "keys": keys.get(job, [])}
+            job: {"objects": snapshot(job, found), "keys": keys.get(job, [])}
             for job, found in (await self._everything()).items()
             if job
         }
@@ -162,7 +163,7 @@ class Ground:
     async def _keys(self) -> dict[str, list[str]]:
         """The object keys of every job."""
         root = Layout(self.namespace, "x").root.removesuffix("x/")
-        infos = await asyncio.to_thread(lambda: list(self.stage.bucket.list(root)))
+        infos = await asyncio.to_thread(lambda: list(self.deployment.bucket.list(root)))
         found: dict[str, list[str]] = defaultdict(list)
         for info in infos:
             job, _, key = info.key.removeprefix(root).partition("/")
@@ -170,17 +171,17 @@ class Ground:
         return {job: sorted(keys) for job, keys in found.items()}
 
     async def sweep(self) -> None:
-        """Deletes all jobs: their children first, or the garbage collector is busy for minutes."""
+        """Deletes all jobs, children first: otherwise garbage collection takes minutes."""
         for kind in CHILDREN:
             label = "labelSelector=fedjob.dev/job&gracePeriodSeconds=0"
             await self.ask("DELETE", f"{self.path(kind)}?{label}")
         await self.ask("DELETE", self.path("federatedjobs"))
 
 
-class KitsOfOneMaking:
-    """Kits that were really made once, under a new name every time.
+class ReusedKits:
+    """Real startup kits, made once and returned under a new name every time.
 
-    To make them takes seconds of a processor, and no call to the API server.
+    Making them takes seconds of CPU and no API call, so the faults do not depend on it.
     """
 
     def __init__(self) -> None:
@@ -188,7 +189,7 @@ class KitsOfOneMaking:
         self._sets = 0
 
     async def __call__(self, job: FederatedJob, workers: int) -> Kits:
-        """As fedjob_operator.stages.startup_kits.make_kits."""
+        """Stands in for fedjob_operator.stages.startup_kits.make_kits."""
         if self._made is None:
             self._made = await make_kits(job, workers)
         self._sets += 1

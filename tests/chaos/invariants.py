@@ -1,8 +1,8 @@
-"""Whether nothing was lost or done twice: the log of rounds, and the model's own arithmetic.
+"""Checks that no round was lost or counted twice, by the round log and by the model's values.
 
-A worker i of the recorder's job adds i + 1 to every weight of the model it was given, so a
-committed model is the sum over the rounds of the mean of its participants' steps, weighted by their
-samples. A round that was lost, or whose result went in twice, shows in every value.
+Worker i of the recorder job adds i + 1 to every weight it receives, so a committed model is the
+sum over the rounds of the sample-weighted mean of its participants' steps. A round that was lost,
+or whose result was added twice, shows in every value.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from fedjob.protocol.commit import Commit
 TOLERANCE = 1e-3
 
 
-def faults_of_log(commits: Mapping[int, Commit], rounds: int | None = None) -> list[str]:
-    """What is wrong with a job's log of rounds; empty when nothing is.
+def log_violations(commits: Mapping[int, Commit], rounds: int | None = None) -> list[str]:
+    """Violations in a job's round log; empty if it is correct.
 
     Args:
-        commits: By number, round 0 among them.
-        rounds: How many there must be; None: any number.
+        commits: Commits by round number, including round 0.
+        rounds: The expected number of rounds; None: any number.
     """
     numbers = sorted(commits)
-    faults = []
+    violations = []
     if numbers != list(range(len(numbers))):
-        faults.append(f"the log has a gap: {numbers}")
+        violations.append(f"the log has a gap: {numbers}")
     if rounds is not None and numbers[-1:] != [rounds]:
-        faults.append(f"the last round is {numbers[-1:]}, not {rounds}")
+        violations.append(f"the last round is {numbers[-1:]}, not {rounds}")
     starts = [(commits[n].attempt, commits[n].segment) for n in numbers]
     if starts != sorted(starts):
-        faults.append(f"an older server committed after a newer one: {starts}")
-    return faults
+        violations.append(f"an older server committed after a newer one: {starts}")
+    return violations
 
 
-def faults_of_model(commits: Mapping[int, Commit], model: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the values of the last committed model."""
+def model_violations(commits: Mapping[int, Commit], model: Mapping[str, Any]) -> list[str]:
+    """Violations in the values of the last committed model; empty if they are correct."""
     expected = sum(_step(commits[n]) for n in commits if n > 0)
     return [
         f"{name} is {tensor.flatten().tolist()}, and {len(commits) - 1} rounds make {expected}"
@@ -44,8 +44,14 @@ def faults_of_model(commits: Mapping[int, Commit], model: Mapping[str, Any]) -> 
     ]
 
 
-def faults_of_counts(status: Mapping[str, Any], counted: tuple[str, str], times: int) -> list[str]:
-    """Whether the status counts so many restarts of this cause, or retries of this kind."""
+def count_violations(status: Mapping[str, Any], counted: tuple[str, str], times: int) -> list[str]:
+    """A violation if the status counts fewer than `times` restarts or retries of this kind.
+
+    Args:
+        status: The job's status.
+        counted: (site, cause), or ("retries", kind); empty strings: nothing must be counted.
+        times: Number of faults.
+    """
     site, cause = counted
     if not site or not times:
         return []

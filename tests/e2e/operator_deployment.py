@@ -1,7 +1,7 @@
-"""An operator from this tree, a store in the cluster, and namespaces of their own for its jobs.
+"""An operator from this tree, with its own store and namespaces in the cluster.
 
 The operator runs outside the cluster, so that a test can kill it and read its log; store and pods
-are inside. `make cluster images` comes first.
+run inside. Needs `make cluster images`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fedjob.storage.layout import Layout
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = Credentials("operator-test", "operator-test-secret")
 LONG = 600.0
-"""Seconds for what takes tens of them on a machine that has nothing else to do."""
+"""Timeout in seconds for what takes tens of seconds on an idle machine."""
 NET = (
     "from torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        return x\n"
 )
@@ -66,31 +66,31 @@ spec:
 
 
 def pip_settings() -> dict[str, str]:
-    """Where pip finds packages here, by its own configuration: a build inside Docker asks there."""
+    """This machine's pip index settings, as PIP_* variables for builds inside Docker."""
     command = [sys.executable, "-m", "pip", "config", "list"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return {
         f"PIP_{name.upper().replace('-', '_')}": value
-        for name, value in re.findall(r"^global\.([a-z-]+)='(.*)'$", told, re.MULTILINE)
+        for name, value in re.findall(r"^global\.([a-z-]+)='(.*)'$", listed, re.MULTILINE)
         if name in ("index-url", "extra-index-url", "trusted-host")
     }
 
 
 def digits_shards() -> list[Path]:
-    """The example's shards and its validation data; `make e2e` and `make chaos` make them."""
+    """Shards and validation data of examples/digits, created by `make e2e` and `make chaos`."""
     folder = ROOT / "examples/digits/shards"
     found = sorted(folder.glob("*.zip"))
     assert found, f"{folder} is empty: run python examples/digits/make_shards.py"
     return found
 
 
-class Stage:
+class OperatorDeployment:
     """Namespaces in the cluster, a store, and an operator that serves them.
 
     Attributes:
-        system: Where the store is.
-        jobs: Where jobs are, unless another namespace is named.
-        other: A second one, whose name is as long as Kubernetes allows.
+        system: The store's namespace.
+        jobs: The default namespace of jobs.
+        other: A second namespace for jobs, whose name has the maximal length of 63 characters.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,7 +106,7 @@ class Stage:
     @classmethod
     @contextmanager
     def running(cls, folder: Path) -> Iterator[Self]:
-        """A stage with its operator, removed with all it made."""
+        """A deployment with its operator running; everything is removed at the end."""
         made = cls(folder)
         try:
             made.set_up()
@@ -128,7 +128,7 @@ class Stage:
 
     @property
     def store(self) -> str:
-        """The manifest of the store; IMAGE stands for its image."""
+        """The store's manifest, with the placeholder IMAGE."""
         return STORE
 
     def set_up(self) -> None:
@@ -156,7 +156,7 @@ class Stage:
         self._make_bucket()
 
     def _make_bucket(self) -> None:
-        """The nodes may forward the port some seconds after the store is ready."""
+        """Creates the bucket; retries, since the node port works only after some seconds."""
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -167,7 +167,7 @@ class Stage:
                 time.sleep(1)
 
     def bucket_named(self, name: str) -> Bucket:
-        """A bucket of the store, whether or not it is there."""
+        """A client of a bucket of the store, which need not exist."""
         return Bucket(StoreLocation(endpoint=self.endpoint, bucket=name), KEYS)
 
     def start(self) -> None:
@@ -183,7 +183,7 @@ class Stage:
             "REGISTRY_INSECURE": "true",
             "POLL": "proxy",
             "HTTP_PORT": "0",
-            # Renewed every two minutes, so that a test sees it.
+            # URLs are renewed at half of this, so a test sees a renewal within two minutes.
             "URL_SECONDS": "240",
         }
         environment = {
@@ -233,7 +233,7 @@ class Stage:
         self.kubectl("-n", where, "apply", "-f", "-", given=yaml.safe_dump(body))
 
     def digits(self, name: str, rounds: int = 5) -> None:
-        """The example, with its shards."""
+        """Uploads the shards of examples/digits and submits its job."""
         self.upload(name)
         text = (ROOT / "examples/digits/job.yaml").read_text()
         spec = yaml.safe_load(text)["spec"]
@@ -256,7 +256,7 @@ class Stage:
         return json.loads(self.kubectl("-n", where, "get", *what, "-o", "json"))
 
     def status(self, name: str, namespace: str = "") -> Any:
-        # Asked for all the time: a start of kubectl would cost a tenth of a second of a core.
+        # Polled constantly, so not through kubectl, whose start takes 0.1 s of CPU.
         found = self._api.get_namespaced_custom_object(
             "fedjob.dev", "v1alpha1", namespace or self.jobs, "federatedjobs", name
         )
@@ -273,28 +273,29 @@ class Stage:
         seconds: float = LONG,
         namespace: str = "",
     ) -> Any:
-        """The status once it is so."""
+        """Waits until the status satisfies `is_so`, and returns it."""
         deadline = time.monotonic() + seconds
         while not is_so(status := self.status(name, namespace)):
             ended = self._process is not None and self._process.poll() is not None
             if ended or time.monotonic() > deadline:
-                raise AssertionError(f"{name} never became so\n{self._told(name, namespace)}")
+                report = self._diagnostics(name, namespace)
+                raise AssertionError(f"{name} did not reach the expected status\n{report}")
             time.sleep(0.5)
         return status
 
-    def _told(self, name: str, namespace: str) -> str:
-        """What everyone said of a job, for a person who reads why a test failed."""
+    def _diagnostics(self, name: str, namespace: str) -> str:
+        """The job's status, the operator's log and the pods' states and logs."""
         where = namespace or self.jobs
         parts = [json.dumps(self.status(name, namespace), indent=1), self._log.read_text()[-2000:]]
-        parts += self._pods_told(f"fedjob.dev/job={name}", where)
-        parts.append(self.store_told())
+        parts += self._pod_logs(f"fedjob.dev/job={name}", where)
+        parts.append(self.store_log())
         return "\n".join(parts)
 
-    def store_told(self) -> str:
-        """The state of the store's pod, and what it said."""
-        return "\n".join(self._pods_told("app=store", self.system))
+    def store_log(self) -> str:
+        """The state and log of the store's pod."""
+        return "\n".join(self._pod_logs("app=store", self.system))
 
-    def _pods_told(self, selector: str, namespace: str) -> Iterator[str]:
+    def _pod_logs(self, selector: str, namespace: str) -> Iterator[str]:
         for pod in self.get("pods", "-l", selector, namespace=namespace)["items"]:
             name = pod["metadata"]["name"]
             yield f"{name}: {json.dumps(pod['status'])}"
@@ -305,7 +306,8 @@ class Stage:
     def delete(self, name: str, namespace: str = "") -> None:
         self.kubectl("-n", namespace or self.jobs, "delete", "fj", name, "--timeout=60s")
 
-    def nothing_is_left(self, name: str, namespace: str = "") -> None:
+    def wait_until_gone(self, name: str, namespace: str = "") -> None:
+        """Waits until no child of the job exists any more."""
         deadline = time.monotonic() + 90
         kinds = "pods,services,secrets,configmaps,networkpolicies"
         selected = (kinds, "-l", f"fedjob.dev/job={name}")

@@ -1,4 +1,4 @@
-"""What is there of a job, as it compares with another one that went through the same."""
+"""Snapshots of a job's objects, normalized so that two jobs with the same history compare equal."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CHILDREN = {
     "services": "/api/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
 }
-"""Kinds of children, and where the API server has them."""
+"""The kinds of a job's children, with their API group paths."""
 _VOLATILE = {
     "lastTransitionTime", "startTime", "completionTime", "seconds", "born", "started", "time",
     "lostAt", "observedGeneration",
 }  # fmt: skip
-_WORDS = (
+_VARYING_TEXT = (
     (re.compile(r"[0-9a-f]{64}"), "SHA"),
     (re.compile(r"\bchecksum [0-9a-f]{16}"), "checksum"),
     (re.compile(r"\b\d+/\d+ nodes are available.*?(?=; lower)"), "UNSCHEDULABLE"),
@@ -28,11 +28,11 @@ _WORDS = (
 )
 
 
-def portrait(job: str, found: Mapping[str, list[Body]]) -> Body:
-    """The objects of a job as they compare.
+def snapshot(job: str, found: Mapping[str, list[Body]]) -> Body:
+    """The normalized objects of a job.
 
     Args:
-        job: Its name.
+        job: The job's name.
         found: The job and its children by kind.
     """
     uids = [item["metadata"]["uid"] for item in found.get("federatedjobs", [])]
@@ -57,7 +57,7 @@ def portrait(job: str, found: Mapping[str, list[Body]]) -> Body:
 def _status(status: Body | None, job: str) -> Any:
     found = plain(status, job)
     if found and found.get("state") == "Complete":
-        # What was told of them last before the end, which an operator may have been away for.
+        # The last worker state before the end; an operator that was away may have missed it.
         for worker in found["clients"]["list"]:
             worker["state"] = "*"
     return found
@@ -88,7 +88,7 @@ def _child(item: Body, job: str) -> Body:
 
 
 def plain(value: Any, job: str) -> Any:
-    """Without times, hashes of a job's name, and which of two equal jobs came first."""
+    """The value without times, names, hashes, and cache hits that depend on the order of jobs."""
     if isinstance(value, dict):
         return {
             name: "*" if name in _VOLATILE else plain(part, job)
@@ -99,7 +99,7 @@ def plain(value: Any, job: str) -> Any:
         return [plain(part, job) for part in value]
     if isinstance(value, str):
         value = value.replace(job, "JOB")
-        for pattern, word in _WORDS:
-            value = pattern.sub(word, value)
+        for pattern, replacement in _VARYING_TEXT:
+            value = pattern.sub(replacement, value)
         return {"CacheHit": "Built"}.get(value, value)
     return value

@@ -1,4 +1,4 @@
-"""The promises about rounds, in pods: what a training function gets, and what becomes of it."""
+"""The contract about rounds, in pods: the training function's inputs, and how results are used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from e2e.recorder import commits, give_shards, recorder, records
-from e2e.stage import Stage, is_complete
+from e2e.operator_deployment import OperatorDeployment, is_complete
+from e2e.recorder import commits, recorder, records, upload_shards
 from fedjob.protocol.commit import Commit
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
@@ -20,18 +20,20 @@ pytestmark = pytest.mark.e2e
 SAMPLES = (4, 8, 20)
 
 
-def weights_of(stage: Stage, name: str, number: int, folder: Path) -> dict[str, list[float]]:
-    """A committed model, flattened as the recorder tells it."""
+def weights_of(
+    deployment: OperatorDeployment, name: str, number: int, folder: Path
+) -> dict[str, list[float]]:
+    """A committed model, flattened as in the recorder's log."""
     path = folder / f"{name}-{number}.safetensors"
-    RoundLog(stage.bucket, Layout(stage.jobs, name)).fetch_model(number, path)
+    RoundLog(deployment.bucket, Layout(deployment.jobs, name)).fetch_model(number, path)
     return {key: array.flatten().tolist() for key, array in load_file(path).items()}
 
 
-def test_every_worker_trains_once_a_round_on_the_model_of_the_round_before(
-    stage: Stage, tmp_path: Path
+def test_every_worker_trains_once_per_round_on_the_previous_model(
+    deployment: OperatorDeployment, tmp_path: Path
 ) -> None:
     """Rows 1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 37; worker-2 is slow in the third round."""
-    give_shards(stage, "rows", *SAMPLES)
+    upload_shards(deployment, "rows", *SAMPLES)
     sections = recorder(
         4,
         {"minClients": 2, "jobName": "rows-job", "waitTimeAfterMinReceived": 8},
@@ -40,10 +42,10 @@ def test_every_worker_trains_once_a_round_on_the_model_of_the_round_before(
         slow_round=2,
     )
     sections["training"] |= {"batchSize": 7, "learningRate": 0.25, "localEpochs": 3}
-    stage.submit("rows", **sections)
-    status = stage.until("rows", is_complete)
+    deployment.submit("rows", **sections)
+    status = deployment.until("rows", is_complete)
 
-    made = commits(stage, "rows")
+    made = commits(deployment, "rows")
     assert [commit.round for commit in made] == [0, 1, 2, 3, 4]
     assert status["rounds"] == {"completed": 4, "total": 4, "display": "4/4"}
     assert [entry["round"] for entry in status["history"]] == [1, 2, 3, 4]
@@ -57,19 +59,21 @@ def test_every_worker_trains_once_a_round_on_the_model_of_the_round_before(
     ]
     assert {"worker-0", "worker-1"} <= set(names[3])
 
-    models = [weights_of(stage, "rows", number, tmp_path) for number in range(5)]
+    models = [weights_of(deployment, "rows", number, tmp_path) for number in range(5)]
     for commit in made[1:]:
         check_mean(commit, models[commit.round - 1], models[commit.round])
     for worker in range(3):
-        check_records(records(stage, "rows", worker), worker, made, models)
-    meta = json.loads(stage.bucket.get_bytes(Layout(stage.jobs, "rows").configs + "meta.json"))
+        check_records(records(deployment, "rows", worker), worker, made, models)
+    meta = json.loads(
+        deployment.bucket.get_bytes(Layout(deployment.jobs, "rows").configs + "meta.json")
+    )
     assert meta["name"] == "rows-job"
 
 
 def check_mean(
     commit: Commit, before: dict[str, list[float]], after: dict[str, list[float]]
 ) -> None:
-    """Every weight rose by the mean of i + 1 over the workers that took part, by their samples."""
+    """Every weight rose by the sample-weighted mean of i + 1 over the participating workers."""
     parts = [(int(p.name[-1]), p.samples) for p in commit.participants]
     assert all(samples == SAMPLES[index] for index, samples in parts)
     rise = sum((index + 1) * n for index, n in parts) / sum(n for _, n in parts)
@@ -79,18 +83,18 @@ def check_mean(
 
 
 def check_records(
-    told: list[dict[str, Any]],
+    logged: list[dict[str, Any]],
     worker: int,
     made: list[Commit],
     models: list[dict[str, list[float]]],
 ) -> None:
-    rounds = [record["env"]["CURRENT_ROUND"] for record in told]
-    # Once a round; a worker that is still at the last one is not in the next.
+    rounds = [record["env"]["CURRENT_ROUND"] for record in logged]
+    # Once per round; a worker still busy with one round is not in the next.
     assert len(rounds) == len(set(rounds))
     took_part = [c.round - 1 for c in made[1:] if f"worker-{worker}" in {
         p.name for p in c.participants}]  # fmt: skip
     assert set(took_part) <= set(rounds)
-    for record in told:
+    for record in logged:
         env = record["env"]
         assert record["keys"] == ["dataset", "env", "initial_weights"]
         assert record["data_root"].endswith("/shard")
@@ -101,24 +105,24 @@ def check_records(
         assert (env["JOB_ID"], env["DEVICE"], env["pause"]) == ("rows", "cpu", 0.0)
 
 
-def test_a_silent_worker_is_dropped_and_comes_back(stage: Stage) -> None:
-    """Row 15: its processes stand still, with their connections open."""
-    give_shards(stage, "silent", 4, 8, 12)
+def test_silent_worker_is_dropped_and_comes_back(deployment: OperatorDeployment) -> None:
+    """Row 15: its processes are stopped (SIGSTOP) while their connections stay open."""
+    upload_shards(deployment, "silent", 4, 8, 12)
     sections = recorder(500, {"minClients": 2, "heartBeatTimeout": 6}, pause=1.0)
-    stage.submit("silent", **sections)
-    stage.until("silent", lambda s: s.get("rounds", {}).get("completed", 0) >= 1)
-    shell = ("-n", stage.jobs, "exec", "silent-worker-1", "--", "sh", "-c")
-    stage.kubectl(*shell, "kill -STOP -1")
-    status = stage.until("silent", lambda s: s["clients"]["list"][1]["state"] == "Lost")
+    deployment.submit("silent", **sections)
+    deployment.until("silent", lambda s: s.get("rounds", {}).get("completed", 0) >= 1)
+    shell = ("-n", deployment.jobs, "exec", "silent-worker-1", "--", "sh", "-c")
+    deployment.kubectl(*shell, "kill -STOP -1")
+    status = deployment.until("silent", lambda s: s["clients"]["list"][1]["state"] == "Lost")
     assert status["clients"]["display"] == "2/3"
     number = status["rounds"]["completed"]
-    stage.until("silent", lambda s: s["rounds"]["completed"] >= number + 2)
-    without = next(c for c in commits(stage, "silent") if c.round == number + 2)
+    deployment.until("silent", lambda s: s["rounds"]["completed"] >= number + 2)
+    without = next(c for c in commits(deployment, "silent") if c.round == number + 2)
     assert {each.name for each in without.participants} == {"worker-0", "worker-2"}
-    stage.kubectl(*shell, "kill -CONT -1")
-    status = stage.until("silent", lambda s: s["clients"]["display"] == "3/3")
-    stage.until("silent", lambda s: s["history"][-1]["clients"] == 3)
-    numbers = [commit.round for commit in commits(stage, "silent")]
+    deployment.kubectl(*shell, "kill -CONT -1")
+    status = deployment.until("silent", lambda s: s["clients"]["display"] == "3/3")
+    deployment.until("silent", lambda s: s["history"][-1]["clients"] == 3)
+    numbers = [commit.round for commit in commits(deployment, "silent")]
     assert numbers == list(range(len(numbers)))
-    stage.delete("silent")
-    stage.nothing_is_left("silent")
+    deployment.delete("silent")
+    deployment.wait_until_gone("silent")
