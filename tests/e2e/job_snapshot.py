@@ -24,7 +24,7 @@ _VARYING_TEXT = (
     (re.compile(r"[0-9a-f]{64}"), "SHA"),
     (re.compile(r"\bchecksum [0-9a-f]{16}"), "checksum"),
     (re.compile(r"\b\d+/\d+ nodes are available.*?(?=; lower)"), "UNSCHEDULABLE"),
-    (re.compile(r"the image (was built in [\d.]+ s|was there already)"), "the image"),
+    (re.compile(r"the image (was built in [\d.]+ s|was already in the registry)"), "the image"),
 )
 
 
