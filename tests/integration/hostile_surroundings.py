@@ -5,7 +5,7 @@ import sys
 import venv
 from pathlib import Path
 
-NAME = """it's "my" $HOME; {out}, ünï & #1 \\t ~ %s"""
+NAME = """it's "my" $HOME; {out}, ünï & #1 ~ %s"""
 """Blanks, both quotes, what shells and format strings expand, a comma, letters beyond ASCII."""
 
 
