@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from fedjob_operator.image.errors import ImageRequestInvalidError
+from fedjob_operator.resources import pod_contract
 
-JOB_FOLDER = "opt/fedjob/job"
+JOB_FOLDER = pod_contract.JOB_FOLDER.removeprefix("/")
 """Path of the job folder in the image, without the leading slash, as in tar entries."""
 _WHITEOUT = ".wh."
 
