@@ -13,6 +13,7 @@ from fedjob.spec.env_names import FIELDS, OWN
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import FILE_NAME, JsonObject
 
+
 class TrainingConfig(Model):
     """Hyperparameters, passed to the user's code each round."""
 
@@ -56,7 +57,7 @@ class TrainingConfig(Model):
             field = FIELDS.get(name)
             if field is None:
                 continue
-            given = to_camel(field) if to_camel(field) in taken else field
+            given = field if field in taken else to_camel(field)
             default = cls.model_fields[field].default
             if taken.get(given, default) == default:
                 taken[given] = value
