@@ -38,7 +38,9 @@ class TrainingConfig(Model):
         description="File name of the manifest at the root of each shard.",
     )
     extra: JsonObject = Field(
-        default_factory=dict, description="More values for the training function's `env`."
+        default_factory=dict,
+        description="More values for the training function's `env`; the name of a field, "
+        "such as IMG_SIZE, sets that field.",
     )
 
     @model_validator(mode="before")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
-from support.spec_cases import job
 
 from fedjob.errors import InvalidInputError
 from fedjob.spec import TrainingConfig
 from fedjob.spec.env_names import FIELDS, OWN
 from fedjob.spec.validation.parse import parse_job, parse_object
+from support.spec_cases import job
 
 VALUES = {
     "local_epochs": 7,
@@ -79,7 +79,7 @@ def test_every_faulty_name_is_reported_at_once():
     ]
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", sorted(OWN))
 def test_names_that_fedjob_sets_are_refused(name):
     with pytest.raises(ValidationError, match=f"`{name}` is set by fedjob itself"):
         TrainingConfig(extra={name: 1})
