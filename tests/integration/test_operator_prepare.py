@@ -114,12 +114,12 @@ def test_inputs_are_found_by_name_and_classes_counted_over_all(opened: JobStore)
 def test_what_is_wrong_has_a_reason_and_a_fix(opened: JobStore) -> None:
     reason, message = reason_of(opened)
     assert reason == "ShardsMissing"
-    assert message.endswith("it is looked for again")
+    assert message.endswith("the operator checks again")
     put(opened, a=shard([1, 9]))
     assert reason_of(opened, job(training={"numClasses": 3}))[0] == "NumClassesTooSmall"
     assert reason_of(opened, job(shards={"validation": "v.zip"}))[0] == "ShardsMissing"
     lonely = job(shards={"validation": "a.zip"})
-    assert "validation shard alone" in reason_of(opened, lonely)[1]
+    assert "only the validation shard" in reason_of(opened, lonely)[1]
     assert reason_of(opened, job(model={"className": "Gone"}))[0] == "SourceInvalid"
     put(opened, b=shard([1], "sub/manifest.ndjson"))
     assert reason_of(opened)[0] == "ManifestMissing"
@@ -187,7 +187,7 @@ def test_an_operator_that_is_late_takes_nothing_from_a_later_job(opened: JobStor
     with opened.bucket() as bucket:
         upload_workspace(opened, NEW, files, {}, leads)
         bucket.put_bytes(opened.layout.commit(0), b"{}")
-        with pytest.raises(StageError, match="a later job of this name has begun"):
+        with pytest.raises(StageError, match="a later job of this name has started"):
             upload_workspace(opened, OLD, files, {}, leads)
         assert bucket.head(opened.layout.commit(0)) is not None
 
@@ -240,8 +240,8 @@ def test_the_log_of_rounds_tells_an_unheard_end(opened: JobStore, tmp_path: Path
         assert read_log(two, opened).phase is RunPhase.STARTING
         log.publish_result(2, {"model.safetensors": model})
         status = read_log(two, opened)
-        told = (status.phase, status.completed, status.result_sha256)
-        assert told == (RunPhase.COMPLETE, 2, digest)
+        found = (status.phase, status.completed, status.result_sha256)
+        assert found == (RunPhase.COMPLETE, 2, digest)
         assert [commit.round for commit in status.history] == [1, 2]
         # Raised to three rounds: the model of the second in its place is not the result.
         three = job(federation={"numRounds": 3})

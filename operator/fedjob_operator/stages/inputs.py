@@ -1,4 +1,4 @@
-"""From the resource to everything that follows from it: shards, classes, the job folder."""
+"""The inputs stage: reads and checks what a job refers to, and renders the job folder."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from fedjob_operator.state.record import Prepared, ShardPlace
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a job is made from.
+    """The checked inputs of a job.
 
     Attributes:
-        prepared: What the pods need to know; workspace and image are not there yet.
-        files: The job folder: bytes by path.
+        prepared: The results for the pods, still without workspace and image.
+        files: The job folder: content by path.
         copies: Objects to copy into the job's bucket: target key to (bucket, key).
     """
 
@@ -38,7 +38,7 @@ class Inputs:
 
 
 async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> Inputs:
-    """Reads and checks all that the job names.
+    """Reads and checks everything that the job refers to.
 
     Raises:
         FedjobError: With a reason; all faults of one kind at once.
@@ -51,8 +51,8 @@ async def read_source(cluster: Cluster, job: FederatedJob, store: JobStore) -> s
     """The text of model_def.py.
 
     Raises:
-        InputError: The ConfigMap or its key is not there, or it is no text.
-        StoreError: The object is not there.
+        InputError: The ConfigMap or its key does not exist, or the object is not text.
+        StoreError: The object does not exist.
     """
     source = job.spec.model.source
     if source.inline is not None:
@@ -85,7 +85,7 @@ async def read_source(cluster: Cluster, job: FederatedJob, store: JobStore) -> s
 
 
 def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
-    """Checks source and shards and renders the job folder; blocks on the store."""
+    """Checks source and shards and renders the job folder; does blocking I/O with the store."""
     model, training = job.spec.model, job.spec.training
     info = check_source(
         text, model.class_name, model.train_function, "model_def.py", model.requirements
@@ -151,7 +151,7 @@ def _validation(
     shard = by_name[name]
     if shard.bucket == store.location.bucket:
         return shard.key
-    # The server knows one bucket: what is in another is copied.
+    # The server reads only the job's bucket, so objects of other buckets are copied there.
     target = store.layout.under(store.layout.model, f"validation-{name}")
     copies[target] = (shard.bucket, shard.key)
     return target
@@ -165,7 +165,7 @@ def _checkpoint(
         return None
     bucket, key = split_uri(uri)
     if store.bucket(bucket).head(key) is None:
-        fix = "upload it: it is looked for again"
+        fix = "upload it: the operator checks again"
         fault = Fault("spec.model.checkpoint", f"{uri} does not exist", fix)
         raise InputError(Reason.CHECKPOINT_INVALID, InvalidInputError([fault]))
     if bucket == store.location.bucket:
