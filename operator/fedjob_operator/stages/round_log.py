@@ -13,7 +13,10 @@ PATIENCE_SECONDS = 10.0
 
 
 def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
-    """The status that the server would have reported; Complete if rounds and result are complete."""
+    """The status that the server would have reported.
+
+    Its phase is Complete if all rounds and the result exist.
+    """
     total = job.spec.federation.num_rounds
     bucket = store.bucket()
     log = RoundLog(bucket, store.layout, Patience(seconds=PATIENCE_SECONDS))
