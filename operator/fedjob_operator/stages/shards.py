@@ -110,7 +110,7 @@ def inspect_all(
     open_bucket: Callable[[str], Bucket],
     needs_manifest: Callable[[str], bool],
 ) -> list[ManifestSummary | None]:
-    """Every shard's manifest, in the order given; None where it needs none and has none to use.
+    """All shards' manifests in the given order; None for a shard without one that needs none.
 
     Raises:
         InputError: All faults of all shards, with the reason of the first.

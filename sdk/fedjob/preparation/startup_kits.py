@@ -50,7 +50,7 @@ class KitsRequest:
             command: Starts the provisioner.
         """
         argv = [*command, "--out", str(out), "--project", self.project]
-        argv += ["--server-name", self.server_name, "--fl-port", str(self.fl_port)]
+        argv += ["--fl-port", str(self.fl_port), "--server-name", self.server_name]
         for host in self.hosts:
             argv += ["--host", host]
         if self.valid_days is not None:
@@ -68,5 +68,5 @@ def kits_failure(exit_code: int | None, output: str, log: Path | None = None) ->
         output: The end of its output.
         log: The file with all of its output, if there is one.
     """
-    fix = f"read {log}" if log is not None else "report it with this message"
+    fix = f"see {log}, which ends with" if log is not None else "report it with its output"
     return KitsError(f"startup kits: the command ended with code {exit_code}; {fix}:\n{output}")
