@@ -94,7 +94,7 @@ def fl_train_model(payload, out_dir, logger):
 """
 
 
-def test_difference_is_added_where_said_and_refused_where_not(
+def test_difference_is_added_where_declared_and_refused_elsewhere(
     federation: Callable[..., Federation],
 ) -> None:
     fed = federation(DIFFERENCES, [1, 1], federation={"num_rounds": 2, "min_clients": 1})
