@@ -113,7 +113,7 @@ def _run_client(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> int
 def _out_of_memory(config: WorkerConfig, home: Path) -> int:
     """Reports it at once: NVFlare would only report that its training process is gone."""
     message = (
-        f"{config.worker}: was OOM-killed; reduce batch_size, or give the "
+        f"{config.worker}: one of its processes was OOM-killed; reduce batch_size, or give the "
         "workers more memory"
     )
     say(message)
