@@ -114,7 +114,7 @@ def test_screen_shows_phases_rounds_clients_and_metrics():
     )
     view.take(status, now=18.0)
     text = drawn(screen(view, now=19.0))
-    for words in (
+    for text_part in (
         "✓ prepare 1.0s",
         "✓ start 7.0s",
         "● train 9.0s",
@@ -130,7 +130,7 @@ def test_screen_shows_phases_rounds_clients_and_metrics():
         "▁",
         "worker-1 ended with signal 9",
     ):
-        assert words in text, words
+        assert text_part in text, text_part
     assert "more" not in text, "a note is one line"
     row = next(line for line in text.splitlines() if "worker-1 " in line and "Lost" in line)
     assert " 2 " in row, "restarts"
@@ -167,7 +167,7 @@ def test_eta_is_the_mean_of_the_last_rounds_for_those_left():
     view = RunView("x", 10)
     assert view.eta(0.0) is None
     view.take(ServerStatus(completed=0, total=10, history=[commit(0, seconds=99.0)]), now=0.0)
-    assert view.eta(0.0) is None, "the initial model is no round"
+    assert view.eta(0.0) is None, "the initial model does not count as a round"
     seconds = [50.0, 1.0, 2.0, 3.0, 2.0, 2.0]
     history = [commit(n + 1, seconds=s) for n, s in enumerate(seconds)]
     view.take(ServerStatus(completed=6, total=10, history=history), now=10.0)
@@ -255,7 +255,7 @@ def test_live_display_leaves_the_last_picture():
         progress.status(ServerStatus(attempt=1, completed=2, total=3, clients=[client(0)]))
     text = console.file.getvalue()
     assert "ROUND 2/3" in text
-    assert "[bold]worker-0[/bold] ended" in text, "a message is no markup"
+    assert "[bold]worker-0[/bold] ended" in text, "a message is not markup"
 
 
 def test_the_table_of_rounds():

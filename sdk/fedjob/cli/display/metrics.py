@@ -17,7 +17,7 @@ def in_order(names: Iterable[str], limit: int | None = None) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; a dash where there is no finite value."""
+    """Four significant digits; a dash for a missing or infinite value."""
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a live display on a terminal, plain lines everywhere else."""
+"""Shows a run in progress: a live display on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
