@@ -1,4 +1,4 @@
-"""What the models give without being told, and what they keep from a live object."""
+"""Defaults of the models, and what they keep from a live object."""
 
 import pytest
 from pydantic import ValidationError
