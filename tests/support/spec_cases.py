@@ -64,7 +64,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         '`name: "7"`, in quotes',
     ),
     "namespace bad": ({"metadata.namespace": "a_b"}, "metadata.namespace", "lower", "`default`"),
-    "metadata misspelt": ({"metadata.lables": {}}, "metadata.lables", "not a field", "write `labels`"),
+    "metadata misspelt": (
+        {"metadata.lables": {}},
+        "metadata.lables",
+        "not a field",
+        "write `labels`",
+    ),
     "label a number": ({"metadata.labels": {"a": 1}}, "metadata.labels.a", "text", '`a: "1"`'),
     "spec missing": ({"spec": ABSENT}, "spec", "missing", "add `spec: {model: {source: "),
     "spec text": ({"spec": "x"}, "spec", 'is "x", but must be a mapping', "write for example"),

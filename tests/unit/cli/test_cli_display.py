@@ -102,8 +102,8 @@ def test_screen_shows_phases_rounds_clients_and_metrics():
     text = drawn(screen(view, now=19.0))
     for text_part in (
         "✓ prepare 1.00 s",
-        "✓ start 7.0s",
-        "● train 9.0s",
+        "✓ start 7.00 s",
+        "● train 9.00 s",
         "○ finish",
         "ROUND 3/5",
         "ETA 3.00 s",
