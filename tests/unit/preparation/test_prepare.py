@@ -97,7 +97,7 @@ def test_all_faults_of_spec_source_and_shards_at_once(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "files", "field", "words"),
+    ("text", "files", "field", "problem"),
     [
         (
             job({"configMapRef": {"name": "m"}}),
@@ -134,11 +134,11 @@ def test_all_faults_of_spec_source_and_shards_at_once(folder):
         ),
     ],
 )
-def test_each_fault_names_its_place_and_what_to_do(folder, text, files, field, words):
+def test_each_fault_names_its_place_and_what_to_do(folder, text, files, field, problem):
     given = {name: folder / path for name, path in files.items()}
     faults = faults_of(text, LocalFiles(folder, **given))
     assert field in faults
-    assert words in faults[field]
+    assert problem in faults[field]
 
 
 def test_the_only_shard_cannot_be_the_validation_shard(tmp_path):
