@@ -1,32 +1,9 @@
 """Metrics as text."""
 
-import io
-
 import pytest
-
-from rich.console import Console
-
-from fedjob.cli.display.console import error_json, show_error
 
 from fedjob.cli.display.metrics import in_order, number, sparkline
 
-from fedjob.cli.display.progress import LineProgress, LiveProgress, progress_for
-
-from fedjob.cli.display.run_view import RunView
-
-from fedjob.cli.display.screen import rounds_table, screen
-
-from fedjob.engines.local.interruption import InterruptedRunError
-
-from fedjob.engines.local.observer import Step
-
-from fedjob.engines.local.results.result import RoundLine
-
-from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-
-from fedjob.protocol.commit import Commit, Participant, RoundTimes
-
-from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
 
 @pytest.mark.parametrize(
     ("values", "line"),
@@ -47,6 +24,7 @@ def test_sparkline(values, line):
         assert sparkline(values)[0] == "▁"
         assert sparkline(values)[-1] == "█"
 
+
 def test_numbers():
     assert [number(v) for v in (0.123456, None, float("inf"), 12345.6)] == [
         "0.1235",
@@ -54,6 +32,7 @@ def test_numbers():
         "-",
         "1.235e+04",
     ]
+
 
 def test_known_metrics_come_first():
     assert in_order({"zeta", "loss", "alpha", "val_accuracy"}) == [
@@ -63,4 +42,3 @@ def test_known_metrics_come_first():
         "zeta",
     ]
     assert in_order({"b", "a", "loss"}, 2) == ["loss", "a"]
-

@@ -2,31 +2,13 @@
 
 import io
 
-import pytest
-
 from rich.console import Console
 
-from fedjob.cli.display.console import error_json, show_error
-
-from fedjob.cli.display.metrics import in_order, number, sparkline
-
 from fedjob.cli.display.progress import LineProgress, LiveProgress, progress_for
-
-from fedjob.cli.display.run_view import RunView
-
-from fedjob.cli.display.screen import rounds_table, screen
-
-from fedjob.engines.local.interruption import InterruptedRunError
-
 from fedjob.engines.local.observer import Step
-
-from fedjob.engines.local.results.result import RoundLine
-
-from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
+from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, ServerStatus
 
-from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
 
 def commit(n, attempt=1, seconds=2.0, **metrics):
     who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
@@ -42,14 +24,17 @@ def commit(n, attempt=1, seconds=2.0, **metrics):
         ended="x",
     )
 
+
 def client(i, state=ClientState.TRAINING, **more):
     return ClientView(name=f"worker-{i}", shard=f"digits-{i}.zip", state=state, **more)
+
 
 def lines_of(calls):
     console = Console(file=io.StringIO(), force_terminal=False, width=40)
     with LineProgress(console, "digits", 3) as progress:
         calls(progress)
     return console.file.getvalue()
+
 
 def test_plain_lines_one_an_event_and_none_twice():
     event = RunEvent(time=1.0, reason="Recovering", message="the connection to worker-1 is gone")
@@ -88,6 +73,7 @@ def test_plain_lines_one_an_event_and_none_twice():
         "warning: beware",
     ]
 
+
 def test_uploads_are_reported_by_tenths():
     def calls(progress):
         for done in range(0, 1001):
@@ -96,10 +82,12 @@ def test_uploads_are_reported_by_tenths():
 
     assert lines_of(calls).count("uploaded") == 11
 
+
 def test_the_display_fits_the_console():
     assert isinstance(progress_for(Console(file=io.StringIO()), "x", 1), LineProgress)
     terminal = Console(file=io.StringIO(), force_terminal=True)
     assert isinstance(progress_for(terminal, "x", 1), LiveProgress)
+
 
 def test_live_display_leaves_the_last_picture():
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
@@ -112,4 +100,3 @@ def test_live_display_leaves_the_last_picture():
     text = console.file.getvalue()
     assert "ROUND 2/3" in text
     assert "[bold]worker-0[/bold] ended" in text, "a message is not markup"
-

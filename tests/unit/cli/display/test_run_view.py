@@ -1,32 +1,11 @@
 """What is known of a run in progress."""
 
-import io
-
 import pytest
 
-from rich.console import Console
-
-from fedjob.cli.display.console import error_json, show_error
-
-from fedjob.cli.display.metrics import in_order, number, sparkline
-
-from fedjob.cli.display.progress import LineProgress, LiveProgress, progress_for
-
 from fedjob.cli.display.run_view import RunView
-
-from fedjob.cli.display.screen import rounds_table, screen
-
-from fedjob.engines.local.interruption import InterruptedRunError
-
-from fedjob.engines.local.observer import Step
-
-from fedjob.engines.local.results.result import RoundLine
-
-from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
+from fedjob.protocol.server_status import ServerStatus
 
-from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
 
 def commit(n, attempt=1, seconds=2.0, **metrics):
     who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
@@ -42,6 +21,7 @@ def commit(n, attempt=1, seconds=2.0, **metrics):
         ended="x",
     )
 
+
 def test_eta_is_the_mean_of_the_last_rounds_for_those_left():
     view = RunView("x", 10)
     assert view.eta(0.0) is None
@@ -54,6 +34,7 @@ def test_eta_is_the_mean_of_the_last_rounds_for_those_left():
     assert view.eta(11.0) == pytest.approx(7.0)
     assert view.eta(1000.0) == pytest.approx(6.0), "a round that takes long is not the last"
 
+
 def test_rounds_of_an_earlier_run_are_no_news_but_count():
     status = ServerStatus(attempt=2, completed=2, total=3, history=[commit(1, 1), commit(2, 1)])
     view = RunView("x", 3)
@@ -61,4 +42,3 @@ def test_rounds_of_an_earlier_run_are_no_news_but_count():
     assert view.series("loss") == [None, None]
     after_crash = ServerStatus(attempt=3, completed=3, total=3, history=[commit(3, 2)])
     assert [c.round for c in view.take(after_crash, 0.0)] == [3], "of a crashed server of this run"
-

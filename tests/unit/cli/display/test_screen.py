@@ -3,30 +3,15 @@
 import io
 
 import pytest
-
 from rich.console import Console
 
-from fedjob.cli.display.console import error_json, show_error
-
-from fedjob.cli.display.metrics import in_order, number, sparkline
-
-from fedjob.cli.display.progress import LineProgress, LiveProgress, progress_for
-
 from fedjob.cli.display.run_view import RunView
-
 from fedjob.cli.display.screen import rounds_table, screen
-
-from fedjob.engines.local.interruption import InterruptedRunError
-
 from fedjob.engines.local.observer import Step
-
 from fedjob.engines.local.results.result import RoundLine
-
-from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
+from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
 
-from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
 
 def commit(n, attempt=1, seconds=2.0, **metrics):
     who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
@@ -42,13 +27,16 @@ def commit(n, attempt=1, seconds=2.0, **metrics):
         ended="x",
     )
 
+
 def client(i, state=ClientState.TRAINING, **more):
     return ClientView(name=f"worker-{i}", shard=f"digits-{i}.zip", state=state, **more)
+
 
 def drawn(renderable, width=100):
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     return console.file.getvalue()
+
 
 def test_screen_shows_phases_rounds_clients_and_metrics():
     view = RunView("digits", 5)
@@ -89,6 +77,7 @@ def test_screen_shows_phases_rounds_clients_and_metrics():
     row = next(line for line in text.splitlines() if "worker-1 " in line and "Lost" in line)
     assert " 2 " in row, "restarts"
 
+
 def test_screen_of_many_clients_keeps_those_in_trouble():
     view = RunView("big", 2)
     view.started = {Step.TRAIN: 0.0}
@@ -98,12 +87,14 @@ def test_screen_of_many_clients_keeps_those_in_trouble():
     assert "worker-40" in text
     assert "and 29 more" in text
 
+
 def test_screen_before_anything_is_known_and_while_it_uploads():
     view = RunView("digits", 5)
     assert "○ prepare" in drawn(screen(view, now=0.0))
     view.started = {Step.UPLOAD: 0.0}
     view.uploaded = (1024, 2048)
     assert "UPLOAD 1.02 KB / 2.05 KB" in drawn(screen(view, now=1.0))
+
 
 @pytest.mark.parametrize("width", [20, 40, 60, 200])
 def test_screen_fits_every_width(width):
@@ -112,6 +103,7 @@ def test_screen_fits_every_width(width):
     view.notes = [("a rather long note " * 10, False)]
     view.take(ServerStatus(total=5, clients=[client(0, message="long " * 50)]), now=1.0)
     assert max(map(len, drawn(screen(view, now=2.0), width).splitlines())) <= width
+
 
 def test_the_table_of_rounds():
     lines = [
@@ -124,4 +116,3 @@ def test_the_table_of_rounds():
     assert header.split() == ["ROUND", "CLIENTS", "SAMPLES", "VAL_ACCURACY", "LOSS", "X", "SECONDS"]
     assert first.split() == ["1", "3", "1,447", "-", "0.5", "-", "1.23"]
     assert second.split() == ["2", "2", "9", "0.97", "-", "-", "2.00"]
-

@@ -1,14 +1,11 @@
 """The resource: what a live object keeps, and the names of its fields."""
 
 import pytest
-
 from pydantic import ValidationError
 
-from fedjob.protocol.commit import Commit, Participant
+from fedjob.spec import FederatedJob, TrainingConfig
+from fedjob.spec.validation.parse import parse_object
 
-from fedjob.spec import FederatedJob, FederationConfig, ShardsSpec, TrainingConfig
-
-from fedjob.spec.validation.parse import parse_job, parse_object
 
 def test_a_live_object_is_read_with_what_identifies_it():
     job = parse_object(
@@ -43,6 +40,7 @@ def test_a_live_object_is_read_with_what_identifies_it():
     assert job.spec.image.base is None
     assert job.status is None
 
+
 def test_null_metadata_maps_are_empty_for_the_model_too():
     job = FederatedJob.model_validate(
         {
@@ -52,12 +50,13 @@ def test_null_metadata_maps_are_empty_for_the_model_too():
     )
     assert job.metadata.labels == {}
 
+
 def test_models_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         TrainingConfig().batch_size = 3
+
 
 def test_names_work_in_snake_case_from_python_and_in_camel_case_outside():
     config = TrainingConfig(batch_size=7)
     assert config.model_dump(by_alias=True)["batchSize"] == 7
     assert TrainingConfig.model_validate({"batchSize": 7}) == config
-

@@ -1,14 +1,7 @@
 """`spec.shards`: which shard each worker gets."""
 
-import pytest
+from fedjob.spec import ShardsSpec
 
-from pydantic import ValidationError
-
-from fedjob.protocol.commit import Commit, Participant
-
-from fedjob.spec import FederatedJob, FederationConfig, ShardsSpec, TrainingConfig
-
-from fedjob.spec.validation.parse import parse_job, parse_object
 
 def test_workers_get_shards_by_file_name_sort_without_the_validation_shard():
     """Row 37."""
@@ -18,4 +11,3 @@ def test_workers_get_shards_by_file_name_sort_without_the_validation_shard():
         "a9.zip",
         "c.zip",
     ]
-

@@ -1,14 +1,7 @@
 """Defaults of `spec.training`."""
 
-import pytest
-
-from pydantic import ValidationError
-
-from fedjob.protocol.commit import Commit, Participant
-
-from fedjob.spec import FederatedJob, FederationConfig, ShardsSpec, TrainingConfig
-
-from fedjob.spec.validation.parse import parse_job, parse_object
+from fedjob.spec import TrainingConfig
+from fedjob.spec.validation.parse import parse_job
 
 SMALLEST = """
 apiVersion: fedjob.dev/v1alpha1
@@ -16,6 +9,7 @@ kind: FederatedJob
 metadata: {name: digits}
 spec: {model: {source: {uri: "s3://bucket/model_def.py"}, className: Net}}
 """
+
 
 def test_training_defaults_are_the_documented_ones():
     """Row 4."""
@@ -30,4 +24,3 @@ def test_training_defaults_are_the_documented_ones():
     }
     assert TrainingConfig().model_dump() == expected
     assert parse_job(SMALLEST).spec.training.model_dump() == expected
-

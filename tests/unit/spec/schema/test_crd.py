@@ -1,21 +1,12 @@
 """The CRD: checked in, bounded, and in step with the models."""
 
 from collections.abc import Iterator
-
 from pathlib import Path
-
 from typing import Any
 
 import pytest
 
 from fedjob.spec.schema.crd import crd_yaml, custom_resource_definition
-
-from fedjob.spec.schema.reference import reference
-
-from fedjob.spec.validation.hints import PATTERN_HINTS
-
-from fedjob.spec.validation.rules import RULES
-
 from fedjob.spec.yaml import load_yaml
 
 ROOT = Path(__file__).parents[4]
@@ -26,6 +17,7 @@ VERSION = CRD["spec"]["versions"][0]
 
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 
+
 def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield path, node
     for name, child in node.get("properties", {}).items():
@@ -35,16 +27,20 @@ def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
     if "additionalProperties" in node:
         yield from nodes(node["additionalProperties"], f"{path}.*")
 
+
 SPEC = dict(nodes(SCHEMA["properties"]["spec"], "spec"))
 
 STATUS = dict(nodes(SCHEMA["properties"]["status"], "status"))
+
 
 def test_the_checked_in_crd_is_up_to_date():
     path = ROOT / "crds/federatedjobs.fedjob.dev.yaml"
     assert path.read_text() == crd_yaml(), f"run python -m fedjob.spec.schema.crd > {path}"
 
+
 def test_the_crd_is_read_back_as_it_was_made():
     assert load_yaml(crd_yaml(), "crd").data == CRD
+
 
 def test_names():
     assert CRD["metadata"]["name"] == "federatedjobs.fedjob.dev"
@@ -53,6 +49,7 @@ def test_names():
     assert CRD["spec"]["names"]["categories"] == ["fedjob"]
     assert VERSION["name"] == "v1alpha1"
     assert VERSION["subresources"] == {"status": {}}
+
 
 def test_printer_columns():
     columns = [(c["name"], c.get("priority", 0)) for c in VERSION["additionalPrinterColumns"]]
@@ -66,10 +63,12 @@ def test_printer_columns():
         ("Result", 1),
     ]
 
+
 def test_printer_columns_read_text_that_the_status_has():
     for column in VERSION["additionalPrinterColumns"]:
         if column["jsonPath"].startswith(".status."):
             assert STATUS[column["jsonPath"].removeprefix(".")]["type"] == column["type"]
+
 
 @pytest.mark.parametrize("nodes_of", [SPEC, STATUS], ids=["spec", "status"])
 def test_every_text_list_and_map_is_bounded(nodes_of):
@@ -90,15 +89,18 @@ def test_every_text_list_and_map_is_bounded(nodes_of):
             unbounded.append(path)
     assert unbounded == []
 
+
 def test_every_number_of_the_spec_is_bounded():
     for path, node in SPEC.items():
         if node.get("type") in ("integer", "number"):
             assert {"minimum", "maximum"} <= node.keys(), path
 
+
 def test_every_field_of_the_spec_is_described():
     for path, node in SPEC.items():
         if not path.endswith(("[]", ".*")):
             assert node.get("description"), path
+
 
 @pytest.mark.parametrize(
     ("path", "default"),
@@ -120,16 +122,18 @@ def test_defaults_are_the_documented_ones(path, default):
     """Rows 4 and 5: also for who uses kubectl alone."""
     assert SPEC[path]["default"] == default
 
+
 def test_a_section_that_may_be_left_out_gets_its_defaults():
     spec = SCHEMA["properties"]["spec"]
     assert spec["required"] == ["model"]
     for name, section in spec["properties"].items():
         assert name == "model" or section["default"] == {}
 
+
 def test_no_default_stands_in_the_status():
     assert [path for path, node in STATUS.items() if "default" in node] == []
+
 
 def test_conditions_are_identified_by_type():
     assert STATUS["status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
     assert STATUS["status.history"]["maxItems"] == 20
-

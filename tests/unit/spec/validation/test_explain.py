@@ -3,19 +3,19 @@
 import pytest
 
 from fedjob.errors import Fault
-
 from fedjob.spec.validation.explain import example, explain, schema_at, shown
 
-from fedjob.spec.validation.reader import Reader, UnreadableError
 
 def test_an_error_of_a_new_kind_is_still_a_fault():
     error = {"type": "odd", "loc": ("spec", "x"), "msg": "Input is odd", "input": 1}
     assert explain(error, {}) == [Fault("spec.x", "input is odd", "see docs/reference/spec.md")]
 
+
 def test_places_in_a_schema():
     schema = {"properties": {"a": {"items": {"additionalProperties": {"type": "string"}}}}}
     assert schema_at(schema, ("a", 3, "any")) == {"type": "string"}
     assert schema_at(schema, ("b", 0, "c")) == {}
+
 
 @pytest.mark.parametrize(
     ("value", "text"),
@@ -32,6 +32,7 @@ def test_places_in_a_schema():
 )
 def test_values_are_shown_as_yaml_and_short(value, text):
     assert shown(value) == text
+
 
 @pytest.mark.parametrize(
     ("node", "text"),
@@ -50,4 +51,3 @@ def test_values_are_shown_as_yaml_and_short(value, text):
 )
 def test_examples(node, text):
     assert example(node) == text
-

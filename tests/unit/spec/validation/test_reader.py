@@ -2,13 +2,10 @@
 
 import pytest
 
-from fedjob.errors import Fault
-
-from fedjob.spec.validation.explain import example, explain, schema_at, shown
-
 from fedjob.spec.validation.reader import Reader, UnreadableError
 
 DATA = {"a": {"b": [1, {"c": None}]}, "d": "text"}
+
 
 def test_values_and_defaults():
     job = Reader(DATA)
@@ -21,6 +18,7 @@ def test_values_and_defaults():
     assert job.size(("a", "b")) == 2
     assert job.size(("a", "x")) == 0
 
+
 @pytest.mark.parametrize(
     ("path", "kind"),
     [(("d",), int), (("d", "e"), str), (("a", "b", "c"), str), (("a", "b"), dict)],
@@ -29,9 +27,9 @@ def test_a_value_of_another_kind_is_unreadable(path, kind):
     with pytest.raises(UnreadableError):
         Reader(DATA).get(path, kind)
 
+
 @pytest.mark.parametrize("faulty", [("a",), ("a", "b"), ("a", "b", 0)])
 def test_what_was_refused_is_unreadable_and_what_is_in_it(faulty):
     with pytest.raises(UnreadableError):
         Reader(DATA, [faulty]).get(("a", "b", 0), int)
     assert Reader(DATA, [("a", "b", 1)]).get(("a", "b", 0), int) == 1
-

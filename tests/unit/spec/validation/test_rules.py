@@ -1,28 +1,17 @@
 """Rules over several fields stand in the CRD, at fields that exist."""
 
 from collections.abc import Iterator
-
-from pathlib import Path
-
 from typing import Any
 
-import pytest
-
-from fedjob.spec.schema.crd import crd_yaml, custom_resource_definition
-
-from fedjob.spec.schema.reference import reference
-
-from fedjob.spec.validation.hints import PATTERN_HINTS
-
+from fedjob.spec.schema.crd import custom_resource_definition
 from fedjob.spec.validation.rules import RULES
-
-from fedjob.spec.yaml import load_yaml
 
 CRD = custom_resource_definition()
 
 VERSION = CRD["spec"]["versions"][0]
 
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+
 
 def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield path, node
@@ -33,7 +22,9 @@ def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
     if "additionalProperties" in node:
         yield from nodes(node["additionalProperties"], f"{path}.*")
 
+
 SPEC = dict(nodes(SCHEMA["properties"]["spec"], "spec"))
+
 
 def test_each_rule_stands_at_its_node_once():
     found = [
@@ -44,7 +35,7 @@ def test_each_rule_stands_at_its_node_once():
     assert sorted(found) == sorted((rule.at, rule.cel) for rule in RULES)
     assert len(set(found)) == len(found)
 
+
 def test_each_field_that_a_rule_blames_exists():
     for rule in RULES:
         assert f"{rule.at}{rule.field}" in SPEC
-
