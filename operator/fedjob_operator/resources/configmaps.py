@@ -57,8 +57,8 @@ def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bo
     )
 
 
-def _paths(site: str) -> SitePaths:
-    return SitePaths(job_folder=JOB_FOLDER, kit=KIT, home=f"{HOME}/{site}")
+def _paths(name: str) -> SitePaths:
+    return SitePaths(job_folder=JOB_FOLDER, kit=KIT, home=f"{HOME}/{name}")
 
 
 def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:
