@@ -65,8 +65,8 @@ async def make_kits(job: FederatedJob, workers: int) -> Kits:
 
 def _read(out: Path) -> Kits:
     files = {
-        site.name: {file.name: file.read_bytes() for file in sorted(site.iterdir())}
-        for site in sorted(out.iterdir())
-        if site.is_dir()
+        folder.name: {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+        for folder in sorted(out.iterdir())
+        if folder.is_dir()
     }
     return Kits(name=uuid.uuid4().hex[:12], files=files)
