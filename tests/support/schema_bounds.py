@@ -29,6 +29,11 @@ _KEY = ({"key": "a"}, "operator Equal, the default, needs a key")
 COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
     "spec.model.source.inline": ({}, "exactly one source: not the uri of the smallest job"),
     "spec.model.source.configMapRef": ({}, "exactly one source: not the uri of the smallest job"),
+    **{
+        f"spec.model.files[].{field}": ({"path": "a.txt"}, "a path, and no other content")
+        for field in ("text", "configMapKeyRef", "uri")
+    },
+    "spec.model.files[].path": ({"text": "x"}, "exactly one content"),
     "spec.storage.endpoint": ({"secretRef": {"name": "s"}}, "an endpoint needs a secretRef"),
     **{
         f"spec.{section}.tolerations[].{field}": companions

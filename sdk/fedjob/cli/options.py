@@ -24,7 +24,11 @@ Shards: TypeAlias = Annotated[
 ]
 ModelFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="model_def.py, in place of what spec.model.source names."),
+    typer.Option(
+        metavar="PATH",
+        help="model_def.py, with the modules beside it that it imports, or a folder of code, or a "
+        "notebook; in place of what spec.model.source names.",
+    ),
 ]
 Checkpoint: TypeAlias = Annotated[
     Path | None,

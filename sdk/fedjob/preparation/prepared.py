@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedjob.spec import FederatedJob
+from fedjob.workspace.requirements.lines import RequirementLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class LocalFiles:
     Attributes:
         base: Where the resource's file is: shards are looked for in `shards/` beside it by default.
         shards: Folder of the shard ZIPs.
-        model_file: model_def.py.
+        model_file: model_def.py, a notebook, or a folder of code with the model file in it.
         checkpoint: The first weights.
     """
 
@@ -56,6 +57,8 @@ class PreparedRun:
         job_files: The generated job folder: relative path to bytes.
         digests: SHA-256 of every file the job reads, by what it is called in messages.
         hints: What looks like a slip but need not be one.
+        requirements: What pip must have installed for the model.
+        python_path: Folders that the job's processes import from, before installed packages.
     """
 
     job: FederatedJob
@@ -66,6 +69,8 @@ class PreparedRun:
     job_files: Mapping[str, bytes]
     digests: Mapping[str, str | None] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
+    requirements: tuple[RequirementLine, ...] = ()
+    python_path: tuple[Path, ...] = ()
 
     @property
     def workers(self) -> dict[str, LocalShard]:

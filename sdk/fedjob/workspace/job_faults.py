@@ -15,7 +15,7 @@ _CLASS_KEYS = ("path", "class_path")
 
 
 def job_faults(
-    job: FederatedJob, info: SourceInfo, workers: Sequence[str], extra_files: Mapping[str, str]
+    job: FederatedJob, info: SourceInfo, workers: Sequence[str], extra_files: Mapping[str, bytes]
 ) -> Iterator[Fault]:
     """Every fault of the job against its source, its workers and NVFlare's configuration rules."""
     spec = job.spec

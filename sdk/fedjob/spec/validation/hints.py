@@ -18,6 +18,15 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.DNS_LABEL: ("lower-case letters, digits and `-`", "team-a"),
     fields.DNS_SUBDOMAIN: ("a name: lower-case letters, digits, `-` and `.`", "my-name"),
     fields.IDENTIFIER: ("a Python name: letters, digits and `_`, no digit first", "Net"),
+    fields.DOTTED_NAME: (
+        "a Python name: letters, digits and `_`, no digit first; `.` before a nested class",
+        "Net",
+    ),
+    fields.FILE_PATH: (
+        "a relative path: letters, digits, `.`, `_`, `-`, with `/` between folders, without `..`",
+        "helpers.py",
+    ),
+    fields.S3_SOURCE: ("the URI of an S3 object, prefix or archive", "s3://bucket/code/"),
     fields.CLASS_PATH: ("a module and a class", "model_def.MyClass"),
     fields.FILE_NAME: (
         "a file name: letters, digits, `.`, `_`, `-`",

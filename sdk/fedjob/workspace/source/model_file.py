@@ -102,6 +102,8 @@ def check_source(
     train_function: str | None = None,
     filename: str = "model_def.py",
     requirements: Collection[str] = (),
+    *,
+    shipped: Collection[str] = (),
 ) -> SourceInfo:
     """Reads a model file and checks all that can be known without running it (rows 24 and 26).
 
@@ -111,12 +113,13 @@ def check_source(
         train_function: `model.trainFunction`; None finds it by the documented names.
         filename: What messages call the file.
         requirements: `model.requirements`, as pip takes them.
+        shipped: Top-level modules and packages that are shipped beside it.
 
     Raises:
         InvalidSourceError: Syntax, the class, undefined names, the signatures: every fault found.
     """
     try:
-        return _checked(text, class_name, train_function, filename, requirements)
+        return _checked(text, class_name, train_function, filename, requirements, shipped)
     except RecursionError:
         problem = "has an expression that is nested too deeply to be read"
         fault = Fault(filename, problem, "split the longest expression into several lines")
@@ -129,13 +132,14 @@ def _checked(
     train_function: str | None,
     filename: str,
     requirements: Collection[str],
+    shipped: Collection[str],
 ) -> SourceInfo:
     tree = parse_source(text, filename)
     functions = {f.name: f for f in top_level(tree) if isinstance(f, Function)}
     classes = {c.name: c for c in top_level(tree) if isinstance(c, ast.ClassDef)}
     bound = bindings_of(tree.body, is_function=False)
     faults = [_relative_fault(line, filename) for line in relative_imports(tree)]
-    faults += [_undefined_fault(name, filename) for name in undefined_names(tree)]
+    faults += undefined_faults(tree, filename)
 
     constructor = Constructor(visible=False)
     if class_name in classes:
@@ -164,7 +168,7 @@ def _checked(
         classes=tuple(classes),
         constructor=constructor,
         modules=imported_modules(tree),
-        missing_modules=missing_modules(tree, requirements),
+        missing_modules=missing_modules(tree, requirements, shipped),
         hints=_hints(functions) if form == "C" else (),
         batch_norm=_uses_batch_norm(tree),
     )
@@ -228,6 +232,11 @@ def _syntax_fault(error: SyntaxError, text: str, filename: str) -> Fault:
     return Fault(where, f"{error.msg}{shown}", "correct the syntax")
 
 
+def undefined_faults(tree: ast.Module, filename: str) -> list[Fault]:
+    """Names that nothing in the file defines (row 26)."""
+    return [_undefined_fault(name, filename) for name in undefined_names(tree)]
+
+
 def _undefined_fault(name: UndefinedName, filename: str) -> Fault:
     first, *others = name.lines
     also = f" (and {len(others)} more)" if others else ""
@@ -242,8 +251,9 @@ def _undefined_fault(name: UndefinedName, filename: str) -> Fault:
 def _relative_fault(line: int, filename: str) -> Fault:
     return Fault(
         f"{filename} line {line}",
-        "imports from a package around the file, and only this file is sent",
-        "copy what it needs into the file",
+        "imports from a package around the file, and on the workers the file is in none",
+        "write `from parts import Head` without the dot, and ship parts.py beside the file "
+        "(--model-file DIR, or spec.model.files)",
     )
 
 

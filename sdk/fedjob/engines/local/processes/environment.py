@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedjob.engines.local.processes.orphans import RUN_FOLDER, RUN_ID
@@ -12,7 +12,13 @@ _LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 def process_environment(
-    ours: Mapping[str, str], *, run_id: str, folder: Path, workers: int, cpus: int
+    ours: Mapping[str, str],
+    *,
+    run_id: str,
+    folder: Path,
+    workers: int,
+    cpus: int,
+    python_path: Sequence[Path] = (),
 ) -> dict[str, str]:
     """What every process of the run gets: our environment without any key of a store.
 
@@ -22,6 +28,7 @@ def process_environment(
         folder: OUT/.fedjob: marks it as a run's in this folder.
         workers: That share this machine.
         cpus: Of this machine.
+        python_path: Folders that the processes import from, before all others.
     """
     env = {name: value for name, value in ours.items() if not name.startswith("AWS_")}
     # Neither the server nor a worker may find the user's own keys in ~/.aws.
@@ -31,8 +38,8 @@ def process_environment(
     for name in ("NO_PROXY", "no_proxy"):
         env[name] = ",".join(filter(None, [env.get(name, ""), _LOOPBACK]))
     # The processes run in folders of their own: a relative path would mean another one there.
-    if env.get("PYTHONPATH"):
-        parts = env["PYTHONPATH"].split(os.pathsep)
+    parts = [*map(str, python_path), *env.get("PYTHONPATH", "").split(os.pathsep)]
+    if any(parts):
         env["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts if part)
     env["PYTHONUNBUFFERED"] = "1"
     # By default each worker would use all cores, and they would wait for each other.

@@ -102,7 +102,7 @@ REFUSED = {
     "relative": (
         MODEL + "from .parts import Head\n",
         "package around the file",
-        "copy what it needs",
+        "without the dot, and ship parts.py beside the file",
     ),
     "late-base": (
         HEAD + "class Net(Base): pass\nclass Base(nn.Module): pass\n",

@@ -1,0 +1,1 @@
+"""What pip installs for a model: requirements as text, and whether this Python has them."""
