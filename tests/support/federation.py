@@ -27,14 +27,8 @@ from typing import Any
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.engines.local.store.ports import Ports
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import (
-    ENV_FORGE,
-    ServerConfig,
-    ServerStatus,
-    StoreLocation,
-    WorkerConfig,
-    WorkerShard,
-)
+from fedjob.protocol.config import ENV_FORGE, ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from fedjob.protocol.run import ClientState, WorkerShard
+from fedjob.protocol.config import WorkerShard
+from fedjob.protocol.server_status import ClientState
 from fedjob.reasons import Reason
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fedjob.protocol.run import ClientState, ClientView, WorkerShard
+from fedjob.protocol.config import WorkerShard
+from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.membership import Membership
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import ServerConfig
+from fedjob.protocol.config import ServerConfig
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover

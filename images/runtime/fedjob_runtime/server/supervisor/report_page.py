@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fedjob.protocol.run import ServerConfig
+from fedjob.protocol.config import ServerConfig
 from fedjob.report import JobFacts, build
 from fedjob.storage.rounds import RoundLog
 

@@ -19,8 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import RunPhase, ServerConfig, ServerStatus
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
+from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.layout import Layout
@@ -35,7 +37,7 @@ from fedjob_runtime.server.supervisor.committer import Committer
 from fedjob_runtime.server.supervisor.membership import Membership, read_membership
 from fedjob_runtime.server.supervisor.nvflare_server import Parent, ParentError
 from fedjob_runtime.server.supervisor.publish import publish
-from fedjob_runtime.server.supervisor.restore import HISTORY, restore
+from fedjob_runtime.server.supervisor.restore import restore
 from fedjob_runtime.server.supervisor.retry_policy import (
     Failure,
     RoundTries,
@@ -408,14 +410,12 @@ class Supervisor:
             self._tries.passing.update(hung)
             self._tries.faults.update(faults)
         self._fruitless = 0
-        history = [*self._board.status.history, commit][-HISTORY:]
+        history = [*self._board.status.history, commit][-HISTORY_LENGTH:]
         self._board.update(completed=commit.round, history=history)
         for participant in commit.participants:
             for warning in participant.warnings:
-                text = warning.removeprefix(f"{Reason.WEIGHTS_NOT_LOADED}: ")
-                self._board.event(
-                    Reason.WEIGHTS_NOT_LOADED, f"{participant.name}: {text}", "Warning"
-                )
+                message = f"{participant.name}: {warning.message}"
+                self._board.event(warning.reason, message, "Warning")
         for failure in commit.failures:
             self._board.event(failure.reason, failure.message, "Warning")
 
