@@ -69,8 +69,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "spec missing": ({"spec": ABSENT}, "spec", "missing", "add `spec: {model: {source: "),
     "spec text": ({"spec": "x"}, "spec", 'is "x", but must be a mapping', "write for example"),
     "top unknown": ({"sepc": {}}, "sepc", "no field", "write `spec`"),
-    "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "className: Net"),
-    "class missing": ({"spec.model.className": ABSENT}, "spec.model.className", "missing", "Net"),
+    "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "source: {uri: s3://"),
     "class misspelt": (
         {"spec.model.className": ABSENT, "spec.model.classname": "Net"},
         "spec.model.classname",

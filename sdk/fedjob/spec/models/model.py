@@ -10,10 +10,10 @@ from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import (
     FILE_NAME,
     REQUIREMENT,
-    DottedName,
     FilePath,
     Identifier,
     KeywordArgs,
+    ModelName,
     ObjectName,
     S3Object,
     S3Source,
@@ -86,14 +86,17 @@ class ModelSpec(Model):
     source: ModelSource = Field(
         description="Where model_def.py comes from.", examples=["{uri: s3://bucket/model_def.py}"]
     )
-    class_name: DottedName = Field(
-        description="The model in model_def.py: a class (also nested, `Outer.Inner`), a function "
-        "that builds it, a `functools.partial`, or a name bound to a model.",
+    class_name: ModelName | None = Field(
+        None,
+        description="What makes the model in model_def.py: a class (`Outer.Inner` for a nested "
+        "one), a function or partial that returns it, or a name bound to it. Absent: there is no "
+        "model, and the first answers of `fl_train_model(payload)` make the global weights.",
         examples=["Net"],
     )
     args: KeywordArgs = Field(
         default_factory=dict,
-        description="Keyword arguments of the class; num_classes is added where it takes it.",
+        description="Keyword arguments of the class or function; num_classes is added where it "
+        "takes it. A mapping becomes a dataclass or pydantic model where the argument is one.",
     )
     train_function: Identifier | None = Field(
         None,

@@ -18,7 +18,7 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.DNS_LABEL: ("lower-case letters, digits and `-`", "team-a"),
     fields.DNS_SUBDOMAIN: ("a name: lower-case letters, digits, `-` and `.`", "my-name"),
     fields.IDENTIFIER: ("a Python name: letters, digits and `_`, no digit first", "Net"),
-    fields.DOTTED_NAME: (
+    fields.MODEL_NAME: (
         "a Python name: letters, digits and `_`, no digit first; `.` before a nested class",
         "Net",
     ),

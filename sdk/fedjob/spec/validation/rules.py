@@ -98,6 +98,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "spec.model",
+        "!has(self.className) || "
         f"!self.className.matches('(^|[.])({'|'.join(checks.KEYWORDS)})([.]|$)')",
         "className is a keyword of Python; write the name of the class in model_def.py",
         ".className",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.workspace.files.rules import DEFAULT_LIMITS, FileLimits
+from fedjob.workspace.source.signatures import FORM_A
 
 MODEL_FILE = "model_def.py"
 _JUNK_FOLDERS = frozenset(
@@ -74,26 +75,27 @@ def read_folder(
     return files
 
 
-def model_file_in(folder: Path, class_name: str) -> Path:
+def model_file_in(folder: Path, class_name: str | None) -> Path:
     """The model file of a folder: model_def.py, else the one file that defines the class.
 
     Args:
         folder: The folder; only its top level is searched.
-        class_name: `model.className`; of `Outer.Inner` the first part counts.
+        class_name: `model.className`, of which the first part counts; None: the job has no model,
+            and the file is the one that defines `fl_train_model`.
 
     Raises:
         InvalidFolderError: There is none, or there are several.
     """
     if (folder / MODEL_FILE).is_file():
         return folder / MODEL_FILE
-    name = class_name.partition(".")[0]
+    name = (class_name or FORM_A).partition(".")[0]
     found = [path for path in sorted(folder.glob("*.py")) if _defines(path, name)]
     if len(found) == 1:
         return found[0]
-    problem = f"has no {MODEL_FILE}, and no file that defines {class_name}"
+    problem = f"has no {MODEL_FILE}, and no file that defines {name}"
     if found:
         names = ", ".join(path.name for path in found)
-        problem = f"has no {MODEL_FILE}, and {class_name} is defined in {names}"
+        problem = f"has no {MODEL_FILE}, and {name} is defined in {names}"
     fix = f"name the model's file {MODEL_FILE}, or give the file itself: --model-file FILE"
     raise InvalidFolderError([Fault(str(folder), problem, fix)])
 

@@ -22,7 +22,7 @@ def check_model(
     text: str,
     files: Mapping[str, bytes],
     *,
-    class_name: str,
+    class_name: str | None,
     train_function: str | None = None,
     filename: str = "model_def.py",
     requirements: Collection[str] = (),
@@ -32,7 +32,7 @@ def check_model(
     Args:
         text: The model file.
         files: What is shipped beside it, by relative path.
-        class_name: `model.className`.
+        class_name: `model.className`; None: the job has no model, only a training function.
         train_function: `model.trainFunction`.
         filename: What messages call the model file.
         requirements: As pip takes them.

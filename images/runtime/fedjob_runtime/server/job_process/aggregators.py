@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import torch
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.aggregator import Aggregator
@@ -14,8 +13,11 @@ from torch import Tensor
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import SAMPLES
-from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.protocol import PARTIAL, SAMPLES
+from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
+from fedjob_runtime.training.answers.adapt import as_tensor
+from fedjob_runtime.training.answers.difference import added
+from fedjob_runtime.training.extra_state import is_extra_state
 from fedjob_runtime.training.weights import check_weights
 
 
@@ -28,8 +30,8 @@ class AggregationError(FedjobError):
 class Mean(Protocol):
     """Takes checked results in, one by one, and gives the next global model."""
 
-    def add(self, weights: dict[str, Tensor], samples: int) -> None:
-        """Folds one worker's weights in."""
+    def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
+        """Folds one worker's weights in; names of the global model may be missing."""
 
     def result(self) -> dict[str, Tensor]:
         """The next global model; nothing is left of this round."""
@@ -56,13 +58,20 @@ class UserMean:
         self._reference = reference
         self._round = round_number
         self._context = fl_ctx
+        self._extra = ExtraStateMean()
         self._guard("reset", lambda: aggregator.reset(fl_ctx))
 
-    def add(self, weights: dict[str, Tensor], samples: int) -> None:
-        """Offers one worker's weights; the number of samples is in the meta, under both names."""
+    def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
+        """Offers one worker's weights; the number of samples is in the meta, under both names.
+
+        The aggregator gets whole models: what a worker did not send is as in the global model. It
+        gets no extra state of modules, which is not for averaging alone.
+        """
+        self._extra.add(weights, samples, worker)
+        complete = {**self._reference, **weights}
         model = FLModel(
             params_type=ParamsType.FULL,
-            params=weights,
+            params={name: value for name, value in complete.items() if not is_extra_state(name)},
             current_round=self._round,
             meta={SAMPLES: samples, MetaKey.NUM_STEPS_CURRENT_ROUND: samples},
         )
@@ -74,7 +83,8 @@ class UserMean:
         reply = self._guard("aggregate", lambda: self._aggregator.aggregate(self._context))
         model = self._guard("aggregate", lambda: FLModelUtils.from_shareable(reply))
         try:
-            return full_weights(model, self._reference, "the aggregator")
+            weights = full_weights(model, self._reference, "the aggregator")
+            return weights | self._extra.result(self._reference)
         except FedjobError as error:
             raise AggregationError(str(error)) from error
 
@@ -96,27 +106,26 @@ def mean_for(
     """FedAvg, or the user's aggregator where the job has one."""
     if isinstance(aggregator, Aggregator):
         return UserMean(aggregator, reference, round_number, fl_ctx)
-    return WeightedMean(reference)
+    return ModelMean(reference)
 
 
-def full_weights(model: FLModel, reference: dict[str, Tensor], who: str) -> dict[str, Tensor]:
-    """The full weights of an answer, checked: NVFlare's executors may answer arrays or differences.
+def full_weights(
+    model: FLModel, reference: dict[str, Tensor], who: str, *, partial: bool = False
+) -> dict[str, Tensor]:
+    """The weights of an answer, checked: NVFlare's executors may answer arrays or differences.
 
     Args:
         model: The answer.
-        reference: The global model it was made from.
+        reference: The global model it was made from; empty where there is none yet.
         who: Who answered, for the error.
+        partial: The job takes a part of the model. An answer says itself that it may be one: it
+            leaves nothing undone that other weights could not leave undone as well.
 
     Raises:
         TrainingError: Names, shapes or values do not fit the global model.
     """
-    given = {name: _tensor(value) for name, value in (model.params or {}).items()}
-    weights = check_weights(given, reference, who)
+    given: dict[str, object] = {n: as_tensor(v) for n, v in (model.params or {}).items()}
     if model.params_type == ParamsType.DIFF:
-        return {name: reference[name] + value for name, value in weights.items()}
-    return weights
-
-
-def _tensor(value: Any) -> Any:
-    """Arrays become tensors; anything else is left for the check to name."""
-    return torch.as_tensor(value) if hasattr(value, "__array__") else value
+        given = added(given, reference)
+    partial = partial or bool(model.meta.get(PARTIAL))
+    return check_weights(given, reference, who, partial=partial)

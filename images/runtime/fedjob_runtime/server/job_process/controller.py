@@ -14,7 +14,6 @@ import threading
 import time
 from datetime import UTC, datetime
 
-import torch
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
@@ -47,8 +46,10 @@ from fedjob_runtime.server.job_process.result_receiver import Inbox, TaskKey, an
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge
 from fedjob_runtime.server.job_process.round_results import RoundAnswers
 from fedjob_runtime.server.job_process.torch_export import save_torch
+from fedjob_runtime.training.answers.adapt import as_tensor
+from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.returns import check_samples
-from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
+from fedjob_runtime.training.weights import file_sha256, load_weights, portable, save_weights
 
 logger = logging.getLogger("fedjob.server")
 
@@ -78,6 +79,7 @@ class SegmentController(ModelController):
         segment: This segment's number, set by the supervisor.
         start_round: The committed round it starts from; -1 where there is none yet.
         clients: The workers that take part.
+        partial: An answer may hold a part of the model (spec.federation.partial).
     """
 
     def __init__(
@@ -90,10 +92,15 @@ class SegmentController(ModelController):
         segment: int = 0,
         start_round: int = -1,
         clients: list[str] | None = None,
+        partial: bool = False,
     ) -> None:
         super().__init__(
-            persistor_id=persistor_id, ignore_result_error=True, task_check_period=POLL_SECONDS
+            persistor_id=persistor_id,
+            ignore_result_error=True,
+            task_check_period=POLL_SECONDS,
+            allow_empty_global_weights=True,
         )
+        self._partial = partial
         self._num_rounds = num_rounds
         self._terms = RoundTerms(min_clients, wait_time_after_min_received, round_timeout)
         self._start = start_round
@@ -170,7 +177,7 @@ class SegmentController(ModelController):
 
     def _first_weights(self) -> dict[str, Tensor]:
         if self._start >= 0:
-            return load_weights(self._handover.model_file(self._start))
+            return load_weights(self._handover.model_file(self._start), may_be_empty=True)
         started = time.time()
         weights = self._initial_weights()
         target = self._handover.model_file(0)
@@ -191,17 +198,17 @@ class SegmentController(ModelController):
                 f"{name}.load_model failed: {type(error).__name__}: {error}; correct it, or leave "
                 "spec.components.persistor out"
             ) from error
-        if model is None or not model.params:
+        if model is None or (not model.params and getattr(self.persistor, "has_model", True)):
             name = type(self.persistor).__name__
             raise PersistorError(
                 f"{name}.load_model gave no weights; return make_model_learnable(state_dict, {{}})"
             )
-        return {name: torch.as_tensor(value) for name, value in model.params.items()}
+        return portable({name: as_tensor(value) for name, value in model.params.items()})
 
     def _save(self, weights: dict[str, Tensor]) -> None:
         """Gives the user's own persistor the new global model; ours has nothing to do."""
         if type(self.persistor).save_model is not OwnPersistor.save_model:
-            self.save_model(FLModel(params_type=ParamsType.FULL, params=weights))
+            self.save_model(FLModel(params_type=ParamsType.FULL, params=decoded(weights)))
 
     def _train(self, number: int, weights: dict[str, Tensor], base: str) -> Verdict:
         """Sends the round's tasks and gathers results until the rule says that it is over."""
@@ -351,16 +358,19 @@ class SegmentController(ModelController):
                 # NVFlare's own executors tell their samples under its name for them.
                 steps = model.meta.get(MetaKey.NUM_STEPS_CURRENT_ROUND)
                 samples = check_samples(model.meta.get(SAMPLES, steps), name)
-                weights = full_weights(model, answers.reference, name)
+                weights = full_weights(model, answers.reference, name, partial=self._partial)
             except FedjobError as error:
                 answers.fail(name, error.reason, str(error))
                 return False
             try:
-                answers.mean.add(weights, samples)
+                answers.mean.add(weights, samples, name)
             except FedjobError as error:
                 # Of the user's aggregator: no worker is to blame, and the round cannot be had.
                 self._broken = error
                 return False
+            if not answers.reference:
+                # The job has no model: the first answer says what the others must fit.
+                answers.reference = weights
             answers.accept(name, samples, model)
         return True
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fedjob.protocol.commit import Participant
 from fedjob_runtime.protocol import WARNINGS
 from fedjob_runtime.server.job_process.aggregators import Mean
-from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 
 
 class RoundAnswers:
@@ -31,7 +31,7 @@ class RoundAnswers:
             clock: Seconds.
         """
         self.reference = reference
-        self.mean: Mean = mean or WeightedMean(reference)
+        self.mean: Mean = mean or ModelMean(reference)
         self.accepted: dict[str, Participant] = {}
         self.failed: dict[str, dict[str, str]] = {}
         self.closed = False

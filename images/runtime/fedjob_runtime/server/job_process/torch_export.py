@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.weights import load_weights
 
 
@@ -20,11 +21,11 @@ def save_torch(target: Path, weights: dict[str, Tensor]) -> None:
     """Writes a state dict in one step, loadable with weights_only."""
     scratch = target.with_suffix(".tmp")
     with open(scratch, "wb") as file:
-        torch.save(weights, file)
+        torch.save(decoded(weights), file)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(target)
 
 
 if __name__ == "__main__":
-    save_torch(Path(sys.argv[2]), load_weights(Path(sys.argv[1])))
+    save_torch(Path(sys.argv[2]), load_weights(Path(sys.argv[1]), may_be_empty=True))

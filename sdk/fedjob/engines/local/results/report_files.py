@@ -35,7 +35,7 @@ def facts_of(prepared: PreparedRun) -> JobFacts:
         namespace=job.namespace,
         state="Running",
         total_rounds=spec.federation.num_rounds,
-        class_name=spec.model.class_name,
+        class_name=spec.model.class_name or "",
         shards={name: shard.name for name, shard in prepared.workers.items()},
         settings=settings,
     )

@@ -23,10 +23,10 @@ from fedjob_runtime.training.errors import (
     TrainingError,
     UnexpectedTensorError,
 )
-from fedjob_runtime.training.returns import check_samples, clean_metrics, collect
+from fedjob_runtime.training.returns import Expected, check_samples, clean_metrics, collect
 
 GOOD = {"w": torch.ones(2)}
-REFERENCE = {"w": torch.zeros(2)}
+REFERENCE = Expected({"w": torch.zeros(2)})
 
 
 @pytest.fixture
@@ -210,7 +210,8 @@ def test_metrics_keep_finite_numbers_and_warn_of_the_rest() -> None:
 def test_metrics_of_another_type_are_dropped_with_a_warning(out_dir: Path, given: object) -> None:
     result = collect({"weights": GOOD, "samples": 1, "metrics": given}, out_dir, REFERENCE, "w")
     assert result.metrics == {}
-    assert "not a dict" in result.warnings[0]
+    assert result.warnings[0].reason == "MetricDropped"
+    assert "not a dict" in result.warnings[0].message
 
 
 def test_metrics_are_bounded() -> None:
@@ -221,7 +222,7 @@ def test_metrics_are_bounded() -> None:
 
 def test_what_is_collected_shares_no_memory_with_a_tied_twin(out_dir: Path) -> None:
     tied = torch.ones(2)
-    reference = {"a": torch.zeros(2), "b": torch.zeros(2)}
+    reference = Expected({"a": torch.zeros(2), "b": torch.zeros(2)})
     make: Callable[[], Any] = lambda: {"weights": {"a": tied, "b": tied}, "samples": 1}  # noqa: E731
     weights = collect(make(), out_dir, reference, "w").weights
     assert weights["a"].data_ptr() != weights["b"].data_ptr()

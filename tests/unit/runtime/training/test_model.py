@@ -256,18 +256,104 @@ def test_set_weights_is_strict_and_loads_nothing_of_what_it_refuses(
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_extra_state_of_a_module_does_not_travel_and_does_not_hinder(load: Load) -> None:
-    model = build(
-        load(
-            NET + "    def get_extra_state(self):\n        return {'a': 1}\n"
-            "    def set_extra_state(self, state):\n        pass\n"
-        ),
-        "Net",
-        {},
-        0,
+def test_extra_state_travels_with_the_weights(load: Load) -> None:
+    text = NET + (
+        "    def get_extra_state(self):\n        return {'a': self.a}\n"
+        "    def set_extra_state(self, state):\n        self.a = state['a']\n    a = 1\n"
     )
-    assert "_extra_state" in model.state_dict()
+    model, other = (build(load(text), "Net", {}, 0) for _ in range(2))
+    model.a = 5
     weights = model_weights(model)
-    assert "_extra_state" not in weights
-    model.set_weights(weights)
-    model.set_weights(model.state_dict())
+    assert set(weights) - set(model.state_dict()) == {"_extra_state.json"}
+    other.set_weights(weights)
+    assert other.a == 5
+    other.set_weights({**model.state_dict(), "_extra_state": {"a": 7}})
+    assert other.a == 7
+    del weights["_extra_state.json"]
+    other.set_weights(weights)
+    assert other.a == 7
+
+
+def test_extra_state_that_cannot_travel_is_refused_before_round_1(load: Load) -> None:
+    text = NET + "    def get_extra_state(self):\n        return {'a': {object()}}\n"
+    with pytest.raises(ModelInvalidError, match=r"_extra_state: .* builtins.set"):
+        build(load(text), "Net", {}, 0)
+
+
+MAKERS = """
+import functools
+from dataclasses import dataclass, field
+
+def make(num_classes=3, hidden=4):
+    return nn.Sequential(nn.Linear(2, hidden), nn.Linear(hidden, num_classes))
+half = functools.partial(make, hidden=7)
+bound = functools.partial(make, num_classes=9)
+ready = make(5)
+def none(): return None
+async def later(): return make()
+class Outer:
+    class Inner(Net): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "num_classes", "expected"),
+    [
+        ("make", {}, 0, 3),
+        ("make", {"hidden": 6}, 8, 8),
+        ("half", {}, 8, 8),
+        ("bound", {}, 8, 9),
+        ("ready", {}, 8, 5),
+        ("Outer.Inner", {}, 6, 6),
+    ],
+)
+def test_a_function_a_partial_an_instance_and_a_nested_class_make_the_model(
+    load: Load, name: str, args: dict[str, int], num_classes: int, expected: int
+) -> None:
+    module = load(NET + MAKERS)
+    model = build(module, name, args, num_classes)
+    *_, last = model.state_dict().values()
+    assert last.shape == (expected,)
+    model.set_weights({key: torch.ones_like(v) for key, v in model.state_dict().items()})
+    assert float(last[0]) == 1
+    copied = pickle.loads(pickle.dumps(copy.deepcopy(model)))  # noqa: S301 (our own)
+    copied.set_weights({key: torch.zeros_like(v) for key, v in model.state_dict().items()})
+    assert float(last[0]) == 1
+    # Nobody else's model of the same class is touched, nor the module's instance.
+    assert not hasattr(nn.Sequential(), "set_weights")
+    *_, fresh = build(module, name, args, num_classes).state_dict().values()
+    assert not torch.equal(last, fresh)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "expected"),
+    [
+        ("none", {}, "none returned a NoneType, not a torch.nn.Module"),
+        ("ready", {"hidden": 2}, "ready is a model already and takes no arguments"),
+        ("make", {"width": 2}, "spec.model.args"),
+        ("Outer", {}, "Outer in model_def.py is not a class derived from torch.nn.Module"),
+        ("Outer.Other", {}, "Outer.Other does not exist"),
+    ],
+)
+def test_what_makes_no_model_is_an_error(
+    load: Load, name: str, args: dict[str, int], expected: str
+) -> None:
+    with pytest.raises(ModelInvalidError, match=expected):
+        build(load(NET + MAKERS), name, args, 0)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "expected"),
+    [
+        ("torch.zeros(2, dtype=torch.complex32)", "x is complex32, which has no mean"),
+        ("torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)", "x is quantised"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:ComplexHalf", "ignore:.*[qQ]uantiz")
+def test_dtypes_without_a_mean_are_refused_before_round_1(
+    load: Load, buffer: str, expected: str
+) -> None:
+    made = f"super().__init__(); self.register_buffer('x', {buffer})"
+    text = NET.replace("super().__init__()", made)
+    with pytest.raises(ModelInvalidError, match=expected):
+        build(load(text), "Net", {}, 0)
