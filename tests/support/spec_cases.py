@@ -412,7 +412,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "a whole number from 1 to",
     ),
     "batch huge": (
-        {"spec.training.batchSize": 10**30},
+        {"spec.training.batchSize": 10**18},
         "spec.training.batchSize",
         "is above 1048576",
         "to 1048576",
@@ -444,7 +444,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "rate infinite": (
         {"spec.training.learningRate": float("inf")},
         "spec.training.learningRate",
-        "no finite number",
+        "is not a finite number",
         "to 1000",
     ),
     "epochs negative": (

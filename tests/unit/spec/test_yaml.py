@@ -7,10 +7,15 @@ import yaml
 
 from fedjob.errors import InvalidInputError
 from fedjob.spec.validation.parse import parse_job
-from fedjob.spec.yaml_dump import dump_yaml
-from fedjob.spec.yaml_scalars import resolve
-from fedjob.spec.yaml_syntax import syntax_fault
-from fedjob.spec.yaml_text import MAX_BYTES, MAX_VALUES, dotted, load_yaml
+from fedjob.spec.yaml import (
+    MAX_BYTES,
+    MAX_VALUES,
+    dotted,
+    dump_yaml,
+    load_yaml,
+    resolve,
+    syntax_fault,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +28,9 @@ from fedjob.spec.yaml_text import MAX_BYTES, MAX_VALUES, dotted, load_yaml
         ("010", 8),
         ("0o10", 8),
         ("1e-3", 0.001),
-        ("1.5E+2", 150.0),
+        ("1.5E+2", 150),
         (".5", 0.5),
-        ("2.", 2.0),
+        ("2.", 2),
         (".inf", math.inf),
         ("-.INF", -math.inf),
         ("true", True),
@@ -34,15 +39,32 @@ from fedjob.spec.yaml_text import MAX_BYTES, MAX_VALUES, dotted, load_yaml
         ("~", None),
         ("", None),
         ("NULL", None),
-        ("y", "y"),
+        ("y", True),
         ("1.2.3", "1.2.3"),
         ("0x", "0x"),
-        ("08", 8.0),
+        ("08", 8),
         ("2026-01-02", "2026-01-02"),
         ("12:30", "12:30"),
-        ("1_000", "1_000"),
+        ("1_000", 1000),
         ("9" * 60, 1e60),
         ("tRue", "tRue"),
+        ("0b11", 3),
+        ("-0b11", -3),
+        ("0b+11", 3),
+        ("0X1F", 31),
+        ("0O17", 15),
+        ("._5", "._5"),
+        (".1_5", 0.15),
+        ("+_1", 1),
+        ("_1", "_1"),
+        ("0b2", "0b2"),
+        ("1e400", "1e400"),
+        ("0x" + "f" * 17, "0x" + "f" * 17),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", 2.0**63),
+        ("-9223372036854775809", -(2.0**63)),
+        ("1e22", 1e22),
+        ("1e18", 10**18),
     ],
 )
 def test_plain_scalars(text, value):
@@ -83,7 +105,7 @@ REFUSED = {
     "duplicate in list": ("a: [{b: 1, b: 1}]\n", "a[0].b", "twice", "keep one"),
     "number key": ("a: {1: x}\n", "job.yaml line 1", "key `1`", '`"1":`'),
     "boolean key": ("a:\n  on: x\n", "job.yaml line 2", "key `on`", '`"on":`'),
-    "list key": ("? [a]\n: b\n", "job.yaml line 1", "no text", "write a name"),
+    "list key": ("? [a]\n: b\n", "job.yaml line 1", "not text", "write a name"),
     "merge key": (
         "a: &x {b: 1}\nc: {<<: *x}\n",
         "job.yaml line 2",
@@ -104,6 +126,34 @@ REFUSED = {
     "many": ("[" + "1," * MAX_VALUES + "1]", "job.yaml line 1", "too many", "at most"),
     "big": ("a: " + "x" * MAX_BYTES, "job.yaml", "a Kubernetes object may have", "configMapRef"),
     "control character": ("a: \x00", "job.yaml", "U+0000", "UTF-8"),
+    "yes or no in one letter": ("a: {b: n}\n", "a.b", "kubectl reads as false", "in quotes if it"),
+    "underscores": (
+        "a: 1_000\n",
+        "a",
+        "kubectl reads as 1000",
+        "write `1000`",
+    ),
+    "binary": ("a: [0b11]\n", "a[0]", "kubectl reads as 3", "in quotes"),
+    "odd hexadecimal": ("a: 0X1F\n", "a", "kubectl reads as 31", "in quotes"),
+    "a root that surprises": ("y\n", "job.yaml", "kubectl reads as true", "in quotes"),
+    "joined colon": ("a: [b:]\n", "job.yaml line 1", "`:` after `b`", "a blank after the colon"),
+    "tab before a block": ("a: |\n  \tb\n", "a", "begins with a tab", "`|2`"),
+    "byte order mark within": ("a: \ufeffb\n", "job.yaml", "U+FEFF", "without byte order marks"),
+    "half a character": ('a: "\\ud83d"\n', "a", "half of a surrogate pair", "itself"),
+    "plain tag": ("a: ! b\n", "a", "`!`", "without a tag"),
+    "tag of a list": ("a: !!seq [b]\n", "a", "has the tag", "without a tag"),
+    "second anchor": (
+        "a: &x 1\nb: &x 2\n",
+        "job.yaml line 2, column 4",
+        "second occurrence",
+        "check",
+    ),
+    "deep by aliases": (
+        "a: &x " + "[" * 20 + "]" * 20 + "\nb: " + "[" * 20 + "*x" + "]" * 20 + "\n",
+        "job.yaml line 2",
+        "too deep",
+        "at most 32 levels",
+    ),
     "lone surrogate": ("a: \ud800", "job.yaml", "U+D800", "UTF-8"),
 }
 
@@ -166,5 +216,5 @@ def test_dotted_paths():
 
 def test_an_error_without_a_place_names_the_file():
     fault = syntax_fault(yaml.YAMLError("odd"), "job.yaml")
-    assert (fault.field, fault.problem) == ("job.yaml", "is no YAML")
+    assert (fault.field, fault.problem) == ("job.yaml", "is not YAML")
     assert "name: value" in fault.fix
