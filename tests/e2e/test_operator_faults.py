@@ -274,7 +274,7 @@ def test_operator_recovers_from_every_lost_event(
                 wrong = await fleet.wait(want)
                 assert not wrong, complaint(step, script, want, wrong)
             await until(
-                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+                lambda: operator.operator is not None and not operator.operator._cache.all_keys()
             )
             assert not operator.ended
             assert script.tracks[fleet.jobs[-1]].dropped
@@ -342,7 +342,7 @@ def test_late_response_does_not_recreate_children_of_a_deleted_job(
             before = len(script.mutations)
             operator.proxy.release.set()
             await until(
-                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+                lambda: operator.operator is not None and not operator.operator._cache.all_keys()
             )
             await fleet.quiet(time.monotonic() + 60)
             created = [m.call for m in script.mutations[before:] if "POST" in m.call]

@@ -205,8 +205,8 @@ def knowing(observed: Observed, **changes: Any) -> Observed:
     return replace(observed, observations=replace(observed.observations, **changes))
 
 
-def heard(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
-    """The same, with what the server in that pod said."""
+def reporting(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
+    """The same, with a status that the server in that pod reported."""
     uid = observed.children["Pod", pod]["metadata"]["uid"]
     return replace(
         observed, observations=replace(observed.observations, server=ServerView(uid, status))

@@ -73,8 +73,6 @@ class Poller:
         cluster: For polls through the API server; None polls pods directly.
         cache: Gets the servers' statuses.
         wake: Has a job reconciled.
-        retry: Seconds before a server that did not answer is asked again.
-        pause: Seconds between two answers.
     """
 
     def __init__(
@@ -82,12 +80,8 @@ class Poller:
         cluster: Cluster | None,
         cache: Cache,
         wake: Callable[[Key], None],
-        *,
-        retry: float = RETRY_SECONDS,
-        pause: float = PAUSE_SECONDS,
     ) -> None:
         self._cluster, self._cache, self._wake = cluster, cache, wake
-        self._retry, self._pause = retry, pause
         self._tasks: dict[Key, tuple[Target, asyncio.Task[None]]] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -121,7 +115,7 @@ class Poller:
             except UnavailableError as error:
                 _log.debug(str(error), extra={"job": "/".join(key)})
                 since = None  # a restarted server counts from 0 again
-                await asyncio.sleep(self._retry)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             since = status.sequence
             reduced = significant(status)
@@ -129,7 +123,7 @@ class Poller:
                 last = reduced
                 self._cache.learn(key, server=ServerView(pod=target.uid, status=status))
                 self._wake(key)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _ask(self, key: Key, target: Target, since: int | None) -> ServerStatus:
         query = f"since={since}&wait={WAIT_SECONDS}" if since is not None else "wait=0"

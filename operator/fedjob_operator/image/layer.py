@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from fedjob_operator.image.errors import ImageRequestInvalidError
+from fedjob_operator.resources import pod_contract
 
-JOB_FOLDER = "opt/fedjob/job"
-"""Where the job folder lies in the image, without the leading slash, as tar entries are named."""
+JOB_FOLDER = pod_contract.JOB_FOLDER.removeprefix("/")
+"""The job folder in the image, without the leading slash, as tar entries are named."""
 _WHITEOUT = ".wh."
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fedjob.atomic_files import replacing
 from fedjob_runtime.training.errors import CheckpointInvalidError
 from fedjob_runtime.training.extra_state import is_extra_state
 from fedjob_runtime.training.portable import portable
@@ -161,22 +161,8 @@ def save_weights(
         weights: Tensors on any device, tied or not.
         metadata: Text to keep beside them.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(portable(weights), part, metadata=dict(metadata) if metadata else None)
-        _sync(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path, durable=True) as scratch:
+        save_file(portable(weights), scratch, metadata=dict(metadata) if metadata else None)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-EXIT_TERMINAL = 64
-"""A worker's "do not start me again" (EX_USAGE of sysexits.h)."""
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
+
 STABLE_SECONDS = 60.0
 """A process that lived this long had started well: its backoff begins anew."""
 FIRST_BACKOFF = 0.5

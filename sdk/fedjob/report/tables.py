@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from fedjob.protocol.commit import Commit
-from fedjob.report.markup import Html, tag
+from fedjob.report.number_format import EN_DASH, count, figure, seconds
 from fedjob.report.series import PHASES, client_seconds, metric_series, natural, phases
 from fedjob.report.thin import pick_evenly
-from fedjob.report.words import EN_DASH, count, figure, seconds
 
 MOST_ROWS = 1001
 """Round 0 and a thousand more."""
@@ -17,7 +17,29 @@ MOST_METRICS = 12
 ABSENT = EN_DASH
 
 
-def rounds_table(commits: Sequence[Commit]) -> Html:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with row headings in its first column.
+
+    Attributes:
+        key: Unique on the page; ids derive from it.
+        title: The heading.
+        heads: Column headings.
+        rows: Cells, one for each head.
+        kinds: How a column is shown, by its place: `name` (may be long, in any script) or
+            `sha256`; `text` otherwise.
+        note: Shown below the heading; empty: nothing.
+    """
+
+    key: str
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    kinds: Sequence[str]
+    note: str = ""
+
+
+def rounds_table(commits: Sequence[Commit]) -> Table:
     """One row a round; evenly picked ones where there are more than MOST_ROWS."""
     metrics = [line.name for line in metric_series(commits)][:MOST_METRICS]
     parts = [name.capitalize() for name in PHASES]
@@ -34,14 +56,21 @@ def rounds_table(commits: Sequence[Commit]) -> Html:
                 seconds(commit.times.total),
                 count(len(commit.failures)) if commit.failures else ABSENT,
                 *(seconds(value) for value in phases(commit)),
-                tag("code", commit.sha256[:12], title=commit.sha256),
+                commit.sha256,
             ]
         )
     more = f"{count(MOST_ROWS)} of {count(len(commits))} rounds, evenly picked."
-    return _table("rounds", "Rounds", heads, rows, more if len(commits) > MOST_ROWS else "")
+    return Table(
+        key="rounds",
+        title="Rounds",
+        heads=heads,
+        rows=rows,
+        kinds=[*["text"] * (len(heads) - 1), "sha256"],
+        note=more if len(commits) > MOST_ROWS else "",
+    )
 
 
-def clients_table(commits: Sequence[Commit], shards: Mapping[str, str]) -> Html:
+def clients_table(commits: Sequence[Commit], shards: Mapping[str, str]) -> Table:
     """One row a client, also one that never answered."""
     lines = {line.name: line.points for line in client_seconds(commits)}
     samples = {p.name: p.samples for commit in commits for p in commit.participants}
@@ -54,8 +83,8 @@ def clients_table(commits: Sequence[Commit], shards: Mapping[str, str]) -> Html:
         took = [value for _, value in lines.get(name, ())]
         rows.append(
             [
-                tag("bdi", name),
-                tag("bdi", shards.get(name, ABSENT)),
+                name,
+                shards.get(name, ABSENT),
                 count(len(took)),
                 count(samples[name]) if name in samples else ABSENT,
                 *([seconds(rule(took)) for rule in (min, median, max)] if took else [ABSENT] * 3),
@@ -63,24 +92,5 @@ def clients_table(commits: Sequence[Commit], shards: Mapping[str, str]) -> Html:
             ]
         )
     heads = ["Client", "Shard", "Rounds", "Samples", "Fastest", "Median", "Slowest", "Failures"]
-    return _table("clients", "Clients", heads, rows, "")
-
-
-def _table(
-    key: str, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]], note: str
-) -> Html:
-    head = tag("tr", *(tag("th", name, scope="col") for name in heads))
-    body = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:]))
-        for row in rows
-    ]
-    scroll = tag(
-        "div",
-        tag("table", tag("thead", head), tag("tbody", *body)),
-        class_="scroll",
-        tabindex="0",
-        role="region",
-        aria_labelledby=f"{key}-heading",
-    )
-    heading = tag("h2", title, id=f"{key}-heading")
-    return tag("section", heading, tag("p", note, class_="note") if note else "", scroll, id=key)
+    kinds = ["name", "name", *["text"] * 6]
+    return Table(key="clients", title="Clients", heads=heads, rows=rows, kinds=kinds)
