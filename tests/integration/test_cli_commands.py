@@ -88,7 +88,7 @@ def a_folder(folder):
 
 
 def out_that_is_something_else(folder):
-    return ["build", folder / "job.yaml", "--out", folder], ["is no job folder"]
+    return ["build", folder / "job.yaml", "--out", folder], ["is not a job folder"]
 
 
 def no_job_folder(folder):

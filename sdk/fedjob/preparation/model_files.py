@@ -47,7 +47,7 @@ def read_local_model(
         shards: The shards' folder, which is not code.
 
     Returns:
-        None, with a fault, where there is no model file on this machine.
+        None, with a fault, where this machine has no model file.
     """
     model = _read_model(job, files, faults, shards)
     found = model.files if model is not None else {}

@@ -21,7 +21,7 @@ def job_faults(
     spec = job.spec
     count = len(workers)
     if not count:
-        yield Fault("spec.shards", "has no shard, so there is no worker", "add a shard")
+        yield Fault("spec.shards", "has no shard, and a worker needs one", "add a shard")
     elif spec.federation.min_clients > count:
         yield Fault(
             "spec.federation.minClients",

@@ -230,12 +230,26 @@ def test_one_sample_with_batch_norm_gives_a_hint_in_form_c(tmp_path):
     shard(tmp_path / "shards", "b.zip", [1])
     shard(tmp_path / "shards", "v.zip", [1])
     text = FORM_C.replace("nn.Linear(3, 2)", "nn.BatchNorm2d(3)")
+    text += "def fl_validate(model, env, out_dir): return {}\n"
     spec = {"shards": {"validation": "v.zip"}}
     prepared = prepare_text(job(text, **spec), "job.yaml", LocalFiles(tmp_path))
     assert prepared.hints == (
         "b.zip has one sample, and BatchNorm cannot train on one: add samples, or use GroupNorm",
     )
-    assert not prepare_text(job(FORM_C, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+    text = text.replace("BatchNorm2d", "GroupNorm")
+    assert not prepare_text(job(text, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+
+
+def test_built_in_evaluation_of_other_files_than_images_gives_a_hint(tmp_path):
+    """Field validation-needs-images."""
+    zip_of(tmp_path / "shards", "a.zip", **{"train.csv": "1"})
+    shard(tmp_path / "shards", "v.zip", [1])
+    spec = {"shards": {"validation": "v.zip"}}
+    (hint,) = prepare_text(job(PLAIN, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+    assert hint.startswith("v.zip: x.txt is not an image")
+    assert "write fl_validate(model, env, out_dir)" in hint
+    own = PLAIN + "def fl_validate(model, env, out_dir): return {}\n"
+    assert not prepare_text(job(own, **spec), "job.yaml", LocalFiles(tmp_path)).hints
 
 
 def code(folder, **files):

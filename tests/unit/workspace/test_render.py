@@ -352,10 +352,10 @@ def test_a_folder_with_something_else_is_never_replaced(tmp_path):
         lambda: write_job_folder(rendered(), tmp_path),
         lambda: remove_job_folder(tmp_path),
     ):
-        with pytest.raises(NotAJobFolderError, match="exists and is no job folder"):
+        with pytest.raises(NotAJobFolderError, match="exists and is not a job folder"):
             act()
     assert (tmp_path / "thesis.tex").read_text() == "years"
-    with pytest.raises(NotAJobFolderError, match="no job folder"):
+    with pytest.raises(NotAJobFolderError, match="not a job folder"):
         read_job_folder(tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -34,7 +34,7 @@ def statements_of(text: str) -> list[Statement]:
     """The top-level statements of a file that are not `if __name__ == "__main__"`.
 
     Raises:
-        SyntaxError: The text is no Python.
+        SyntaxError: The text is not Python.
     """
     tree = ast.parse(text)
     lines = text.splitlines(keepends=True)

@@ -51,7 +51,7 @@ class Constructor:
 
 
 def class_fault(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef], file: str) -> Fault | None:
-    """A fault when the class is certainly no torch module; None when it is one or may be."""
+    """A fault when the class is certainly not a torch module; None when it is one or may be."""
     written = list(_lineage(node, classes))
     if any(
         _unknown_bases(item, classes) or item.keywords or item.decorator_list for item in written
@@ -62,7 +62,7 @@ def class_fault(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef], file: s
         return None  # behaves like one
     return Fault(
         f"{file} line {node.lineno}: class {node.name}",
-        "is no torch module: it has no torch.nn.Module among its bases",
+        "is not a torch module: it has no torch.nn.Module among its bases",
         f"write `class {node.name}(nn.Module):` and call `super().__init__()` in its constructor",
     )
 

@@ -295,7 +295,7 @@ def test_a_shard_that_does_not_fit_is_said_so(tmp_path, monkeypatch):
 
 
 def test_a_missing_zip_is_said_so(tmp_path):
-    with pytest.raises(InvalidShardError, match=r"s.zip: .* is no file"):
+    with pytest.raises(InvalidShardError, match=r"s.zip: .* is not a file"):
         unpack_shard(tmp_path / "s.zip", tmp_path / "d")
 
 
@@ -378,7 +378,7 @@ def test_packing_is_deterministic_and_can_be_unpacked(tmp_path):
 
 
 def test_a_folder_that_is_no_shard_is_not_packed(tmp_path):
-    with pytest.raises(InvalidShardError, match="is no folder"):
+    with pytest.raises(InvalidShardError, match="is not a folder"):
         pack_shard(tmp_path / "none", tmp_path / "a.zip")
     folder = tmp_path / "data"
     folder.mkdir()
@@ -390,6 +390,35 @@ def test_a_folder_that_is_no_shard_is_not_packed(tmp_path):
     assert "link: is a link" in str(caught.value)
     assert "has a backslash in its name" in str(caught.value)
     assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_folder_of_any_files_is_packed_where_no_manifest_is_needed(tmp_path):
+    """Row 17: forms A and B."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "train.csv").write_bytes(b"1,2\n")
+    path = pack_shard(folder, tmp_path / "a.zip", None)
+    info = unpack_shard(path, tmp_path / "out", manifest_file=None)
+    assert (info.files, info.manifest) == (1, None)
+    assert (tmp_path / "out/train.csv").read_bytes() == b"1,2\n"
+
+
+def test_an_optional_manifest_that_cannot_be_used_is_reported_and_not_refused():
+    """Row 17: forms A and B."""
+    bad = inspected(zipped({**GOOD, "manifest.ndjson": b"{}"}), needs_manifest=False)
+    assert (bad.manifest, bad.has_manifest, len(bad.manifest_faults)) == (None, True, 3)
+    none = inspected(zipped({"a.csv": b""}), needs_manifest=False)
+    assert (none.manifest, none.has_manifest, len(none.manifest_faults)) == (None, False, 1)
+    with pytest.raises(InvalidShardError, match="absolute path"):
+        inspected(zipped({"/etc/x": b""}), needs_manifest=False)
+
+
+def test_a_first_sample_that_is_not_an_image_is_noted():
+    png = b"\x89PNG\r\n\x1a\n" + bytes(20)
+    assert inspected(zipped({**GOOD, "images/a.png": png})).not_an_image == ""
+    assert inspected(zipped(GOOD)).not_an_image == "images/a.png"
+    far = json.dumps({"id": "a", "uri": "https://example.org/a.png", "y": 1}).encode()
+    assert inspected(zipped({"manifest.ndjson": far})).not_an_image == ""
 
 
 NAMES = st.lists(

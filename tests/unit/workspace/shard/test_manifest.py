@@ -151,8 +151,8 @@ BAD = {
     "uri-ftp": (line(uri="ftp://example.org/a.png"), "unknown scheme ftp:", "https://"),
     "uri-data": (line(uri="data:image/png;base64,AAAA"), "data: is not read", "relative path"),
     "uri-s3": (line(uri="s3://bucket/a.png"), "not read by workers", "presigned https"),
-    "uri-https-nowhere": (line(uri="https:///a.png"), "is no address", "https://host/path"),
-    "uri-https-port": (line(uri="https://h:99999/a.png"), "is no address", "correct it"),
+    "uri-https-nowhere": (line(uri="https:///a.png"), "is not an address", "https://host/path"),
+    "uri-https-port": (line(uri="https://h:99999/a.png"), "is not an address", "correct it"),
     "uri-https-password": (line(uri="https://u:p@h/a.png"), "carries a password", "presigned"),
     "uri-long": (line(uri="a" * 5000), "longer than 4096", "shorter"),
 }

@@ -33,8 +33,13 @@ CASES = {
     "optional": ("try:\n    import a\nexcept ImportError:\n    a = None", {"a.py": ""}, {"a.py"}),
     "package with its data": (
         "from pkg import x",
-        {"pkg/__init__.py": "", "pkg/x.py": "", "pkg/words.txt": "w", "pkg/__pycache__/x.pyc": ""},
-        {"pkg/__init__.py", "pkg/x.py", "pkg/words.txt"},
+        {
+            "pkg/__init__.py": "",
+            "pkg/x.py": "",
+            "pkg/vocab.txt": "w",
+            "pkg/__pycache__/x.pyc": "",
+        },
+        {"pkg/__init__.py", "pkg/x.py", "pkg/vocab.txt"},
     ),
     "modules that a package imports": (
         "import pkg",

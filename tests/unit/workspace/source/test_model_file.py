@@ -96,8 +96,8 @@ REFUSED = {
     "no-class": (HEAD + "x = 1\n", "no class Net", "name its model class"),
     "other-class": (MODEL.replace("class Net", "class Netz"), "it has Netz", "did you mean Netz"),
     "class-case": (MODEL.replace("class Net", "class NET"), "it has NET", "did you mean NET"),
-    "no-base": ("class Net: pass", "no torch module", "class Net(nn.Module)"),
-    "no-base-deep": ("class A: pass\nclass Net(A): pass", "no torch module", "nn.Module"),
+    "no-base": ("class Net: pass", "not a torch module", "class Net(nn.Module)"),
+    "no-base-deep": ("class A: pass\nclass Net(A): pass", "not a torch module", "nn.Module"),
     "no-import": (NET, "name 'nn' is not defined", "add `import torch.nn as nn` to the same file"),
     "relative": (
         MODEL + "from .parts import Head\n",
@@ -155,7 +155,7 @@ def test_all_faults_come_at_once():
     for part in (
         "'np' is not defined",
         "'F' is not defined",
-        "no torch module",
+        "not a torch module",
         "not take payload",
     ):
         assert part in text

@@ -167,7 +167,7 @@ REFUSED = {
         "A has no class Iner; it has Inner; did you mean Inner?",
     ),
     "nested class in an empty one": ("class A: pass", "A.B", "A has no class B; it has none"),
-    "nested class no module": ("class A:\n    class B: pass", "A.B", "is no torch module"),
+    "nested class no module": ("class A:\n    class B: pass", "A.B", "is not a torch module"),
     "name missing": ("", "make_nets", "did you mean make_net?"),
 }
 
