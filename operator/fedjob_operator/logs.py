@@ -17,7 +17,6 @@ _QUIET = (
     "asyncio",
     "kubernetes",
     "docker",
-    "oras",
 )
 
 

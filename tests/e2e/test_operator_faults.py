@@ -25,6 +25,7 @@ from e2e.job_snapshot import CHILDREN, Body
 from e2e.kube import Kube
 from e2e.lifecycle_steps import EXPIRE, PATIENCE, STEPS, Fleet, Step, delete_children
 from e2e.operator_deployment import OperatorDeployment
+from fedjob.backoff import Backoff
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.patience import Patience
 from fedjob_operator.controller import workqueue as queue
@@ -79,8 +80,7 @@ def testbed(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fa
             patch.setattr(runner, "make_kits", ReusedKits())
             # Dozens of calls are held at once here; an operator normally has a few in flight.
             patch.setattr(api, "PARALLEL", 512)
-            patch.setattr(queue, "FIRST_BACKOFF", 0.1)
-            patch.setattr(queue, "LONGEST_BACKOFF", 1.0)
+            patch.setattr(queue, "BACKOFF", Backoff(first=0.1, longest=1.0))
             yield made
         finally:
             deployment.tear_down()

@@ -265,7 +265,7 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
         assert "libtorch" in Path(f"/proc/{pid}/maps").read_text(), pid
     with_keys = [
         pid
-        for pid in fed.leftovers()
+        for pid in fed.orphans()
         if b"AWS_SECRET_ACCESS_KEY=" in Path(f"/proc/{pid}/environ").read_bytes()
     ]
     assert with_keys == [supervisor]

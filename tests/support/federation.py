@@ -430,7 +430,7 @@ class Federation:
         assert found, f"no process of {site} has {part!r}: {self.descendants(site)}"
         return found[-1]
 
-    def leftovers(self) -> list[int]:
+    def orphans(self) -> list[int]:
         """Processes of this federation that live, found by their environment or command."""
         mark = f"{MARK}={self.folder}".encode()
         found = [pid for pid, _ in self._forked(self.folder)]
@@ -446,9 +446,9 @@ class Federation:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + 5
-        while self.leftovers() and time.monotonic() < deadline:
+        while self.orphans() and time.monotonic() < deadline:
             time.sleep(0.1)
-        for pid in self.leftovers():
+        for pid in self.orphans():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in self.processes.values():

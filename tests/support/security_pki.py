@@ -1,4 +1,4 @@
-"""An authority whose key a test has: kits' certificates made anew, expired, or for another name."""
+"""An authority whose key a test has: new certificates for kits, expired ones, other names."""
 
 from __future__ import annotations
 

@@ -1,23 +1,15 @@
-"""The Dockerfile for jobs with packages, and what the daemon says about it."""
+"""The Dockerfile and the build context of a job with packages."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from typing import Any
 
 import pytest
 
 from fedjob.reasons import Reason
 from fedjob_operator.image.build_context import make_context, render_dockerfile
-from fedjob_operator.image.daemon_log import follow_build, follow_transfer
-from fedjob_operator.image.errors import (
-    ImageBuildFailedError,
-    ImageError,
-    ImageRequestInvalidError,
-    RegistryRefusedError,
-    RegistryUnreachableError,
-)
+from fedjob_operator.image.errors import ImageRequestInvalidError
 
 BASE = f"r.test/base@sha256:{'a' * 64}"
 
@@ -26,10 +18,10 @@ def steps(text: str) -> list[str]:
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_packages_are_installed_as_root_before_the_job_and_the_user_goes_back() -> None:
+def test_packages_are_installed_as_root_before_the_job_is_copied() -> None:
     lines = steps(render_dockerfile(BASE, "sha256:1", ["numpy"]))
-    words = [line.split()[0] for line in lines]
-    assert words == ["FROM", "USER", "ARG", "COPY", "RUN", "COPY", "LABEL", "USER"]
+    instructions = [line.split()[0] for line in lines]
+    assert instructions == ["FROM", "USER", "ARG", "COPY", "RUN", "COPY", "LABEL", "USER"]
     assert lines[0] == f"FROM {BASE}"
     assert lines[1] == "USER 0:0"
     assert "/opt/fedjob/venv/bin/pip install" in lines[4]
@@ -47,13 +39,13 @@ def test_requirements_never_enter_the_dockerfile() -> None:
 
 
 @pytest.mark.parametrize("line", ["", "  ", "-r /etc/shadow", " --index-url=x", "a\nb", "a\r-r x"])
-def test_options_and_several_lines_are_no_requirement(line: str) -> None:
+def test_options_and_several_lines_are_refused_as_requirements(line: str) -> None:
     with pytest.raises(ImageRequestInvalidError, match=r"spec\.model\.requirements\[1\]") as caught:
         render_dockerfile(BASE, "sha256:1", ["numpy", line])
     assert caught.value.reason is Reason.SPEC_INVALID
 
 
-def test_the_context_holds_dockerfile_requirements_and_job() -> None:
+def test_context_contains_dockerfile_requirements_and_job() -> None:
     packed = make_context("FROM x\n", {"app/a.py": b"1"}, ["b", "a"])
     assert packed == make_context("FROM x\n", {"app/a.py": b"1"}, ["b", "a"])
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
@@ -63,42 +55,6 @@ def test_the_context_holds_dockerfile_requirements_and_job() -> None:
         "requirements.txt": b"b\na\n",
         "job/app/a.py": b"1",
     }
-
-
-def test_a_failed_build_ends_with_its_last_lines() -> None:
-    events: list[dict[str, Any]] = [{"stream": f"\x1b[91mline {n}\n\x1b[0m"} for n in range(100)]
-    events += [{"stream": "\n"}, {"stream": "Removing intermediate container 1\n ---> 2\n"}]
-    events += [{"error": "returned a non-zero code: 1"}]
-    with pytest.raises(ImageBuildFailedError, match="non-zero code: 1") as caught:
-        follow_build(events, "i")
-    lines = str(caught.value).splitlines()
-    assert lines[-1] == "line 99"
-    assert lines[1] == "line 80"
-
-
-def test_a_build_that_ends_well_says_nothing() -> None:
-    follow_build([{"stream": "ok\n"}, {"aux": {"ID": "sha256:1"}}], "i")
-    follow_transfer([{"status": "Pushing"}], "r.test", "i", "")
-
-
-@pytest.mark.parametrize(
-    ("message", "kind"),
-    [
-        ("denied: requested access to the resource is denied", RegistryRefusedError),
-        ("unauthorized: authentication required", RegistryRefusedError),
-        ("dial tcp 10.0.0.1:443: connect: connection refused", RegistryUnreachableError),
-        ("x509: certificate signed by unknown authority", RegistryUnreachableError),
-        ("http: server gave HTTP response to HTTPS client", RegistryUnreachableError),
-        ("no space left on device", ImageBuildFailedError),
-    ],
-)
-def test_the_daemon_s_prose_becomes_a_reason(message: str, kind: type[ImageError]) -> None:
-    with pytest.raises(kind) as caught:
-        follow_transfer([{"status": "x"}, {"error": message}], "r.test", "i", "Secret ml/pull")
-    assert caught.value.reason.value == kind.__name__.removesuffix("Error")
-    assert message in str(caught.value)
-    if kind is RegistryRefusedError:
-        assert "Secret ml/pull" in str(caught.value)
 
 
 def test_wheels_of_the_model_are_there_before_packages_are_installed() -> None:
