@@ -1,24 +1,10 @@
 """Rows 24 and 26: a hand-written model file is read, never run, and all its faults come at once."""
 
-import textwrap
-
 import pytest
 
 from fedjob.errors import EXIT_INVALID
-from fedjob.workspace.source.imports import modules_of
 from fedjob.workspace.source.model_file import InvalidSourceError, check_source
-
-HEAD = "import torch\nimport torch.nn as nn\n"
-NET = """
-class Net(nn.Module):
-    def __init__(self, width=8, *, num_classes=10):
-        super().__init__()
-        self.head = nn.Linear(width, num_classes)
-
-    def forward(self, x):
-        return self.head(x.flatten(1))
-"""
-MODEL = HEAD + NET
+from support.model_texts import HEAD, MODEL, NET
 
 
 def test_a_hand_written_file_is_read_without_running_it():
@@ -34,50 +20,6 @@ def test_a_hand_written_file_is_read_without_running_it():
     assert info.modules == ("torch",)
     assert not info.has_validate
     assert info.missing_modules == ()
-
-
-FORMS = {
-    "A": ("def fl_train_model(payload): pass", None, "A", "fl_train_model"),
-    "A-out_dir": ("def fl_train_model(payload, out_dir): pass", None, "A", "fl_train_model"),
-    "A-all": ("def fl_train_model(payload, out_dir, logger): pass", None, "A", "fl_train_model"),
-    "A-kwargs": ("def fl_train_model(**kwargs): pass", None, "A", "fl_train_model"),
-    "A-own-default": ("def fl_train_model(payload, lr=1): pass", None, "A", "fl_train_model"),
-    "A-decorated": (
-        "@torch.enable_grad()\ndef fl_train_model(payload, x): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "A-assigned": ("fl_train_model = lambda payload: {}", None, "A", "fl_train_model"),
-    "A-conditional": (
-        "if torch:\n    def fl_train_model(payload): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "A-named": ("def mine(payload): pass", "mine", "A", "mine"),
-    "B": ("def fl_train(model, env, out_dir, logger=None): pass", None, "B", "fl_train"),
-    "B-no-logger": ("def fl_train(model, env, out_dir): pass", None, "B", "fl_train"),
-    "B-other-names": ("def fl_train(net, settings, folder): pass", None, "B", "fl_train"),
-    "B-star": ("def fl_train(*args, **kwargs): pass", None, "B", "fl_train"),
-    "B-named": ("def mine(model, env, out_dir): pass", "mine", "B", "mine"),
-    "A-before-B": (
-        "def fl_train(model, env, out_dir): pass\ndef fl_train_model(payload): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "C": ("", None, "C", None),
-    "C-validate": ("def fl_validate(model, env, out_dir): pass", None, "C", None),
-}
-
-
-@pytest.mark.parametrize(("code", "named", "form", "function"), FORMS.values(), ids=FORMS.keys())
-def test_the_form_is_found(code, named, form, function):
-    """CONTRACT section 1."""
-    info = check_source(f"{MODEL}\n{code}\n", "Net", named)
-    assert (info.form, info.train_function) == (form, function)
-    assert info.has_validate == ("fl_validate" in code)
 
 
 # name: (text, what the message holds, what its fix holds)
@@ -198,24 +140,6 @@ def test_what_cannot_be_known_is_not_refused(text, written, takes):
     info = check_source(text, "Net")
     assert ("Net" in info.classes) == written
     assert info.accepts_num_classes == takes
-
-
-def test_modules_that_no_worker_has_are_named():
-    text = MODEL + textwrap.dedent(
-        """
-        import json, sklearn.svm, timm
-        from PIL import Image
-        from yaml import safe_load
-        try:
-            import wandb
-        except ImportError:
-            wandb = None
-        """
-    )
-    assert check_source(text, "Net").missing_modules == ("sklearn", "timm", "yaml")
-    brought = ["scikit-learn>=1.5", "timm", "PyYAML[libyaml]==6.0"]
-    assert check_source(text, "Net", requirements=brought).missing_modules == ()
-    assert modules_of("@ what") == set()
 
 
 def test_a_slip_in_the_training_functions_name_is_hinted_at():
