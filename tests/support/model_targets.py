@@ -29,4 +29,7 @@ class Config:
     shared: ClassVar[int] = 1
     needed: int = field(repr=False)
 
+    def total(self):
+        return self.hidden
+
 """

@@ -161,7 +161,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "`helpers.py`",
     ),
     "file path twice": (
-        {"spec.model.files": [{"path": "a.py", "text": "x"}, {"path": "a.py", "text": "y"}]},
+        {"spec.model.files": [{"path": "a.py", "text": "x"}, {"path": "a.py", "text": "z"}]},
         "spec.model.files[1].path",
         "already",
         "another name",

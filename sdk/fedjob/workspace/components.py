@@ -14,7 +14,8 @@ from fedjob.spec.models.components import ComponentRef
 from fedjob.workspace.source.decode import read_source
 from fedjob.workspace.source.imports import RUNTIME_MODULES, modules_of
 from fedjob.workspace.source.model_class import constructor_of
-from fedjob.workspace.source.model_file import parse_source, top_level
+from fedjob.workspace.source.model_file import parse_source
+from fedjob.workspace.source.statements import top_level
 
 CUSTOM = "app/custom/"
 _OWN_BASES = frozenset({"TrainExecutor", "FedjobExecutor", "FedjobPersistor"})

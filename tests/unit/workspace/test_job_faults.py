@@ -60,7 +60,7 @@ def test_all_faults_come_at_once():
     assert len(caught.value.faults) == 5
 
 
-def test_a_constructor_that_needs_more_is_said_so():
+def test_a_constructor_that_needs_more_is_reported():
     source = FORM_A.replace("width=8, num_classes=2", "width, num_classes")
     with pytest.raises(InvalidJobFolderError, match="Net needs `width`"):
         rendered(source)
@@ -71,3 +71,19 @@ def test_arguments_of_a_constructor_that_is_not_in_the_file_are_left_to_the_runt
     source = "from timm_like import Net\n\n\ndef fl_train_model(payload):\n    return {}\n"
     files = rendered(source, model={"args": {"anything": 1}})
     assert executor_of(files)["executor"]["args"]["model_args"] == {"anything": 1}
+
+
+def test_a_job_without_shards_is_refused():
+    with pytest.raises(InvalidJobFolderError, match="has no shard, and a worker needs one"):
+        rendered(workers=())
+
+
+def test_arguments_and_validation_need_a_model():
+    """Row 36: a job without a model starts without weights."""
+    spec = {"shards": {"validation": "v.zip"}, "model": {"className": None, "args": {"a": 1}}}
+    with pytest.raises(InvalidJobFolderError) as caught:
+        rendered(**spec)
+    assert [fault.field for fault in caught.value.faults] == [
+        "spec.model.args",
+        "spec.shards.validation",
+    ]

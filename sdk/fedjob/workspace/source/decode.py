@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import tokenize
 from dataclasses import dataclass, field
 
@@ -80,14 +79,3 @@ def _encoding(data: bytes, name: str) -> str:
         fix = "save it as UTF-8, or declare its encoding in the first line (PEP 263)"
         raise InvalidSourceError([Fault(name, problem, fix)]) from None
     return encoding.removesuffix("-sig")
-
-
-def is_notebook(data: bytes) -> bool:
-    """Whether a file of whatever name holds a notebook."""
-    if not data.lstrip().startswith(b"{"):
-        return False
-    try:
-        value = json.loads(data)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and isinstance(value.get("cells"), list)

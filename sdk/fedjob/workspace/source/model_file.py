@@ -32,6 +32,7 @@ from fedjob.workspace.source.signatures import (
     parameters_of,
     signature_faults,
 )
+from fedjob.workspace.source.statements import top_level
 
 MAX_SOURCE_BYTES = 1 << 20
 """A ConfigMap, which may carry the file, holds no more than 1 MiB."""
@@ -145,7 +146,7 @@ def _checked(
 
     constructor = Constructor(visible=False)
     if class_name is not None and (class_name.split(".")[0] in names.bound or not names.star):
-        target = find_target(class_name, statements, names.bound, filename)
+        target = find_target(class_name, tree, names.bound, filename)
         constructor = target.constructor
         faults += target.faults
 
@@ -204,21 +205,6 @@ def parse_source(text: str, filename: str) -> ast.Module:
         )
         raise InvalidSourceError([fault]) from None
     return tree
-
-
-def top_level(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Statements that run on import, those within top-level if, try, with and loops included."""
-    pending: list[ast.AST] = list(tree.body)
-    while pending:
-        node = pending.pop(0)
-        if isinstance(node, ast.stmt):
-            yield node
-        if not isinstance(node, Function | ast.ClassDef):
-            children = ast.iter_child_nodes(node)
-            inner = [
-                c for c in children if isinstance(c, ast.stmt | ast.ExceptHandler | ast.match_case)
-            ]
-            pending = [*inner, *pending]
 
 
 def _syntax_fault(error: SyntaxError, text: str, filename: str) -> Fault:

@@ -6,6 +6,7 @@ Where the text cannot tell, nothing is refused: the runtime asks the object itse
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from fedjob.workspace.source.model_class import (
 )
 from fedjob.workspace.source.nearest import nearest
 from fedjob.workspace.source.signatures import Function, is_generator
+from fedjob.workspace.source.statements import top_level
 
 UNKNOWN = Constructor(visible=False, any_keyword=True)
 FIELD = "spec.model.className"
@@ -46,17 +48,17 @@ class ModelTarget:
 
 
 def find_target(
-    class_name: str, statements: Sequence[ast.stmt], bound: Mapping[str, int], filename: str
+    class_name: str, tree: ast.Module, bound: Mapping[str, int], filename: str
 ) -> ModelTarget:
     """Follows a name to the class or function behind it.
 
     Args:
         class_name: `model.className`, such as `Net` or `Outer.Inner`.
-        statements: Every statement that runs on import.
+        tree: The file.
         bound: The names that the module binds.
         filename: What messages call the file.
     """
-    search = _Search(class_name, statements, filename)
+    search = _Search(class_name, tree, filename)
     name, *nested = class_name.split(".")
     if name not in bound:
         return ModelTarget(Constructor(visible=False), (search.missing(name),))
@@ -64,11 +66,18 @@ def find_target(
 
 
 class _Search:
-    def __init__(self, class_name: str, statements: Sequence[ast.stmt], filename: str) -> None:
+    def __init__(self, class_name: str, tree: ast.Module, filename: str) -> None:
+        statements = list(top_level(tree))
         self._class_name = class_name
         self._filename = filename
         self._classes = {n.name: n for n in statements if isinstance(n, ast.ClassDef)}
         self._values = dict(_values(statements))
+        # Of what several branches bind, the text does not tell which one counts.
+        always = dict(_values(tree.body))
+        counts = Counter(name for name, _ in _values(statements))
+        for name, value in self._values.items():
+            if counts[name] > 1 and always.get(name) is not value:
+                self._values[name] = None
 
     def follow(self, name: str, nested: Sequence[str], aliases: int) -> ModelTarget:
         value = self._values.get(name)

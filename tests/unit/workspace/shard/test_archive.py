@@ -1,4 +1,4 @@
-"""Rows 17, 18, 23, 27: shard ZIPs are looked into, unpacked and packed, and nothing gets out."""
+"""Rows 17, 18, 23, 27: shard ZIPs are inspected, unpacked and packed, and nothing gets out."""
 
 import errno
 import io
@@ -160,7 +160,7 @@ def test_a_zip_that_cannot_be_used_is_refused_and_leaves_nothing(tmp_path, data,
     assert [p.name for p in tmp_path.iterdir()] == ["shard-1.zip"]
 
 
-def test_a_bomb_in_the_manifest_is_stopped_when_looked_into():
+def test_a_bomb_in_the_manifest_is_stopped_when_it_is_inspected():
     bomb = zipped({**GOOD, "manifest.ndjson": ONE + b" " * (40 << 20)})
     with pytest.raises(InvalidShardError, match="200 times its size"):
         inspected(bomb)
@@ -179,20 +179,20 @@ def test_an_older_folder_is_replaced_only_by_a_whole_new_one(tmp_path):
     assert [p.name for p in dest.parent.iterdir()] == ["shard"]
 
 
-def test_a_shard_that_does_not_fit_is_said_so(tmp_path, monkeypatch):
+def test_a_shard_that_does_not_fit_is_reported(tmp_path, monkeypatch):
     usage = __import__("shutil").disk_usage(tmp_path)._replace(free=5)
     monkeypatch.setattr("fedjob.workspace.shard.archive.shutil.disk_usage", lambda _: usage)
     with pytest.raises(NoSpaceError, match="has 5 free"):
         unpacked(zipped(GOOD), tmp_path)
 
 
-def test_a_missing_zip_is_said_so(tmp_path):
+def test_a_missing_zip_is_reported(tmp_path):
     with pytest.raises(InvalidShardError, match=r"s.zip: .* is not a file"):
         unpack_shard(tmp_path / "s.zip", tmp_path / "d")
 
 
 @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, NoSpaceError), (errno.EIO, OSError)])
-def test_a_disk_that_fills_up_is_said_so(tmp_path, monkeypatch, number, error):
+def test_a_disk_that_fills_up_is_reported(tmp_path, monkeypatch, number, error):
     def full(*_):
         raise OSError(number, os.strerror(number))
 
@@ -211,7 +211,7 @@ class CountingFile(io.BytesIO):
         return data
 
 
-def test_looking_into_a_shard_reads_its_directory_and_manifest_only():
+def test_inspecting_a_shard_reads_its_directory_and_manifest_only():
     """Works over ranged GETs."""
     images = {f"images/{i}.png": os.urandom(100_000) for i in range(50)}
     file = CountingFile(zipped({**GOOD, **images}))
@@ -233,6 +233,8 @@ def test_a_first_sample_that_is_not_an_image_is_noted():
     png = b"\x89PNG\r\n\x1a\n" + bytes(20)
     assert inspected(zipped({**GOOD, "images/a.png": png})).not_an_image == ""
     assert inspected(zipped(GOOD)).not_an_image == "images/a.png"
+    damaged = zipped({**GOOD, "images/a.png": png}, zipfile.ZIP_STORED).replace(png, png[::-1])
+    assert inspected(damaged).not_an_image == ""
     far = json.dumps({"id": "a", "uri": "https://example.org/a.png", "y": 1}).encode()
     assert inspected(zipped({"manifest.ndjson": far})).not_an_image == ""
 

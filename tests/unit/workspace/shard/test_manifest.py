@@ -122,7 +122,9 @@ def test_one_hot_vectors_without_repetition_are_told_by_the_whole_manifest(label
     assert scan(*lines[:-1], line("z", y=[0] if where == "line 2" else [0.5, 0.0, 0.0]))
 
 
-@pytest.mark.parametrize("labels", [[[0, 1], [0, 1]], [[0, 1], [0]], [[], [1, 0]], [[1], [0]]])
+@pytest.mark.parametrize(
+    "labels", [[[0, 1], [0, 1]], [[0, 1], [0]], [[], [1, 0]], [[1], [0]], [[0, 1, 2]]]
+)
 def test_lists_of_classes_are_not_taken_for_vectors(labels):
     """Row 20."""
     assert scan(*(line(f"s{i}", y=y) for i, y in enumerate(labels))).multi_label
@@ -138,6 +140,10 @@ def test_file_names_match_in_any_unicode_normal_form(form, stored):
 
 
 def test_a_name_that_differs_in_case_is_shown():
+    both = [line("a", uri="A"), line("b", uri="B")]
+    with pytest.raises(InvalidManifestError) as caught:
+        scan(*both, known_files={"a", "b"})
+    assert [fault.problem[-3:] for fault in caught.value.faults] == ["'a'", "'b'"]
     with pytest.raises(InvalidManifestError) as caught:
         scan(line(uri="Images/É.PNG"), known_files={"images/e\u0301.png"})
     (fault,) = caught.value.faults

@@ -68,7 +68,13 @@ def test_what_is_imported_is_shipped(tmp_path, text, files, expected):
 def test_data_that_the_code_names_is_pointed_out(tmp_path):
     text = "import a\nopen(HERE / 'vocab.txt')\nopen('absent.txt'), '../x', 'net.py', 'a.py'"
     beside = found(
-        tmp_path, text, {"vocab.txt": "", "a.py": "Path('cfg/a.json')", "cfg/a.json": ""}
+        tmp_path,
+        text,
+        {
+            "vocab.txt": "",
+            "a.py": "Path('cfg/a.json')\nimport os, net\nname = '" + "ä" * 200 + "'",
+            "cfg/a.json": "",
+        },
     )
     assert beside.data == ("cfg/a.json", "vocab.txt")
 

@@ -146,3 +146,19 @@ def test_a_slip_in_the_training_functions_name_is_hinted_at():
     info = check_source(MODEL + "def fl_trian_model(payload): pass", "Net")
     assert info.form == "C"
     assert "fl_trian_model looks like fl_train_model" in info.hints[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("", "the generated training loop"),
+        ("def fl_train(model, env, out_dir): pass", "`fl_train`"),
+    ],
+)
+def test_only_the_documented_form_can_do_without_a_model(code, what):
+    """Row 36."""
+    with pytest.raises(InvalidSourceError, match=f"is missing, and {what} trains the model") as e:
+        check_source(MODEL + code, None)
+    assert "such as `Net`" in e.value.faults[0].fix
+    info = check_source("def fl_train_model(payload): pass", None)
+    assert (info.form, info.class_name) == ("A", None)

@@ -96,6 +96,8 @@ UNKNOWN = {
     "property of a class": ("class A:\n    Inner = Net", "A.Inner"),
     "inherited": ("class A(Imported): pass", "A.Inner"),
     "attribute of a function": ("make_net.x = Net", "make_net.x"),
+    "one of two branches": ("if torch:\n    Model = Net\nelse:\n    Model = None", "Model"),
+    "a fallback": ("try:\n    Model = Net\nexcept NameError:\n    Model = 3", "Model"),
     "in a loop": ("for Model in [Net]: pass", "Model"),
     "circle": ("A = B = 1\nA = B\nB = A", "A"),
     "star import": ("from torch.nn import *", "Linear"),
