@@ -1,7 +1,7 @@
 """Which names a module binds and looks up, by pyflakes' model of Python's scopes.
 
 pyflakes resolves scopes; this module asks it about names alone and corrects it where it guesses for
-readers of code rather than for the interpreter (docs/contributing/decisions/013):
+readers of code rather than for the interpreter (docs/contributing/decisions/018):
 
 - annotations count where Python evaluates them: not in function bodies, not under `from __future__
   import annotations`, and strings never;
