@@ -39,7 +39,6 @@ MIRRORED: tuple[str, ...] = (
     "tests/unit/operator_/stages",
     "tests/unit/runtime",
     "tests/unit/spec",
-    "tests/unit/workspace",
 )
 """tests/unit/house/test_mirror.py"""
 SHAPE: tuple[str, ...] = (
@@ -49,7 +48,6 @@ SHAPE: tuple[str, ...] = (
     "images/runtime/fedjob_runtime/worker",
     "sdk/fedjob/cli/commands",
     "sdk/fedjob/storage",
-    "sdk/fedjob/workspace",
     "tests/e2e",
     "tests/integration",
     "tests/support",

@@ -34,7 +34,9 @@ def a_job(**spec):
 def rendered(source=FORM_A, workers=("worker-0", "worker-1"), extra=None, **spec):
     job = a_job(**spec)
     info = check_source(source, job.spec.model.class_name, job.spec.model.train_function)
-    return render_job_folder(job, source, info, 10, list(workers), extra or {})
+    return render_job_folder(
+        job, source, info, num_classes=10, workers=list(workers), extra_files=extra or {}
+    )
 
 
 def config(files, side):

@@ -92,8 +92,8 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
         job,
         author.source.content,
         info,
-        classes,
-        worker_names(len(names)),
+        num_classes=classes,
+        workers=worker_names(len(names)),
         model_files=author.files,
         requirements=requirements,
     )

@@ -104,8 +104,8 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
                 job,
                 model.source.content,
                 info,
-                num_classes,
-                [f"worker-{number}" for number in range(len(training))],
+                num_classes=num_classes,
+                workers=[f"worker-{number}" for number in range(len(training))],
                 model_files=model.files,
                 requirements=[line.text for line in inputs.requirements],
             )

@@ -30,10 +30,10 @@ def render_job_folder(
     job: FederatedJob,
     source: str | bytes,
     info: SourceInfo,
+    *,
     num_classes: int,
     workers: Sequence[str],
     extra_files: Mapping[str, str | bytes] | None = None,
-    *,
     model_files: Mapping[str, bytes] | None = None,
     requirements: Sequence[str] | None = None,
 ) -> dict[str, bytes]:
@@ -72,7 +72,14 @@ def render_job_folder(
     for module in ("fedjob_executor", "fedjob_persistor", *([LOOP_MODULE] * (info.form == "C"))):
         text = environment.get_template(f"{module}.py.j2").render(context)
         python[f"{CUSTOM}{module}.py"] = text.encode()
-    context |= _components(job, info, num_classes, len(workers), {**extra, **python}, faults)
+    context |= _components(
+        job,
+        info,
+        num_classes=num_classes,
+        num_clients=len(workers),
+        files={**extra, **python},
+        faults=faults,
+    )
     if faults:
         raise InvalidJobFolderError(faults)
     configs = {f"app/config/{name}": _json(environment, name, context) for name in _CONFIGS}
@@ -106,6 +113,7 @@ def _adapter(info: SourceInfo) -> str:
 def _components(
     job: FederatedJob,
     info: SourceInfo,
+    *,
     num_classes: int,
     num_clients: int,
     files: Mapping[str, bytes],

@@ -121,7 +121,14 @@ def check_source(
         InvalidSourceError: Syntax, the class, undefined names, the signatures: every fault found.
     """
     try:
-        return _checked(text, class_name, train_function, filename, requirements, shipped)
+        return _checked(
+            text,
+            class_name,
+            train_function,
+            filename=filename,
+            requirements=requirements,
+            shipped=shipped,
+        )
     except RecursionError:
         problem = "has an expression that is nested too deeply to be read"
         fault = Fault(filename, problem, "split the longest expression into several lines")
@@ -132,6 +139,7 @@ def _checked(
     text: str,
     class_name: str | None,
     train_function: str | None,
+    *,
     filename: str,
     requirements: Collection[str],
     shipped: Collection[str],

@@ -1,4 +1,4 @@
-"""Row 17: the built-in evaluation reads images; other files are told by their first bytes."""
+"""Row 17: the built-in evaluation reads images; other files differ in their first bytes."""
 
 import io
 

@@ -114,7 +114,7 @@ def test_numbers_and_classes_do_not_mix(first, second, problem):
         ([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], "line 1"),
     ],
 )
-def test_one_hot_vectors_without_repetition_are_told_by_the_whole_manifest(labels, where):
+def test_one_hot_vectors_without_repetition_are_found_over_the_whole_manifest(labels, where):
     """Field one-hot-labels: with two classes, or as floats, no line alone gives it away."""
     lines = [line(f"s{i}", y=y) for i, y in enumerate(labels)]
     with pytest.raises(InvalidManifestError, match=f"{where}: every y looks like a one-hot vector"):
