@@ -94,7 +94,7 @@ def _upload(
         return
     console = output_console()
     for file in done:
-        console.print(f"{file.outcome:<8}  {size(file.size):>10}  {file.key}", markup=False)
+        console.print(f"{file.outcome:<8}  {size(file.size):>10}  {file.key}", markup=False, soft_wrap=True)
     console.print(root, markup=False, soft_wrap=True)
 
 
