@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and how the job's file is read."""
+"""Arguments that several commands share; reading of the job's file."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class LocalShard:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """What an engine needs to run a job.
+    """A checked job, ready for an engine.
 
     Attributes:
         job: The resource.
