@@ -95,7 +95,7 @@ class Reason(StrEnum):
     SHAPE_MISMATCH = "ShapeMismatch", "A tensor has another shape than the model's."
     DTYPE_MISMATCH = "DtypeMismatch", "A tensor's values do not fit the model's dtype."
     NON_FINITE_WEIGHTS = "NonFiniteWeights", "The weights hold NaN or infinity."
-    INVALID_SAMPLES = "InvalidSamples", "samples is no whole number above 0."
+    INVALID_SAMPLES = "InvalidSamples", "samples is not a whole number above 0."
     WEIGHTS_NOT_LOADED = (
         "WeightsNotLoaded",
         "A worker seems to train without the global weights (a warning).",
