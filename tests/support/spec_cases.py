@@ -460,7 +460,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "quantity",
         "500m",
     ),
-    "memory in words": (
+    "memory with a blank": (
         {"spec.workers.resources.limits.memory": "4 GB"},
         "spec.workers.resources.limits.memory",
         "quantity",
@@ -773,12 +773,12 @@ API_MENDS: dict[str, str] = {
 """Of REFUSED, what is right once the API server has stored it, and why."""
 
 _META = "the API server decodes metadata itself, before the schema"
-_JSON = "JSON has no such number: what kubectl or a client sends is no JSON"
-API_WORDS: dict[str, tuple[str, str]] = {
+_JSON = "JSON has no such number: what kubectl or a client sends is not JSON"
+API_MESSAGES: dict[str, tuple[str, str]] = {
     "api version missing": ("the API version in the data () does not match", _META),
     "api version old": ('FederatedJob in version "v1" cannot be handled', _META),
     "kind missing": ("Object 'Kind' is missing", _META),
-    "metadata missing": ("metadata.name: Required value", "it goes on to what is missing in it"),
+    "metadata missing": ("metadata.name: Required value", "it reports what is missing in it"),
     "metadata a list": ("cannot unmarshal array into Go value of type v1.ObjectMeta", _META),
     "name a number": ("cannot unmarshal number into Go struct field ObjectMeta.name", _META),
     "label a number": ("cannot unmarshal number into Go struct field ObjectMeta.labels", _META),
@@ -786,7 +786,7 @@ API_WORDS: dict[str, tuple[str, str]] = {
     "rate infinite": ("json parse error: invalid character 'I'", _JSON),
     "extra not finite": ("json parse error: invalid character 'N'", _JSON),
 }
-"""Of REFUSED, where the API server does not name our field: its words, and why."""
+"""Of REFUSED, where the API server does not name our field: its message, and why."""
 
 API_REFUSES: dict[str, tuple[str, str]] = {
     "namespace": (
@@ -798,4 +798,4 @@ API_REFUSES: dict[str, tuple[str, str]] = {
         "the operator writes the status: fedjob does not read it, the API server checks it",
     ),
 }
-"""Of ACCEPTED, what the API server refuses: its words, and why."""
+"""Of ACCEPTED, what the API server refuses: its message, and why."""
