@@ -209,10 +209,7 @@ class Cluster:
             code = int(answer.status)
             found: Body = json.loads(await answer.read())
             return found
-        except DynamicApiError as error:
-            code = int(error.status or 0)
-            raise _api_error(subject, error.status, error.body, error.headers) from error
-        except ApiException as error:
+        except (DynamicApiError, ApiException) as error:
             code = int(error.status or 0)
             raise _api_error(subject, error.status, error.body, error.headers) from error
         except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
@@ -246,9 +243,10 @@ class Cluster:
 
 def _api_error(subject: str, status: Any, body: Any, headers: Any) -> ApiError:
     try:
-        answer = json.loads(body)
+        found = json.loads(body)
     except (TypeError, ValueError):
-        answer = {}
+        found = None
+    answer = found if isinstance(found, dict) else {}
     detail = str(answer.get("message") or body or "no message")[:2000]
     after: str | None = None
     if isinstance(headers, Mapping):

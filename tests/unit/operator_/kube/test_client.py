@@ -95,6 +95,20 @@ def test_missing_object_is_none_and_other_errors_are_raised() -> None:
     run(body)
 
 
+@pytest.mark.parametrize("text", ["null", "[1]", "<html>", ""])
+def test_error_without_a_kubernetes_status_is_still_typed(text: str) -> None:
+    """A load balancer in front of the API server answers in its own way."""
+
+    async def body(server: Server, client: ApiClient) -> None:
+        server.answers = {"GET": (502, text)}
+        with pytest.raises(ApiError) as caught:
+            await Cluster(client).get("v1", "Pod", "team", "p")
+        assert (caught.value.code, caught.value.status_reason) == (502, "Unknown")
+        assert caught.value.detail == (text or "no message")
+
+    run(body)
+
+
 def test_wait_that_the_api_server_asks_for_is_in_the_error() -> None:
     async def body(server: Server, client: ApiClient) -> None:
         server.headers = {"Retry-After": "7"}
