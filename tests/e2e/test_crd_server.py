@@ -24,8 +24,8 @@ from support.spec_cases import (
     ACCEPTED,
     API_ACCEPTS,
     API_MENDS,
-    API_MESSAGES,
     API_REFUSES,
+    API_WORDS,
     REFUSED,
     job,
 )
@@ -101,13 +101,13 @@ def test_jobs_that_fedjob_refuses_are_refused_by_the_same_field(
 ) -> None:
     answer = refusals[name]
     assert not answer.accepted
-    if name in API_MESSAGES:
-        assert API_MESSAGES[name][0] in answer.message
+    if name in API_WORDS:
+        assert API_WORDS[name][0] in answer.message
     else:
         assert names(answer, REFUSED[name][1]), answer.message
 
 
-@pytest.mark.parametrize("name", API_MESSAGES)
+@pytest.mark.parametrize("name", API_WORDS)
 def test_each_message_exception_is_needed(refusals: dict[str, Answer], name: str) -> None:
     assert not names(refusals[name], REFUSED[name][1])
 
