@@ -32,28 +32,39 @@ LOGIC = (
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
 )  # fmt: skip
 
-TESTED_ELSEWHERE: dict[str, str] = {
-    "images/runtime/fedjob_runtime/nvflare_site/provisioning.py": "integration/test_operator_prepare.py",
-    "images/runtime/fedjob_runtime/nvflare_site/site_folder.py": "integration/test_federation_rounds.py",
-    "images/runtime/fedjob_runtime/processes/nvflare_main.py": "integration/test_federation_rounds.py",
-    "images/runtime/fedjob_runtime/server/main.py": "integration/test_federation_faults.py",
-    "images/runtime/fedjob_runtime/server/nvflare_parent/client_registry.py": "integration/test_federation_faults.py",
-    "images/runtime/fedjob_runtime/server/supervisor/nvflare_server.py": "integration/test_federation_faults.py",
-    "images/runtime/fedjob_runtime/training/data/download.py": "integration/test_https_images.py",
-    "images/runtime/fedjob_runtime/worker/main.py": "integration/test_federation_workers.py",
-    "operator/fedjob_operator/stages/inputs.py": "integration/test_operator_prepare.py",
-    "operator/fedjob_operator/stages/presigned_urls.py": "integration/test_operator_prepare.py",
-    "operator/fedjob_operator/stages/round_log.py": "integration/test_operator_prepare.py",
-    "operator/fedjob_operator/stages/shards.py": "integration/test_operator_prepare.py",
-    "sdk/fedjob/cli/commands/build.py": "integration/test_cli_commands.py",
-    "sdk/fedjob/cli/commands/crd.py": "integration/test_cli_commands.py",
-    "sdk/fedjob/cli/commands/report.py": "integration/test_cli_commands.py",
-    "sdk/fedjob/cli/commands/run.py": "integration/test_local_run.py",
-    "sdk/fedjob/cli/commands/upload.py": "integration/test_cli_commands.py",
-    "sdk/fedjob/cli/commands/validate.py": "integration/test_cli_commands.py",
-    "sdk/fedjob/cli/commands/version.py": "integration/test_cli_commands.py",
+TESTED_BY: dict[str, tuple[str, ...]] = {
+    "integration/test_cli_commands.py": (
+        "sdk/fedjob/cli/commands/build.py",
+        "sdk/fedjob/cli/commands/crd.py",
+        "sdk/fedjob/cli/commands/report.py",
+        "sdk/fedjob/cli/commands/upload.py",
+        "sdk/fedjob/cli/commands/validate.py",
+        "sdk/fedjob/cli/commands/version.py",
+    ),
+    "integration/test_federation_faults.py": (
+        "images/runtime/fedjob_runtime/server/main.py",
+        "images/runtime/fedjob_runtime/server/nvflare_parent/client_registry.py",
+        "images/runtime/fedjob_runtime/server/supervisor/nvflare_server.py",
+    ),
+    "integration/test_federation_rounds.py": (
+        "images/runtime/fedjob_runtime/nvflare_site/site_folder.py",
+        "images/runtime/fedjob_runtime/processes/nvflare_main.py",
+    ),
+    "integration/test_federation_workers.py": ("images/runtime/fedjob_runtime/worker/main.py",),
+    "integration/test_https_images.py": (
+        "images/runtime/fedjob_runtime/training/data/download.py",
+    ),
+    "integration/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
+    "integration/test_operator_prepare.py": (
+        "images/runtime/fedjob_runtime/nvflare_site/provisioning.py",
+        "operator/fedjob_operator/stages/inputs.py",
+        "operator/fedjob_operator/stages/presigned_urls.py",
+        "operator/fedjob_operator/stages/round_log.py",
+        "operator/fedjob_operator/stages/shards.py",
+    ),
 }
-"""Modules that only a real process, store, cluster or browser can test: by which test."""
+"""Modules that only a real process, store, cluster or browser can test, by the test that does."""
+TESTED_ELSEWHERE = {name: test for test, names in TESTED_BY.items() for name in names}
 
 
 def folder_of_tests(module: Path) -> Path:
