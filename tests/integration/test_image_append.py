@@ -249,7 +249,7 @@ def test_operators_that_know_nothing_of_each_other_converge(
         pull(target, results[0].digest)
 
 
-def test_a_copy_that_is_cut_starts_again(
+def test_a_copy_that_is_cut_begins_anew(
     registry: RegistryServer, names: tuple[str, str], tmp_path: Path
 ) -> None:
     _, target = names
@@ -293,7 +293,7 @@ def test_a_push_cut_anywhere_is_finished_by_the_next(
         listed = sink._connection.request(
             "GET", f"/v2/{sink.reference.repository}/tags/list", expect=(200, 404)
         )
-        assert not listed.json().get("tags")  # half an image is never listed
+        assert not listed.json().get("tags")  # half an image is no image
     result = ensure_image_now(make(base, target))
     assert not result.cache_hit
     pull(target, result.digest)

@@ -34,9 +34,9 @@ FILES = {"meta.json": b'{"name": "probe"}', "app/custom/model_def.py": b"x = 1\n
 VENV = "opt/fedjob/venv"
 
 
-def docker(*arguments: str, given: bytes | None = None) -> str:
-    done = subprocess.run(["docker", *arguments], input=given, capture_output=True, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
+def docker(*words: str, given: bytes | None = None) -> str:
+    done = subprocess.run(["docker", *words], input=given, capture_output=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr.decode()}"
     return done.stdout.decode().strip()
 
 
@@ -159,8 +159,8 @@ def test_packages_and_job_are_in_the_image_and_it_is_found_again(registry: Regis
         "import os, fedjob_probe; print(fedjob_probe.ANSWER, os.getuid(), os.getgid(), "
         "open('/opt/fedjob/job/meta.json').read())"
     )
-    output = docker("run", "--rm", first.reference, f"/{VENV}/bin/python", "-c", program)
-    assert output == '42 10001 10001 {"name": "probe"}'
+    said = docker("run", "--rm", first.reference, f"/{VENV}/bin/python", "-c", program)
+    assert said == '42 10001 10001 {"name": "probe"}'
 
     before = len(registry.requests())
     second = ensure_image_now(asked)
@@ -173,9 +173,9 @@ def test_a_daemon_runs_what_was_appended(registry: RegistryServer) -> None:
     program = (
         "import os; print(os.getuid(), open('/opt/fedjob/job/app/custom/model_def.py').read())"
     )
-    output = docker("run", "--rm", result.reference, f"/{VENV}/bin/python", "-c", program)
+    said = docker("run", "--rm", result.reference, f"/{VENV}/bin/python", "-c", program)
     docker("rmi", result.reference)
-    assert output == "10001 x = 1"
+    assert said == "10001 x = 1"
 
 
 def test_two_at_once_build_once(registry: RegistryServer) -> None:
@@ -200,7 +200,7 @@ def test_a_tag_of_another_base_is_not_trusted(registry: RegistryServer) -> None:
     docker("rmi", forged)
     again = ensure_image_now(asked)
     assert not again.cache_hit
-    assert good.digest  # the same content, built again
+    assert good.digest  # the same content, built anew
     assert ensure_image_now(asked).cache_hit
 
 
@@ -210,7 +210,7 @@ def test_a_failed_install_ends_with_pip_s_own_words(registry: RegistryServer) ->
         ensure_image_now(asked)
     assert caught.value.reason is Reason.IMAGE_BUILD_FAILED
     assert "spec.model.requirements" in caught.value.fix
-    # pip's own last line; its text differs between versions of pip.
+    # pip's own last line; how it words it differs between versions of pip.
     last = str(caught.value).splitlines()[-1]
     assert last.startswith("ERROR: ")
     assert "wheel filename" in last
