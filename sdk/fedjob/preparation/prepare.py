@@ -1,29 +1,19 @@
-"""From a job and files on this machine to a run that has passed every check: all faults at once."""
+"""Checks a job and its files on this machine, and reports every fault at once."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from fedjob.errors import InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
+from fedjob.preparation.readable_sections import readable_sections
 from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_files
 from fedjob.spec import (
     FederatedJob,
-    FederatedJobSpec,
-    ModelSpec,
-    ObjectMeta,
-    ShardsSpec,
-    TrainingConfig,
 )
-from fedjob.spec.models.base import Model
 from fedjob.spec.validation.parse import check_job, parse_job
-from fedjob.spec.yaml import load_yaml
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.manifest_use import (
@@ -37,8 +27,6 @@ from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.shard.manifest import ManifestSummary
 from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo, check_source
 
-Section = TypeVar("Section", bound=Model)
-
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
@@ -47,8 +35,8 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
 
     Args:
         text: YAML or JSON of the resource.
-        source: What messages call it.
-        files: What stands on this machine for what it names.
+        source: Name of the file in messages.
+        files: Files on this machine in place of those that the job names.
 
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
@@ -56,12 +44,12 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
     faults = FaultList()
     with faults.collected():
         return prepare(parse_job(text, source), files)
-    job = _salvage(text, source)
+    job = readable_sections(text, source)
     if job is not None:
-        # The resource itself is wrong; tell what is wrong with its files in the same breath.
+        # The resource is faulty: report the faults of its files together with its own.
         _inputs(job, files, faults)
     faults.check()
-    raise AssertionError("unreachable: there were faults")
+    raise AssertionError("unreachable: `prepare` raised faults")
 
 
 def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
@@ -214,41 +202,3 @@ def _hints(info: SourceInfo | None) -> tuple[str, ...]:
         for name in missing
     ]
     return (*hints, *info.hints)
-
-
-def _salvage(text: str, source: str) -> FederatedJob | None:
-    """The sections of a faulty resource that are good themselves, with defaults for the others.
-
-    Returns:
-        None where not even the model can be read.
-    """
-    try:
-        data = load_yaml(text, source).data
-    except InvalidInputError:
-        return None
-    spec = data.get("spec") if isinstance(data, dict) else None
-    if not isinstance(spec, dict):
-        return None
-    model = _section(ModelSpec, spec.get("model")) or _bare_model(spec.get("model"))
-    if model is None:
-        return None
-    good: dict[str, Any] = {"model": model}
-    kinds: dict[str, type[Model]] = {"shards": ShardsSpec, "training": TrainingConfig}
-    for name, kind in kinds.items():
-        section = _section(kind, spec.get(name))
-        if section is not None:
-            good[name] = section
-    return FederatedJob(metadata=ObjectMeta(name="unnamed"), spec=FederatedJobSpec(**good))
-
-
-def _bare_model(value: Any) -> ModelSpec | None:
-    if not isinstance(value, dict):
-        return None
-    return _section(ModelSpec, {key: value.get(key) for key in ("source", "className")})
-
-
-def _section(kind: type[Section], value: Any) -> Section | None:
-    try:
-        return kind.model_validate(value)
-    except ValidationError:
-        return None

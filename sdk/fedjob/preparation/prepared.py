@@ -11,10 +11,10 @@ from fedjob.spec import FederatedJob
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """Files on this machine that stand for what the resource names.
+    """Files on this machine in place of those that the resource names.
 
     Attributes:
-        base: Where the resource's file is: shards are looked for in `shards/` beside it by default.
+        base: Folder of the resource's file; shards are looked for in its `shards/` by default.
         shards: Folder of the shard ZIPs.
         model_file: model_def.py.
         checkpoint: The first weights.
@@ -45,7 +45,7 @@ class LocalShard:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """What an engine needs to run a job.
+    """A checked job, ready for an engine.
 
     Attributes:
         job: The resource.
@@ -54,8 +54,8 @@ class PreparedRun:
         validation: The shard that no worker gets, if any.
         checkpoint: The first weights, if any.
         job_files: The generated job folder: relative path to bytes.
-        digests: SHA-256 of every file the job reads, by what it is called in messages.
-        hints: What looks like a slip but need not be one.
+        digests: SHA-256 of every file that the job reads, by its name in messages.
+        hints: Probable mistakes that do not stop the run; `fedjob validate` and `run` print them.
     """
 
     job: FederatedJob

@@ -16,7 +16,7 @@ from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
 
 DEFAULT_FOLDER = "shards"
-"""Beside the job's file; stands for the job's own `shards/` prefix."""
+"""Folder beside the job's file, used in place of the job's `shards/` prefix in S3."""
 
 
 def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[Path]:

@@ -102,7 +102,7 @@ JsonObject = Annotated[
         {"type": "object", "maxProperties": 64, "x-kubernetes-preserve-unknown-fields": True}
     ),
 ]
-"""Free arguments: what JSON can carry, at most 64 names and 8 levels."""
+"""Free arguments: JSON values, at most 64 names and 8 levels."""
 
 KeywordArgs = Annotated[JsonObject, AfterValidator(_check_keywords)]
 """Free arguments that are passed by keyword."""

@@ -1,4 +1,4 @@
-"""The Python side of the rules: what is given, why it cannot be, what to write instead."""
+"""The rules in Python: each yields a fault with the given value, the reason and the fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fedjob.spec.validation.reader import Reader
 from fedjob.spec.yaml import Path
 
 KEYWORDS = tuple(keyword.kwlist)
-"""What Python does not take for the name of a class or function."""
+"""Keywords of Python, which cannot name a class or function."""
 
 _SOURCES = ("inline", "configMapRef", "uri")
 _ITEMS: Path = ("spec", "shards", "items")

@@ -186,7 +186,7 @@ RULES: tuple[Rule, ...] = (
         ".federation.numRounds",
     ),
 )
-"""Every rule, in the order of the fields they stand at."""
+"""Every rule, in the order of their fields."""
 
 
 def broken_rules(job: Reader) -> list[Fault]:
