@@ -216,17 +216,17 @@ def test_a_failed_install_ends_with_pip_s_own_words(registry: RegistryServer) ->
     assert "wheel filename" in last
 
 
-def test_no_daemon_is_an_error_that_says_so(
+def test_missing_daemon_is_reported(
     registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Ports() as ports:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{ports.take()}")
-        with pytest.raises(ImageBuildFailedError, match="Docker daemon: none answers") as caught:
+        with pytest.raises(ImageBuildFailedError, match="no daemon answers") as caught:
             ensure_image_now(make(registry, "jobs/none"))
     assert "DOCKER_HOST" in caught.value.fix
 
 
-def test_a_password_of_the_package_index_never_reaches_an_image(
+def test_password_of_the_package_index_never_reaches_an_image(
     registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.test/simple https://me:hidden@b.test/")

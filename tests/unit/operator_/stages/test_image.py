@@ -77,11 +77,20 @@ def test_the_job_s_own_base_and_repository_take_precedence(requests: list[ImageR
     assert (requests[0].base, requests[0].repository) == ("q.test/base:2", "q.test/mine")
 
 
+PACKAGES = {"requirements.txt": b"humanize==4.12.3\n"}
+
+
 def test_packages_select_the_docker_builder(requests: list[ImageRequest]) -> None:
-    model = {"source": {"inline": "class Net: ..."}, "className": "Net"}
-    build(a_job(model={**model, "requirements": ["humanize==4.12.3"]}))
+    asyncio.run(image.build_image(Secrets(), a_job(), PACKAGES, settings()))  # type: ignore[arg-type]
     assert requests[0].builder == "docker"
     assert requests[0].requirements == ("humanize==4.12.3",)
+
+
+def test_append_is_refused_with_packages(requests: list[ImageRequest]) -> None:
+    job = a_job(image={"builder": "append"})
+    with pytest.raises(InputError, match=r"spec\.image\.builder: append adds one layer"):
+        asyncio.run(image.build_image(Secrets(), job, PACKAGES, settings()))  # type: ignore[arg-type]
+    assert requests == []
 
 
 def test_base_registry_is_insecure_like_the_other_unless_set(requests: list[ImageRequest]) -> None:

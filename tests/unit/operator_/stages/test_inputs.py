@@ -97,7 +97,7 @@ def test_source_that_is_not_text_is_refused() -> None:
     store.bucket("code").objects["m.py"] = b"\xff"
     error = refusal(store, model={"source": {"uri": "s3://code/m.py"}})
     assert error.reason is Reason.SOURCE_INVALID
-    assert "s3://code/m.py is not UTF-8 text" in str(error)
+    assert "spec.model.source.uri: is not UTF-8 text" in str(error)
 
 
 def test_too_few_classes_are_refused() -> None:
