@@ -16,7 +16,7 @@ WORKER_NODES = ("fedjob-worker", "fedjob-worker2")
 REGISTRY = "fedjob-registry"
 LEASE_SECONDS = 17.0
 """Kubernetes' own leader election: 15 s without a renewal, and 2 s between two looks."""
-CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
+CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.job_process.main"
 """In the command lines of NVFlare's job processes."""
 
 

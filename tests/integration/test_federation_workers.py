@@ -258,7 +258,7 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
         fed.processes["worker-0"].pid,
         fed.pid_of("worker-0", "client_train"),
     ]
-    jobs = [fed.pid_of("server", "runner_process"), fed.pid_of("worker-0", "worker_process")]
+    jobs = [fed.pid_of("server", "job_process.main"), fed.pid_of("worker-0", "worker_process")]
     for pid in parents:
         assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text(), pid
     for pid in jobs:

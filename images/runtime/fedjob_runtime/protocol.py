@@ -13,8 +13,6 @@ FAILURE = "fedjob.failure"
 
 BASE = "base"
 """Task meta: sha256 of the global model that the task carries."""
-SEGMENT = "segment"
-"""Task meta: the segment's number; a worker's job processes of older segments give way."""
 SAMPLES = "samples"
 WARNINGS = "warnings"
 """Reply meta beside the weights."""

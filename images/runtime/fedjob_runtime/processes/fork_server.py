@@ -49,7 +49,7 @@ MODULES = (
     "fedjob_runtime.worker.executor",
     "fedjob_runtime.worker.tensor_codec",
     "nvflare.private.fed.app.client.worker_process",
-    "nvflare.private.fed.app.server.runner_process",
+    "fedjob_runtime.server.job_process.main",
 )
 """What job processes of either side import."""
 FIXED_SEED = 67280421310721

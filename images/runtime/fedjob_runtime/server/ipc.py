@@ -47,8 +47,9 @@ class SegmentReport:
         answered: Samples by worker, of results accepted in this round.
         failed: {reason, message} by worker, in this round.
         outcome: Why it ended: `complete`, `stop`, `short` (below min_clients), `hung` (a worker did
-            not answer within roundTimeout and needs a fresh process), `error`.
-        error: {reason, message} of an `error`.
+            not answer within roundTimeout and needs a fresh process), `error` (it would come back
+            in every segment), `broken` (an error that may pass).
+        error: {reason, message} of an `error` or `broken`.
         time: Seconds since the epoch.
     """
 

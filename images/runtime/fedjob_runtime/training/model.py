@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from fedjob_runtime.training.errors import ModelInvalidError, TrainingError
 from fedjob_runtime.training.portable import portable
+from fedjob_runtime.training.tensor_types import require_averageable
 from fedjob_runtime.training.user_code import fix_of, place_of, summary_of, tail_of
 from fedjob_runtime.training.weights_check import check_names_and_shapes
 
@@ -191,13 +192,7 @@ def _check_model(model: nn.Module, class_name: str) -> None:
     tensors = _tensors(model)
     if not tensors:
         raise ModelInvalidError(f"{class_name} has no weights", "assign its layers in __init__")
-    meta = [name for name, value in tensors.items() if value.is_meta]
-    if meta:
-        raise ModelInvalidError(
-            f"{class_name}.{meta[0]} is on the meta device",
-            "build the model on the CPU",
-            tensor=meta[0],
-        )
+    require_averageable(model.state_dict(), class_name)
 
 
 def _invalid(problem: str, error: BaseException, folder: Path) -> TrainingError:

@@ -29,9 +29,11 @@ def portable(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
     for name, value in state_dict.items():
         if not isinstance(value, Tensor) or is_extra_state(name):
             continue
-        tensor = value.detach().as_subclass(Tensor)
-        if tensor.layout is not torch.strided:
-            tensor = tensor.to_dense()
+        dense = value.detach()
+        if dense.layout is not torch.strided:
+            # Before as_subclass, which a sparse tensor does not have.
+            dense = dense.to_dense()
+        tensor = dense.as_subclass(Tensor)
         tensor = tensor.cpu().resolve_conj().resolve_neg()
         storage = tensor.untyped_storage()
         if (

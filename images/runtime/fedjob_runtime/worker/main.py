@@ -27,7 +27,7 @@ from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
 from fedjob_runtime.processes.fork_client import environment_with_forge
 from fedjob_runtime.processes.oom_watch import MemoryWatch
-from fedjob_runtime.termination_message import leave_words
+from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
 
 EXIT_TERMINAL = 64
@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         terminal = not isinstance(error, UnavailableError)
         write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
-        leave_words("Failed", getattr(error, "reason", Reason.DATASET_INVALID), str(error))
+        leave_termination_message(
+            "Failed", getattr(error, "reason", Reason.DATASET_INVALID), str(error)
+        )
         return EXIT_TERMINAL if terminal else EXIT_LOST
     return _run_client(config, home, env)
 
@@ -110,7 +112,7 @@ def _out_of_memory(config: WorkerConfig, home: Path) -> int:
     )
     say(message)
     write_json(home / "worker.json", {"state": "Failed", "message": message})
-    leave_words("Failed", Reason.OUT_OF_MEMORY, message)
+    leave_termination_message("Failed", Reason.OUT_OF_MEMORY, message)
     return EXIT_MEMORY
 
 

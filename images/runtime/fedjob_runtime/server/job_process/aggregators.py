@@ -1,4 +1,4 @@
-"""Where a round's results are folded together: FedAvg, or the user's own aggregator (row 34)."""
+"""Where a round's results are folded together: FedAvg, or the author's own aggregator (row 34)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,30 @@ from torch import Tensor
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import SAMPLES
+from fedjob_runtime.server.job_process.failures import described, folder_of
 from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.training.errors import NonFiniteWeightsError
 from fedjob_runtime.training.weights import check_weights
+
+_FIX = "correct spec.components.aggregator"
 
 
 class AggregationError(FedjobError):
-    """The user's aggregator raised, or gave something that is not a model."""
+    """The author's aggregator raised, or gave something that is not a model."""
 
     reason = Reason.AGGREGATION_FAILED
+
+
+class AggregationOverflowError(FedjobError):
+    """The mean has infinite or NaN values where every answer was finite."""
+
+    reason = Reason.AGGREGATION_OVERFLOW
+
+
+class AggregatorInvalidError(FedjobError):
+    """The component `aggregator` is not an NVFlare Aggregator."""
+
+    reason = Reason.COMPONENT_INVALID
 
 
 class Mean(Protocol):
@@ -32,11 +48,11 @@ class Mean(Protocol):
         """Folds one worker's weights in."""
 
     def result(self) -> dict[str, Tensor]:
-        """The next global model; nothing is left of this round."""
+        """The next global model; nothing of this round is kept."""
 
 
-class UserMean:
-    """The user's `Aggregator` or `ModelAggregator`, called as NVFlare's own workflows call it.
+class AuthorsMean:
+    """The author's `Aggregator` or `ModelAggregator`, called as NVFlare's own workflows call it.
 
     Args:
         aggregator: The component `aggregator` of the job's configuration.
@@ -73,8 +89,14 @@ class UserMean:
         """What the aggregator makes of the results it accepted."""
         reply = self._guard("aggregate", lambda: self._aggregator.aggregate(self._context))
         model = self._guard("aggregate", lambda: FLModelUtils.from_shareable(reply))
+        name = f"{type(self._aggregator).__name__}.aggregate in round {self._round + 1}"
         try:
-            return full_weights(model, self._reference, "the aggregator")
+            return full_weights(model, self._reference, name)
+        except NonFiniteWeightsError as error:
+            raise AggregationOverflowError(
+                f"{name}: {error.problem}, while every answer was finite there; divide before "
+                f"adding, or add in float64: {_FIX}"
+            ) from error
         except FedjobError as error:
             raise AggregationError(str(error)) from error
 
@@ -82,21 +104,52 @@ class UserMean:
         try:
             return call()
         except Exception as error:
-            # The user's code: whatever it raises is theirs to read.
+            # The author's code may raise anything; its last frames are theirs to read.
             name = type(self._aggregator).__name__
+            text = described(error, folder_of(self._aggregator))
             raise AggregationError(
-                f"{name}.{what} failed in round {self._round}: {type(error).__name__}: {error}; "
-                "correct spec.components.aggregator"
+                f"{name}.{what} failed in round {self._round + 1}: {text}\n{_FIX}"
             ) from error
 
 
 def mean_for(
     aggregator: object, reference: dict[str, Tensor], round_number: int, fl_ctx: FLContext
 ) -> Mean:
-    """FedAvg, or the user's aggregator where the job has one."""
-    if isinstance(aggregator, Aggregator):
-        return UserMean(aggregator, reference, round_number, fl_ctx)
-    return WeightedMean(reference)
+    """FedAvg, or the author's aggregator where the job has one.
+
+    Raises:
+        AggregatorInvalidError: The component does not derive from NVFlare's Aggregator.
+    """
+    if aggregator is None:
+        return WeightedMean(reference)
+    if not isinstance(aggregator, Aggregator):
+        raise AggregatorInvalidError(
+            f"spec.components.aggregator: {type(aggregator).__name__} does not derive from "
+            "NVFlare's Aggregator; derive it from ModelAggregator"
+        )
+    return AuthorsMean(aggregator, reference, round_number, fl_ctx)
+
+
+def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> dict[str, Tensor]:
+    """The next global model, checked before anything is committed.
+
+    Args:
+        mean: The round's results.
+        reference: The global model that the workers started from.
+        round_number: CURRENT_ROUND, from 0.
+
+    Raises:
+        AggregationOverflowError: It has infinite or NaN values that the reference does not have;
+            answers with such values were refused.
+    """
+    weights = mean.result()
+    try:
+        return check_weights(weights, reference, "")
+    except NonFiniteWeightsError as error:
+        raise AggregationOverflowError(
+            f"the mean of round {round_number + 1}: {error.problem}, while every answer was finite "
+            "there; report it with the server's log and the model's dtypes"
+        ) from error
 
 
 def full_weights(model: FLModel, reference: dict[str, Tensor], who: str) -> dict[str, Tensor]:
@@ -113,7 +166,9 @@ def full_weights(model: FLModel, reference: dict[str, Tensor], who: str) -> dict
     given = {name: _tensor(value) for name, value in (model.params or {}).items()}
     weights = check_weights(given, reference, who)
     if model.params_type == ParamsType.DIFF:
-        return {name: reference[name] + value for name, value in weights.items()}
+        # Once more: a finite difference may lead to an infinite weight.
+        moved = {name: reference[name] + value for name, value in weights.items()}
+        return check_weights(moved, reference, who)
     return weights
 
 

@@ -2,7 +2,7 @@
 
 A worker is not trusted. NVFlare ends the server's job process when an answer cannot be decoded, and
 takes an answer of any size: one worker could end every round, or fill the memory. Here such an
-answer is refused, its worker is named, and the round goes on with the others.
+answer is refused, its worker is named, and the round continues with the others.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from fedjob_runtime.server.job_process.bounded_download import (
     AnswerTooLargeError,
     bound_decomposers,
 )
+from fedjob_runtime.server.job_process.round_results import TaskKey
 from fedjob_runtime.training.errors import reason_of
 
-TaskKey = tuple[str, int]
-"""A task's name and the number of its round, from 0."""
 SLACK_BYTES = 16 << 20
 """Beside the weights: metrics, names, NVFlare's own fields."""
 FACTOR = 2
@@ -44,7 +43,7 @@ def answer_limit(weights: dict[str, Tensor]) -> int:
     return FACTOR * sum(t.numel() * t.element_size() for t in weights.values()) + SLACK_BYTES
 
 
-class Inbox(Adapter):
+class ResultReceiver(Adapter):
     """Stands before NVFlare's handling of results in a server's job process.
 
     Args:
@@ -53,7 +52,7 @@ class Inbox(Adapter):
         limit: Bytes that an answer may have.
         task_of: The task that a worker was given last; what cannot be decoded does not say whose
             answer it is, and a worker answers one task before it asks for the next.
-        refuse: Told (worker, task, reason, message) of every answer that is not taken.
+        refuse: Called with (worker, task, reason, message) for every answer that is not taken.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class Inbox(Adapter):
             decode_payload(request, StreamHeaderKey.PAYLOAD_ENCODING, fobs_ctx=context)
         except Exception as error:  # noqa: BLE001 (a stranger's bytes may do anything to a decoder)
             self._note(worker, task, error)
-            # Said to be taken, or it would be sent again at once.
+            # Acknowledged, or NVFlare's client would send it again at once.
             response = make_reply(ReturnCode.OK)
         else:
             request.set_header(MessageHeaderKey.CHANNEL, channel)

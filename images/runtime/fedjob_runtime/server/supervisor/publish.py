@@ -7,14 +7,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.run import ServerConfig
+from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
-from fedjob_runtime.server.supervisor.report_page import report_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     commit = log.fetch_model(total, model)
     _bring_torch_file(handover, total, model, legacy)
     page = folder / "report.html"
-    page.write_text(report_page(config, log), encoding="utf-8")
+    page.write_text(_report_page(config, log), encoding="utf-8")
     # The model last: where it is this round's, the others are there too (an operator looks at it).
     log.publish_result(
         total, {"GLOBAL_MODEL.pt": legacy, "report.html": page, "model.safetensors": model}
@@ -66,3 +67,25 @@ def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path)
             f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
             "see whether the server's disk is full, and start it again"
         )
+
+
+def _report_page(config: ServerConfig, log: RoundLog) -> str:
+    """The HTML of a complete run; runs that end otherwise get theirs from the engine."""
+    training, federation = config.spec.training, config.spec.federation
+    facts = JobFacts(
+        name=config.name,
+        namespace=config.namespace,
+        state="Complete",
+        total_rounds=federation.num_rounds,
+        class_name=config.spec.model.class_name,
+        shards={worker.name: worker.shard for worker in config.workers},
+        settings={
+            "local epochs": training.local_epochs,
+            "batch size": training.batch_size,
+            "learning rate": training.learning_rate,
+            "classes": config.num_classes,
+            "min clients": federation.min_clients,
+        },
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return build(facts, [log.read(number) for number in log.commits()])

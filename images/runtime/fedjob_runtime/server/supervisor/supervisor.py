@@ -30,7 +30,11 @@ from fedjob_runtime.atomic_json import read_json, write_json
 from fedjob_runtime.processes.fork_client import environment_with_forge
 from fedjob_runtime.processes.oom_watch import MemoryWatch
 from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
-from fedjob_runtime.server.supervisor.client_status import SeenClients, view_clients
+from fedjob_runtime.server.supervisor.client_status import (
+    SeenClients,
+    view_clients,
+    waiting_message,
+)
 from fedjob_runtime.server.supervisor.committer import Committer
 from fedjob_runtime.server.supervisor.membership import Membership, read_membership
 from fedjob_runtime.server.supervisor.nvflare_server import Parent, ParentError
@@ -50,8 +54,7 @@ from fedjob_runtime.server.supervisor.segment_monitor import (
     SegmentWatch,
 )
 from fedjob_runtime.server.supervisor.status_store import StatusBoard
-from fedjob_runtime.server.supervisor.waiting import waiting_words
-from fedjob_runtime.termination_message import leave_words
+from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.training.errors import reason_of
 
 POLL_SECONDS = 0.1
@@ -65,7 +68,7 @@ MAX_FRUITLESS = 12
 """Segments in a row that end without a commit and without a worker to blame."""
 
 
-OWN_ENDS = ("job", "parent")
+OWN_ENDS = ("job", "parent", "broken")
 """Ends of a segment whose process died on the server's side."""
 
 
@@ -105,6 +108,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._pulse = time.monotonic()
         self._fruitless = 0
+        self._last_error = ""
 
     def stop(self) -> None:
         """Asks the run to drain and end; safe in a signal handler."""
@@ -240,7 +244,7 @@ class Supervisor:
             if enough and now >= patient_until:
                 return usable
             missing = sorted(set(self._expected) - set(usable) - self._tries.left_out)
-            words = waiting_words(
+            message = waiting_message(
                 missing,
                 connected=len(usable),
                 everyone=everyone,
@@ -249,7 +253,7 @@ class Supervisor:
                 until=patient_until + to_clock if enough else None,
                 deadline=self._config.spec.run_policy.active_deadline_seconds,
             )
-            self._board.update(message=words)
+            self._board.update(message=message)
             if not self._parent.alive or self._failure is not None:
                 return None
             self._sleep(POLL_SECONDS)
@@ -305,6 +309,7 @@ class Supervisor:
         """What a segment says at its end; its last round is durable afterwards."""
         if report.outcome == "error":
             self._fail(report.error["reason"], report.error["message"])
+        self._last_error = report.error.get("message", "")
         if report.outcome in ("complete", "stop", "hung"):
             while self._control.committed < report.round and self._failure is None:
                 self._look()
@@ -342,7 +347,8 @@ class Supervisor:
             )
         elif end.why != "failed":
             self._fruitless += 1
-            self._count(end.why.replace(" ", "-"), f"the segment ended early ({end.why})")
+            why = self._last_error if end.why == "broken" else end.why
+            self._count(end.why.replace(" ", "-"), f"the segment ended early ({why})")
         if self._failure is None:
             self._failure = judge_tries(
                 self._tries, self._expected, self._config.spec.federation.min_clients
@@ -354,7 +360,8 @@ class Supervisor:
         if self._fruitless >= MAX_FRUITLESS:
             self._fail(
                 Reason.FEDERATION_FAILED,
-                f"{MAX_FRUITLESS} segments in a row ended without a round; see the server's log",
+                f"{MAX_FRUITLESS} segments in a row ended without a round; see the server's log"
+                + (f". The last error: {self._last_error}" if self._last_error else ""),
             )
         if self._config.device == "cuda" and end.why not in ("complete", "parent"):
             # Two job processes must not share a GPU: the old one goes first.
@@ -475,7 +482,7 @@ def save_status(config: ServerConfig, status: ServerStatus) -> None:
     sys.stdout.write(f"fedjob-server: {status.phase.value}: {end}\n")
     sys.stdout.flush()
     write_json(Path(config.home) / "status.json", status.model_dump(mode="json", by_alias=True))
-    leave_words(status.phase.value, status.reason, status.message)
+    leave_termination_message(status.phase.value, status.reason, status.message)
 
 
 def _timed_out(commit: Commit) -> set[str]:

@@ -1,0 +1,150 @@
+"""What an exception of the server's job process means: its reason, and whether to retry.
+
+A deterministic error comes back in every segment, so it fails the run at once and names the lines
+that raised it. What may pass (a connection, a timeout) is left to the supervisor's retries.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
+from fedjob_runtime.training.errors import reason_of
+from fedjob_runtime.training.user_code import is_out_of_memory, place_of, summary_of, tail_of
+
+_OWN_CODE = Path(__file__).resolve().parents[2]
+"""fedjob_runtime: where the lines that a report to us should name are."""
+_CONFIGURATION = "nvflare.private.json_configer"
+"""NVFlare's module that builds the components of a job; verified by test_failures.py."""
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_LASTING = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+"""Errors of the operating system that come back; others, such as a broken connection, may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobProcessFailure:
+    """How an exception is reported to the supervisor.
+
+    Attributes:
+        reason: From the catalogue.
+        message: What failed, its last frames, and what to do.
+        may_pass: Whether the next segment may succeed where this one failed.
+    """
+
+    reason: str
+    message: str
+    may_pass: bool = False
+
+
+def failure_of(error: BaseException, custom: Path, doing: str) -> JobProcessFailure:
+    """Classifies an exception that ended the work of the server's job process.
+
+    Args:
+        error: What was raised.
+        custom: The job folder's app/custom, where the author's files are.
+        doing: When it was raised, such as `in round 3`.
+    """
+    if isinstance(error, FedjobError):
+        return JobProcessFailure(reason_of(error), str(error))
+    what = f"the server's job process failed {doing}"
+    if is_out_of_memory(error):
+        return JobProcessFailure(
+            Reason.OUT_OF_MEMORY,
+            f"the server's job process ran out of memory {doing}: {summary_of(error)}; give the "
+            "server more memory (spec.server.resources.limits.memory)",
+        )
+    chain = list(_causes(error))
+    if any(_disk_is_full(each) for each in chain):
+        return JobProcessFailure(
+            Reason.NO_SPACE,
+            f"{what}: {summary_of(error)}; free space on the server's disk, or give it more "
+            "(ephemeral storage of spec.server.resources)",
+        )
+    for each in chain:
+        if place_of(each, custom) is not None:
+            return JobProcessFailure(
+                Reason.COMPONENT_FAILED,
+                f"{what} in the author's code: {described(each, custom)}\n"
+                "correct the class that spec.components names and submit the job again",
+            )
+    if any(_is_in_configuration(each) for each in chain):
+        return JobProcessFailure(
+            Reason.COMPONENT_INVALID,
+            f"{what}: {described(chain[-1], _OWN_CODE)}\n"
+            "correct path and args of spec.components, whose classes are built there",
+        )
+    passing = isinstance(error, OSError) and not isinstance(error, _LASTING)
+    if passing or not _is_in_own_code(error):
+        return JobProcessFailure(
+            Reason.FEDERATION_FAILED, f"{what}: {summary_of(error)}", may_pass=True
+        )
+    return JobProcessFailure(
+        Reason.INTERNAL_ERROR,
+        f"{what}: {described(error, _OWN_CODE)}\n"
+        "this is a fault of fedjob: report it with the server's log; a new run of the job resumes "
+        "after the last committed round",
+    )
+
+
+def described(error: BaseException, folder: Path) -> str:
+    """`KeyError: 'x' (model_def.py line 3, in load_model):` and the traceback's last lines.
+
+    Args:
+        error: What was raised.
+        folder: The code whose line is named; the traceback begins with its first line.
+    """
+    place = place_of(error, folder)
+    where = f" ({place})" if place else ""
+    return f"{summary_of(error)}{where}:\n{tail_of(error, folder)}"
+
+
+def folder_of(component: object) -> Path:
+    """The folder of the file that defines a component's class."""
+    try:
+        return Path(inspect.getfile(type(component))).parent
+    except (TypeError, OSError):
+        return _OWN_CODE
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on; the first cause is last."""
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__cause__ or each.__context__
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    # safetensors puts the operating system's error into a text.
+    return (isinstance(error, OSError) and error.errno in _FULL_DISK) or any(
+        f"os error {code}" in str(error) for code in _FULL_DISK
+    )
+
+
+def _is_in_configuration(error: BaseException) -> bool:
+    return any(
+        frame.f_globals.get("__name__") == _CONFIGURATION
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+
+
+def _is_in_own_code(error: BaseException) -> bool:
+    """Whether fedjob's code took part, beside the entry that every traceback begins with."""
+    frames = traceback.walk_tb(error.__traceback__)
+    names = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
+    return any(
+        name.startswith("fedjob_runtime.") and not name.endswith("job_process.main")
+        for name in names
+    )
