@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fedjob.reasons import Reason
+
 EXIT_FAILED = 1
 """The job ran and failed."""
 EXIT_INVALID = 2
@@ -42,10 +44,13 @@ class FedjobError(Exception):
     """Base of every error that fedjob raises on purpose.
 
     Attributes:
-        exit_code: What the command line exits with.
+        exit_code: Exit code of the command line.
+        reason: What a condition, a failed client or an Event names: set by each class, and by an
+            instance only where one class stands for several reasons.
     """
 
     exit_code = EXIT_FAILED
+    reason: Reason = Reason.INTERNAL_ERROR
 
 
 class InvalidInputError(FedjobError):
@@ -56,6 +61,7 @@ class InvalidInputError(FedjobError):
     """
 
     exit_code = EXIT_INVALID
+    reason = Reason.SPEC_INVALID
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults: tuple[Fault, ...] = tuple(faults)

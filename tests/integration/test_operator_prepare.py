@@ -22,7 +22,7 @@ from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.rounds import RoundLog
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.naming import Body
-from fedjob_operator.stages.errors import StageError, reason_for
+from fedjob_operator.stages.errors import StageError
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.presigned_urls import sign_urls
@@ -97,7 +97,7 @@ def inputs_of(opened: JobStore, made: FederatedJob | None = None, **objects: Bod
 def reason_of(opened: JobStore, made: FederatedJob | None = None) -> tuple[str, str]:
     with pytest.raises(FedjobError) as caught:
         inputs_of(opened, made)
-    return reason_for(caught.value), str(caught.value)
+    return caught.value.reason, str(caught.value)
 
 
 def test_inputs_are_found_by_name_and_classes_counted_over_all(opened: JobStore) -> None:

@@ -49,7 +49,7 @@ async def _create(cluster: Cluster, world: Cache, key: Key, uid: str, body: Body
     try:
         answer = await cluster.create(body)
     except ApiError as error:
-        if error.reason != "AlreadyExists":
+        if error.status_reason != "AlreadyExists":
             raise
         meta = body["metadata"]
         found = await cluster.get(body["apiVersion"], body["kind"], meta["namespace"], meta["name"])

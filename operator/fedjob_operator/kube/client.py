@@ -14,6 +14,7 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from fedjob.errors import UnavailableError
+from fedjob.reasons import Reason
 from fedjob.spec.models.job import API_VERSION, KIND, PLURAL
 from fedjob_operator.metrics import API_CALLS
 from fedjob_operator.naming import JOB, MANAGER, Body
@@ -46,19 +47,26 @@ class ApiError(UnavailableError):
 
     Attributes:
         code: HTTP status; 0 when there was no answer.
-        reason: Kubernetes' word, such as `AlreadyExists`.
+        status_reason: Kubernetes' own reason, such as `AlreadyExists`.
         detail: Kubernetes' message.
         retry_after: Seconds that the server asks us to wait, if it does.
     """
 
+    reason = Reason.ADMISSION_REFUSED
+
     def __init__(
-        self, subject: str, code: int, reason: str, detail: str, retry_after: float | None = None
+        self,
+        subject: str,
+        code: int,
+        status_reason: str,
+        detail: str,
+        retry_after: float | None = None,
     ) -> None:
         self.code = code
-        self.reason = reason
+        self.status_reason = status_reason
         self.detail = detail
         self.retry_after = retry_after
-        super().__init__(f"{subject}: the API server answered {code} {reason}: {detail}")
+        super().__init__(f"{subject}: the API server answered {code} {status_reason}: {detail}")
 
     @property
     def refused(self) -> bool:

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
-from fedjob.workspace.classes import resolve_num_classes
+from fedjob.workspace.classes import class_count, resolve_num_classes
+from fedjob.workspace.manifest_use import for_classes, manifest_use, style_faults
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.source.model_file import check_source
 from fedjob_operator.kube.client import Cluster
@@ -91,14 +92,32 @@ def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
     )
     own = store.location.bucket
     found = find_shards(job, store.layout, own, store.bucket)
-    summaries = inspect_all(found, training.manifest_file, store.bucket)
+    use, validation = manifest_use(job, info), job.spec.shards.validation
+    summaries = inspect_all(
+        found,
+        training.manifest_file,
+        store.bucket,
+        lambda name: use.needed_for(name, validation),
+    )
+    needed = [
+        s for f, s in zip(found, summaries, strict=True) if use.needed_for(f.name, validation)
+    ]
+    faults = list(style_faults([summary for summary in needed if summary is not None]))
+    if faults:
+        raise InputError(Reason.MANIFEST_INVALID, InvalidInputError(faults))
+    count = class_count(info, model.args, generated=use.generated)
     try:
-        classes = resolve_num_classes(training.num_classes, summaries)
+        manifests = for_classes([shard.name for shard in found], summaries, validation)
+        classes = resolve_num_classes(training.num_classes, manifests, count)
     except InvalidInputError as error:
         raise InputError(Reason.NUM_CLASSES_TOO_SMALL, error) from None
     by_name = {shard.name: shard for shard in found}
     names = job.spec.shards.for_workers(by_name)
-    https = {s.name: m.https_uris > 0 for s, m in zip(found, summaries, strict=True)}
+    # Without a manifest that fedjob reads, a worker needs no way out to the images' addresses.
+    https = {
+        shard.name: summary is not None and summary.https_uris > 0
+        for shard, summary in zip(found, summaries, strict=True)
+    }
     files = render_job_folder(job, text, info, classes, worker_names(len(names)))
     copies: dict[str, tuple[str, str]] = {}
     prepared = Prepared(

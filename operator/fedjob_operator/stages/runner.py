@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGE_SECONDS, STAGES
@@ -17,7 +18,6 @@ from fedjob_operator.naming import Key
 from fedjob_operator.planning.backoff import stage_delay
 from fedjob_operator.planning.preparation import inputs_digest, spec_digest
 from fedjob_operator.settings import Settings
-from fedjob_operator.stages.errors import reason_for
 from fedjob_operator.stages.image import build_image
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
@@ -109,14 +109,14 @@ class Preparer:
             async with slots:
                 await self._step(stage)(key, job, prepared)
         except FedjobError as error:
-            problem = self._problem(key, job, stage, reason_for(error), str(error))
+            problem = self._problem(key, job, stage, error.reason, str(error))
             _log.warning(
                 str(error), extra={"job": "/".join(key), "stage": stage, "reason": problem.reason}
             )
         except Exception as error:  # noqa: BLE001 (a bug in one stage must reach the job's status)
             _log.exception("bug", extra={"job": "/".join(key), "stage": stage})
             message = f"{stage}: {error!r}; read the operator's log, and report it"
-            problem = self._problem(key, job, stage, reason_for(error), message)
+            problem = self._problem(key, job, stage, Reason.INTERNAL_ERROR, message)
         finally:
             STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         STAGES.labels(stage, "ok" if problem is None else "error").inc()
@@ -126,7 +126,7 @@ class Preparer:
             self._wake(key)
 
     def _problem(
-        self, key: Key, job: FederatedJob, stage: Stage, reason: str, message: str
+        self, key: Key, job: FederatedJob, stage: Stage, reason: Reason, message: str
     ) -> Problem:
         before = self._world.facts(key).problems.get(stage)
         made_from = spec_digest(job)

@@ -17,7 +17,7 @@ from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
 from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob_operator.stages.errors import InputError, reason_for
+from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
 MAX_FAULTS = 20
@@ -105,18 +105,21 @@ def _listing_faults(found: list[FoundShard], where: str, validation: str | None)
 
 
 def inspect_all(
-    shards: list[FoundShard], manifest_file: str, open_bucket: Callable[[str], Bucket]
-) -> list[ManifestSummary]:
-    """What every shard's manifest says, in the order given.
+    shards: list[FoundShard],
+    manifest_file: str,
+    open_bucket: Callable[[str], Bucket],
+    needs_manifest: Callable[[str], bool],
+) -> list[ManifestSummary | None]:
+    """Every shard's manifest, in the order given; None where it needs none and has none to use.
 
     Raises:
         InputError: Every fault of every shard; its reason is that of the first.
         StoreError: The store does not tell.
     """
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     faults: list[Fault] = []
 
-    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError:
+    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError | None:
         bucket = open_bucket(shard.bucket)
         try:
             info = bucket.head(shard.key)
@@ -126,7 +129,10 @@ def inspect_all(
                 fault = Fault(shard.name, problem, fix)
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
             with bucket.open_seekable(shard.key) as file:
-                return inspect_shard(file, shard.name, manifest_file).manifest
+                needed = needs_manifest(shard.name)
+                return inspect_shard(
+                    file, shard.name, manifest_file, needs_manifest=needed
+                ).manifest
         except ObjectMissingError:
             fault = Fault(
                 shard.name,
@@ -142,7 +148,7 @@ def inspect_all(
     summaries = []
     for answer in answers:
         if isinstance(answer, InvalidInputError):
-            reasons.append(reason_for(answer))
+            reasons.append(answer.reason)
             faults += answer.faults
         else:
             summaries.append(answer)

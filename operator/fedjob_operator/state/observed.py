@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fedjob.protocol.run import ServerStatus
+from fedjob.reasons import Reason
 from fedjob_operator.naming import Body
 from fedjob_operator.state.record import Prepared
 
@@ -31,14 +32,14 @@ class Problem:
     """Why a stage is not done.
 
     Attributes:
-        reason: Of the catalogue.
+        reason: Why, from the catalogue.
         message: What is wrong and what to do.
         retry_at: Seconds since the epoch.
         tries: Failures in a row.
         made_from: Hash of the spec that failed: another spec is tried at once.
     """
 
-    reason: str
+    reason: Reason
     message: str
     retry_at: float
     tries: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from fedjob.errors import InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
-from fedjob.preparation.shards import inspect_shards, shard_files
+from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_files
 from fedjob.spec import (
     FederatedJob,
     FederatedJobSpec,
@@ -24,10 +25,17 @@ from fedjob.spec.models.base import Model
 from fedjob.spec.validation.parse import check_job, parse_job
 from fedjob.spec.yaml_text import load_yaml
 from fedjob.storage.checksum import sha256_of
-from fedjob.workspace.classes import resolve_num_classes
+from fedjob.workspace.classes import class_count, resolve_num_classes
+from fedjob.workspace.manifest_use import (
+    NO_MANIFEST,
+    ManifestUse,
+    for_classes,
+    manifest_use,
+    style_faults,
+)
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob.workspace.source.model_file import SourceInfo, check_source
+from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo, check_source
 
 Section = TypeVar("Section", bound=Model)
 
@@ -68,13 +76,18 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     if job.spec.run_policy.suspend:
         fix = "write suspend: false; on this machine Ctrl-C suspends and running again resumes"
         faults.add("spec.runPolicy.suspend", "is true, so the job would not run", fix)
-    text, info, shards, summaries = _inputs(job, files, faults)
+    text, info, found = _inputs(job, files, faults)
     num_classes = job.spec.training.num_classes
     complete = not len(faults)
     with faults.collected():
         # Over the shards that are good: too few classes show in any of them.
-        if complete or num_classes > 0:
-            num_classes = resolve_num_classes(num_classes, summaries)
+        if info is not None and (complete or num_classes > 0):
+            generated = manifest_use(job, info).generated
+            count = class_count(info, job.spec.model.args, generated=generated)
+            names = [shard.name for shard in found.shards]
+            manifests = for_classes(names, found.manifests, job.spec.shards.validation)
+            num_classes = resolve_num_classes(num_classes, manifests, count)
+    shards = found.shards
     validation = next((s for s in shards if s.name == job.spec.shards.validation), None)
     training = tuple(shard for shard in shards if shard is not validation)
     job_files: dict[str, bytes] = {}
@@ -91,7 +104,7 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
         checkpoint=files.checkpoint,
         job_files=job_files,
         digests=_digests(job_files, shards, files.checkpoint),
-        hints=_hints(info),
+        hints=(*_hints(info), *found.hints, *_one_sample_hints(job, info, shards)),
     )
 
 
@@ -119,20 +132,53 @@ def read_model_file(job: FederatedJob, files: LocalFiles, faults: FaultList) -> 
 
 def _inputs(
     job: FederatedJob, files: LocalFiles, faults: FaultList
-) -> tuple[str | None, SourceInfo | None, list[LocalShard], list[ManifestSummary]]:
+) -> tuple[str | None, SourceInfo | None, InspectedShards]:
     text, info = read_model_file(job, files, faults), None
+    readable: SourceInfo | None = None
     model = job.spec.model
     if text is not None:
         with faults.collected():
             name = str(files.model_file or "model_def.py")
-            info = check_source(
-                text, model.class_name, model.train_function, name, model.requirements
-            )
+            try:
+                info = readable = check_source(
+                    text, model.class_name, model.train_function, name, model.requirements
+                )
+            except InvalidSourceError as error:
+                readable = error.info
+                raise
     _check_checkpoint(job, files.checkpoint, faults)
     paths = shard_files(job.spec.shards, files, faults)
-    manifest_file = job.spec.training.manifest_file
-    shards, summaries = inspect_shards(paths, job.spec.shards, manifest_file, faults)
-    return text, info, shards, summaries
+    # Of a model file that cannot be read nothing is known: it may well train on any ZIP.
+    use = NO_MANIFEST if readable is None else manifest_use(job, readable)
+    found = inspect_shards(paths, job.spec.shards, job.spec.training.manifest_file, faults, use)
+    for fault in style_faults(_read_by_us(found, use, job.spec.shards.validation)):
+        faults.add(fault.field, fault.problem, fault.fix)
+    return text, info, found
+
+
+def _read_by_us(
+    found: InspectedShards, use: ManifestUse, validation: str | None
+) -> list[ManifestSummary]:
+    return [
+        manifest
+        for shard, manifest in zip(found.shards, found.manifests, strict=True)
+        if manifest is not None and use.reads(shard.name, validation)
+    ]
+
+
+def _one_sample_hints(
+    job: FederatedJob, info: SourceInfo | None, shards: Sequence[LocalShard]
+) -> tuple[str, ...]:
+    """Batch normalisation has no variance over one sample: torch raises ValueError."""
+    if info is None or not info.batch_norm or not manifest_use(job, info).generated:
+        return ()
+    validation = job.spec.shards.validation
+    return tuple(
+        f"{shard.name} has one sample, and BatchNorm cannot train on one: add samples, or use "
+        "GroupNorm"
+        for shard in shards
+        if shard.samples == 1 and shard.name != validation
+    )
 
 
 def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -> None:

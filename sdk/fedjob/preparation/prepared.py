@@ -33,13 +33,13 @@ class LocalShard:
     Attributes:
         name: Its file name.
         path: Where it is.
-        samples: Lines of its manifest.
+        samples: Lines of its manifest; None where fedjob knows no manifest in it.
         sha256: Of the file, hex.
     """
 
     name: str
     path: Path
-    samples: int
+    samples: int | None
     sha256: str
 
 

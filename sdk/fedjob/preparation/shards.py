@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.preparation.fault_list import FaultList
@@ -10,6 +11,7 @@ from fedjob.preparation.prepared import LocalFiles, LocalShard
 from fedjob.spec import ShardsSpec
 from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.checksum import sha256_of
+from fedjob.workspace.manifest_use import ManifestUse
 from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
 
@@ -63,9 +65,28 @@ def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class InspectedShards:
+    """The shards that are good.
+
+    Attributes:
+        shards: By file name sort.
+        manifests: What the manifest of each holds; None where it has none that can be used.
+        hints: Manifests that fedjob does not need and could not read.
+    """
+
+    shards: list[LocalShard]
+    manifests: list[ManifestSummary | None]
+    hints: list[str]
+
+
 def inspect_shards(
-    paths: Sequence[Path], spec: ShardsSpec, manifest_file: str, faults: FaultList
-) -> tuple[list[LocalShard], list[ManifestSummary]]:
+    paths: Sequence[Path],
+    spec: ShardsSpec,
+    manifest_file: str,
+    faults: FaultList,
+    use: ManifestUse,
+) -> InspectedShards:
     """Check every shard, and read every manifest once, in constant memory.
 
     Args:
@@ -73,19 +94,23 @@ def inspect_shards(
         spec: spec.shards, for the checksums of its items.
         manifest_file: training.manifestFile.
         faults: Gets what is wrong in any of them.
-
-    Returns:
-        The shards that are good, and what their manifests say.
+        use: Which of them need a manifest.
     """
     expected = {item.name: item.sha256 for item in spec.items or () if item.sha256 is not None}
-    shards, summaries = [], []
+    result = InspectedShards([], [], [])
     for path in paths:
+        needed = use.needed_for(path.name, spec.validation)
         with faults.collected(), open(path, "rb") as file:
-            info = inspect_shard(file, path.name, manifest_file)
+            info = inspect_shard(file, path.name, manifest_file, needs_manifest=needed)
             digest = sha256_of(path)
             if expected.get(path.name, digest) != digest:
                 problem = f"has SHA-256 {digest}, spec.shards.items says {expected[path.name]}"
                 faults.add(path.name, problem, "bring the right file, or correct sha256")
-            shards.append(LocalShard(path.name, path, info.manifest.samples, digest))
-            summaries.append(info.manifest)
-    return shards, summaries
+            samples = info.manifest.samples if info.manifest is not None else None
+            result.shards.append(LocalShard(path.name, path, samples, digest))
+            result.manifests.append(info.manifest)
+            if info.has_manifest and info.manifest_faults:
+                result.hints.append(
+                    f"{info.manifest_faults[0]} (only your own code reads this manifest)"
+                )
+    return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from fedjob.errors import FedjobError, UnavailableError
 from fedjob.reasons import Reason
@@ -35,7 +34,7 @@ class StoreError(UnavailableError):
         where: Bucket, key and endpoint.
     """
 
-    reason: ClassVar[Reason] = Reason.STORE_UNREACHABLE
+    reason = Reason.STORE_UNREACHABLE
 
     def __init__(self, where: Where, problem: str, fix: str) -> None:
         self.where = where
@@ -53,19 +52,19 @@ class StreamCutError(StoreUnreachableError):
 class BucketMissingError(StoreError):
     """The bucket does not exist."""
 
-    reason: ClassVar[Reason] = Reason.BUCKET_MISSING
+    reason = Reason.BUCKET_MISSING
 
 
 class CredentialsRefusedError(StoreError):
     """No credentials, wrong ones, expired ones, or ones without the permission."""
 
-    reason: ClassVar[Reason] = Reason.CREDENTIALS_REFUSED
+    reason = Reason.CREDENTIALS_REFUSED
 
 
 class ObjectMissingError(StoreError):
     """The object does not exist."""
 
-    reason: ClassVar[Reason] = Reason.OBJECT_MISSING
+    reason = Reason.OBJECT_MISSING
 
 
 class AlreadyExistsError(StoreError):
@@ -75,7 +74,7 @@ class AlreadyExistsError(StoreError):
 class ChecksumMismatchError(StoreError):
     """Bytes are not those whose SHA-256 was recorded."""
 
-    reason: ClassVar[Reason] = Reason.CHECKSUM_MISMATCH
+    reason = Reason.CHECKSUM_MISMATCH
 
 
 class ObjectChangedError(StoreError):
@@ -85,7 +84,7 @@ class ObjectChangedError(StoreError):
 class RoundLogError(FedjobError):
     """Base of what the log of committed rounds refuses."""
 
-    reason: ClassVar[Reason] = Reason.ROUND_LOG_CORRUPT
+    reason = Reason.ROUND_LOG_CORRUPT
 
 
 class RoundTakenError(RoundLogError):
@@ -95,7 +94,7 @@ class RoundTakenError(RoundLogError):
 class FencedError(RoundLogError):
     """A newer server start exists: this one must stop."""
 
-    reason: ClassVar[Reason] = Reason.FENCED
+    reason = Reason.FENCED
 
 
 class RoundGapError(RoundLogError):

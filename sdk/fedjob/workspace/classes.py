@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.workspace.shard.manifest import ManifestSummary
+from fedjob.workspace.source.model_file import SourceInfo
 
 FIELD = "spec.training.numClasses"
+
+ClassCount = Literal["required", "optional", "unused"]
+"""Whether the number of classes must be known, may be known, or is asked for by nobody."""
+
+
+def class_count(info: SourceInfo, args: Mapping[str, Any], *, generated: bool) -> ClassCount:
+    """Who asks for the number of classes.
+
+    Args:
+        info: The model file.
+        args: `model.args`; one that sets `num_classes` itself leaves nothing to infer.
+        generated: The training loop is the generated one, which needs it for its labels.
+    """
+    constructor = info.constructor
+    if generated:
+        return "required"
+    if "num_classes" in args or (constructor.visible and not info.accepts_num_classes):
+        return "unused"
+    return "required" if "num_classes" in constructor.required else "optional"
 
 
 def infer_num_classes(summaries: Sequence[ManifestSummary]) -> int:
@@ -44,13 +65,32 @@ def check_num_classes(given: int, summaries: Sequence[ManifestSummary]) -> None:
         raise InvalidInputError(faults)
 
 
-def resolve_num_classes(given: int, summaries: Sequence[ManifestSummary]) -> int:
+def resolve_num_classes(
+    given: int, summaries: Sequence[ManifestSummary | None], count: ClassCount = "required"
+) -> int:
     """`given` once it is checked; where it is 0, the inferred number.
+
+    Args:
+        given: `training.numClasses`.
+        summaries: Of every shard; None for one without a manifest that can be used.
+        count: Who asks for it. `optional` and `unused`: it stays 0 where the manifests do not tell,
+            so that the constructor's own default stands.
 
     Raises:
         InvalidInputError: See `infer_num_classes` and `check_num_classes`.
     """
-    if given == 0:
-        return infer_num_classes(summaries)
-    check_num_classes(given, summaries)
-    return given
+    known = [summary for summary in summaries if summary is not None]
+    if given > 0:
+        check_num_classes(given, known)
+        return given
+    if count == "unused" or any(summary.targets for summary in known):
+        return 0
+    complete = len(known) == len(summaries)
+    if count == "optional":
+        # Only class 0 everywhere is a placeholder: the author's code has labels of its own.
+        largest = max((summary.max_label for summary in known), default=-1)
+        return infer_num_classes(known) if complete and largest > 0 else 0
+    if not complete:
+        problem = "is 0 and cannot be inferred: not every shard has a manifest that can be used"
+        raise InvalidInputError([Fault(FIELD, problem, "write the number of classes")])
+    return infer_num_classes(known)

@@ -175,3 +175,64 @@ def test_files_that_are_no_shards_are_left_alone(folder):
     (folder / "shards" / "folder.zip").mkdir()
     prepared = prepare_text(job(), "job.yaml", LocalFiles(folder))
     assert [s.name for s in prepared.shards] == ["a.zip", "b.zip", "c.zip"]
+
+
+PLAIN = MODEL.replace("(self, num_classes)", "(self)").replace("num_classes", "2")
+FORM_C = PLAIN[: PLAIN.index("def fl_train_model")]
+
+
+def zip_of(folder, name, **files):
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+
+
+def test_forms_a_and_b_take_any_zip(tmp_path):
+    """Row 17 and field manifest-required: the author's code reads the shard."""
+    zip_of(tmp_path / "shards", "a.zip", **{"train.csv": "1,2"})
+    prepared = prepare_text(job(PLAIN), "job.yaml", LocalFiles(tmp_path))
+    assert prepared.num_classes == 0
+    assert [shard.samples for shard in prepared.shards] == [None]
+    assert not prepared.hints
+    assert "FileNotFoundError: manifest.ndjson" in faults_of(job(FORM_C), LocalFiles(tmp_path))
+
+
+def test_a_manifest_that_only_the_author_reads_gives_a_hint(tmp_path):
+    """It may have a format of its own, or a mistake."""
+    zip_of(tmp_path / "shards", "a.zip", **{"manifest.ndjson": '{"text": "a"}'})
+    prepared = prepare_text(job(PLAIN), "job.yaml", LocalFiles(tmp_path))
+    (hint,) = prepared.hints
+    assert hint.startswith("a.zip: manifest.ndjson line 1: has no `id`")
+    assert hint.endswith("(only your own code reads this manifest)")
+
+
+def test_a_placeholder_label_leaves_the_constructors_default(tmp_path):
+    """Field placeholder-label-sets-num-classes."""
+    shard(tmp_path / "shards", "a.zip", [0])
+    text = MODEL.replace("num_classes)", "num_classes=2)", 1)
+    assert prepare_text(job(text), "job.yaml", LocalFiles(tmp_path)).num_classes == 0
+
+
+def test_mixed_label_styles_over_shards_are_refused_in_form_c(tmp_path):
+    """Field mixed-label-styles."""
+    shard(tmp_path / "shards", "a.zip", [0, 1])
+    shard(tmp_path / "shards", "b.zip", [[0], [1]])
+    problem = faults_of(job(FORM_C), LocalFiles(tmp_path))["spec.shards"]
+    assert "a.zip: manifest.ndjson: class numbers" in problem
+    assert "b.zip: manifest.ndjson: lists of classes" in problem
+    assert not prepare_text(job(PLAIN), "job.yaml", LocalFiles(tmp_path)).hints
+
+
+def test_one_sample_with_batch_norm_gives_a_hint_in_form_c(tmp_path):
+    """Field batchnorm-one-sample."""
+    shard(tmp_path / "shards", "a.zip", [0, 1])
+    shard(tmp_path / "shards", "b.zip", [1])
+    shard(tmp_path / "shards", "v.zip", [1])
+    text = FORM_C.replace("nn.Linear(3, 2)", "nn.BatchNorm2d(3)")
+    spec = {"shards": {"validation": "v.zip"}}
+    prepared = prepare_text(job(text, **spec), "job.yaml", LocalFiles(tmp_path))
+    assert prepared.hints == (
+        "b.zip has one sample, and BatchNorm cannot train on one: add samples, or use GroupNorm",
+    )
+    assert not prepare_text(job(FORM_C, **spec), "job.yaml", LocalFiles(tmp_path)).hints

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from support.repository import ROOT, text_of, tracked
+
 WIDTH = 100
 GENERATED = Path("docs/reference/spec.md")
 """Its list items are messages of the schema, each on one line."""
@@ -19,25 +18,8 @@ HISTORY = ("docs/contributing/decisions/",)
 """Decision records are history: they may name files that have moved since."""
 
 
-def tracked(*patterns: str) -> list[Path]:
-    """Files in the work tree that git tracks or would track, relative to the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sorted(Path(line) for line in listed.stdout.splitlines() if (ROOT / line).is_file())
-
-
 PAGES = [path for path in tracked("docs", "*.md") if path.suffix == ".md"]
 SOURCES = tracked("sdk", "operator", "images", "charts", "tests", "examples", "*.toml", "Makefile")
-
-
-@cache
-def text_of(path: Path) -> str:
-    return (ROOT / path).read_text("utf-8")
 
 
 def prose(path: Path) -> list[tuple[int, str]]:

@@ -209,9 +209,8 @@ def test_what_arrives_has_the_checksum_of_the_job_and_of_the_upload(
         (404, ["shard-1.zip", "404", "upload it again"]),
         (400, ["worker-1", "400", "presigned"]),
         (b"no zip at all", ["shard-1.zip"]),
-        (shard("data/manifest.ndjson"), ["FileNotFoundError: manifest.ndjson", "data/"]),
     ],
-    ids=["404", "400", "no-zip", "nested"],
+    ids=["404", "400", "no-zip"],
 )
 def test_what_a_restart_cannot_mend_is_refused_at_once(
     config: WorkerConfig, store: Store, step: int | bytes, fragments: list[str]
@@ -224,6 +223,13 @@ def test_what_a_restart_cannot_mend_is_refused_at_once(
     assert clock.slept == []
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+def test_a_shard_without_a_manifest_is_unpacked(config: WorkerConfig, store: Store) -> None:
+    """Row 17: whether it needs one was checked before the job started."""
+    store.script = [shard("data/manifest.ndjson")]
+    folder, _ = prepare(config)
+    assert (folder / "data/manifest.ndjson").is_file()
 
 
 def test_a_file_without_a_url_is_named(config: WorkerConfig) -> None:

@@ -20,7 +20,6 @@ from fedjob_runtime.training.errors import (
     ShapeMismatchError,
     TrainingError,
     WeightsError,
-    reason_of,
 )
 from fedjob_runtime.training.model import (
     build_model,
@@ -106,7 +105,7 @@ def test_a_file_that_raises_is_an_error_with_its_line(
     assert "model_def" not in sys.modules
     for part in ["model_def.py", *expected]:
         assert part in str(caught.value)
-    assert reason_of(caught.value) == "ModelInvalid"
+    assert caught.value.reason == "ModelInvalid"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_every_error_s_reason_is_in_the_catalogue() -> None:
         if inspect.isclass(value) and issubclass(value, errors.TrainingError)
     }
     assert len(reasons) > 15
-    assert reasons | {initial_weights.REASON} <= set(map(str, Reason))
+    assert reasons | {initial_weights.REASON} <= set(Reason)
 
 
 def test_no_module_imports_nvflare() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+import unicodedata
 
 import pytest
 
@@ -37,10 +38,10 @@ def test_a_single_label_manifest_is_summed_up():
 
 def test_lists_make_it_multi_label_and_may_be_empty_or_mixed():
     """Row 20."""
-    summary = scan(line("a", y=[2, 0, 2]), line("b", y=[]), line("c", y=1))
+    summary = scan(line("a", y=[2, 0]), line("b", y=[]), line("c", y=1))
     assert summary.multi_label
     assert dict(summary.labels) == {0: 1, 1: 1, 2: 1}
-    samples = list(iter_manifest([line("a", y=[2, 0, 2]), line("c", y=1)], WHERE))
+    samples = list(iter_manifest([line("a", y=[2, 0]), line("c", y=1)], WHERE))
     assert [(s.y, s.multi, s.line) for s in samples] == [((0, 2), True, 1), ((1,), False, 2)]
 
 
@@ -99,8 +100,28 @@ BAD = {
     "id-surrogate": (b'{"id": "\\ud800", "uri": "a", "y": 1}', "cannot be shown", "letters"),
     "y-negative": (line(y=-1), "negative label -1", "from 0"),
     "y-bool": (line(y=True), "y has a boolean true", "class number"),
-    "y-float": (line(y=1.0), "y has a fraction 1.0", "class number"),
-    "y-nan": (b'{"id": "a", "uri": "a", "y": NaN}', "y has a fraction NaN", "class number"),
+    "y-nan": (b'{"id": "a", "uri": "a", "y": NaN}', "y has nan, which is not finite", "finite"),
+    "y-infinite": (b'{"id": "a", "uri": "a", "y": [0.5, Infinity]}', "y has inf", "finite"),
+    "y-overflow": (line(y=[0.5, 10**400]), "which is not finite", "finite"),
+    "y-float-and-text": (line(y=[0.5, "1"]), 'y has a text "1" among numbers', "numbers only"),
+    "y-float-after-class": (
+        line(y=1.0),
+        "y is a float, and on line 1 a class number",
+        "floats everywhere (3.0, not 3)",
+    ),
+    "y-floats-after-class": (line(y=[1.0, 2]), "y is a list of floats", "floats everywhere"),
+    "y-one-hot": (
+        line(y=[0, 0, 1]),
+        "y [0, 0, 1] looks like a one-hot vector",
+        'write the class numbers instead: "y": [2]',
+    ),
+    "y-multi-hot": (
+        line(y=[1, 0, 1, 1]),
+        "y [1, 0, 1, 1] looks like a multi-hot vector",
+        '"y": [0, 2, 3]',
+    ),
+    "y-zeros": (line(y=[0] * 40), "looks like a multi-hot vector", '"y": []'),
+    "y-twice": (line(y=[3, 1, 3]), "y [3, 1, 3] names a class twice", '"y": [1, 3]'),
     "y-text": (line(y="3"), 'y has a text "3"', "class number"),
     "y-null": (line(y=None), "y has null", "class number"),
     "y-object": (line(y={"a": 1}), "y has an object", "class number"),
@@ -140,9 +161,11 @@ BAD = {
 @pytest.mark.parametrize(("raw", "problem", "fix"), BAD.values(), ids=BAD.keys())
 def test_a_line_that_cannot_be_used_is_named(raw, problem, fix):
     """Rows 17, 18, 20."""
+    # Lines that are fine each may still not fit together: only a scan compares them.
+    read_all = lambda lines: list(iter_manifest(lines, WHERE))  # noqa: E731
+    scan_all = lambda lines: scan_manifest(lines, WHERE)  # noqa: E731
     for read in (
-        lambda lines: scan_manifest(lines, WHERE),
-        lambda lines: list(iter_manifest(lines, WHERE)),
+        (scan_all,) if "on line 1" in problem or "y is" in problem else (scan_all, read_all)
     ):
         lines = [raw] if b"UTF-16" in raw or raw[:2] == b"\xff\xfe" else [line("first"), raw]
         with pytest.raises(InvalidManifestError) as caught:
@@ -187,6 +210,8 @@ def test_files_that_the_shard_lacks_are_named():
         InvalidManifestError, match=r"line 2: uri 'images/A1.png' is not in the shard"
     ):
         scan(line("a"), line("b", uri="images/A1.png"), known_files=known)
+    with pytest.raises(InvalidManifestError, match="add the file, or correct the path"):
+        scan(line("a"), line("b", uri="images/a2.png"), known_files=known)
     assert scan(line(uri="https://example.org/a"), known_files=()).https_uris == 1
 
 
@@ -214,6 +239,72 @@ def test_a_line_of_exactly_one_mebibyte_is_read(tmp_path):
     )
     with path.open("rb") as file:
         assert scan_manifest(read_lines(file), WHERE).samples == 2
+
+
+def test_floats_are_numbers_to_predict():
+    """Row 20: a regression has no classes."""
+    summary = scan(line("a", y=0.5), line("b", y=-2.0))
+    assert (summary.targets, summary.max_label, dict(summary.labels)) == (1, -1, {})
+    assert summary.styles == {"number": 1}
+    samples = list(iter_manifest([line("a", y=0.5), line("b", y=[1, 2.5])], WHERE))
+    assert [(s.y, s.targets, s.style) for s in samples] == [
+        ((), (0.5,), "number"),
+        ((), (1.0, 2.5), "numbers"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "problem"),
+    [
+        (0.5, 3, "line 2: y is a class number, and on line 1 a float"),
+        (0.5, [3], "line 2: y is a list of classes, and on line 1 a float"),
+        (0.5, [0.5], "line 2: y is a list of floats, and on line 1 a float"),
+        ([3], 0.5, "line 2: y is a float, and on line 1 a list of classes"),
+        ([0.5, 1.5], [0.5], "line 2: y has 1 numbers, and earlier lines 2"),
+    ],
+)
+def test_numbers_and_classes_do_not_mix(first, second, problem):
+    """Row 20."""
+    with pytest.raises(InvalidManifestError, match=problem):
+        scan(line("a", y=first), line("b", y=second))
+
+
+@pytest.mark.parametrize(
+    ("labels", "where"),
+    [
+        ([[0, 1], [1, 0], [0, 1]], "line 2"),
+        ([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], "line 1"),
+    ],
+)
+def test_one_hot_vectors_without_repetition_are_told_by_the_whole_manifest(labels, where):
+    """Field one-hot-labels: with two classes, or as floats, no line alone gives it away."""
+    lines = [line(f"s{i}", y=y) for i, y in enumerate(labels)]
+    with pytest.raises(InvalidManifestError, match=f"{where}: every y looks like a one-hot vector"):
+        scan(*lines)
+    assert scan(*lines[:-1], line("z", y=[0] if where == "line 2" else [0.5, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("labels", [[[0, 1], [0, 1]], [[0, 1], [0]], [[], [1, 0]], [[1], [0]]])
+def test_lists_of_classes_are_not_taken_for_vectors(labels):
+    """Row 20."""
+    assert scan(*(line(f"s{i}", y=y) for i, y in enumerate(labels))).multi_label
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_file_names_match_in_any_unicode_normal_form(form, stored):
+    """Field nfd-names: macOS writes decomposed names."""
+    name = "images/é.png"
+    known = {unicodedata.normalize(stored, name)}
+    assert scan(line(uri=unicodedata.normalize(form, name)), known_files=known).samples == 1
+
+
+def test_a_name_that_differs_in_case_is_shown():
+    with pytest.raises(InvalidManifestError) as caught:
+        scan(line(uri="Images/É.PNG"), known_files={"images/e\u0301.png"})
+    (fault,) = caught.value.faults
+    assert "which has 'images/e\u0301.png'" in fault.problem
+    assert "capitals count" in fault.fix
 
 
 def peak_bytes(count):
@@ -282,3 +373,22 @@ def test_too_few_classes_are_refused_with_shard_line_and_id():
     assert second.problem == "is 5, but c.zip line 1 (id 's0') has label 5"
     assert first.fix == "write numClasses: 10, or 0 to infer it"
     check_num_classes(10, shards)
+
+
+def test_an_optional_number_of_classes_stays_open_where_manifests_do_not_tell():
+    """Fields manifest-required and placeholder-label-sets-num-classes."""
+    placeholder, real = summary_of("a", 0, 0), summary_of("b", 0, 3)
+    assert resolve_num_classes(0, [placeholder, None], "optional") == 0
+    assert resolve_num_classes(0, [placeholder, placeholder], "optional") == 0
+    assert resolve_num_classes(0, [placeholder, real], "optional") == 4
+    assert resolve_num_classes(0, [placeholder, real], "unused") == 0
+    assert resolve_num_classes(0, [summary_of("a", 0.5)], "required") == 0
+    assert resolve_num_classes(7, [None, real], "unused") == 7
+    with pytest.raises(InvalidInputError, match="is 3, but b line 2"):
+        resolve_num_classes(3, [None, real], "unused")
+
+
+def test_a_required_number_of_classes_needs_every_manifest():
+    """Row 21."""
+    with pytest.raises(InvalidInputError, match="not every shard has a manifest"):
+        resolve_num_classes(0, [summary_of("a", 3), None], "required")

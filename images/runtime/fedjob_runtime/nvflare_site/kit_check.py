@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -30,7 +29,7 @@ _NEW = "delete the job's kits so that new ones are made, or mount the one made f
 class KitError(InvalidInputError):
     """The kit cannot be used; starting again does not help."""
 
-    reason: ClassVar[Reason] = Reason.KIT_INVALID
+    reason = Reason.KIT_INVALID
 
 
 def check_kit(folder: Path, worker: str, now: datetime | None = None) -> None:

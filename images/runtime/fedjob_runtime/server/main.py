@@ -22,7 +22,6 @@ from fedjob_runtime.server.supervisor.status_server import StatusServer
 from fedjob_runtime.server.supervisor.status_store import StatusBoard
 from fedjob_runtime.server.supervisor.supervisor import Stopped, Supervisor, save_status
 from fedjob_runtime.server.supervisor.transport_limits import raise_file_limit
-from fedjob_runtime.training.errors import reason_of
 
 EXIT_BROKEN = 75
 LINGER_SECONDS = 2.0
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"fedjob-server: {error}\n")
         return EXIT_BROKEN
     except FedjobError as error:
-        board.update(phase=RunPhase.FAILED, reason=reason_of(error), message=str(error))
+        board.update(phase=RunPhase.FAILED, reason=error.reason, message=str(error))
         save_status(config, board.status)
         supervisor.linger(LINGER_SECONDS)
         return 1

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
 
 
 class TrainingError(FedjobError):
@@ -20,7 +19,7 @@ class TrainingError(FedjobError):
         tensor: The tensor at fault; may be empty.
     """
 
-    reason: ClassVar[str] = "TrainingFailed"
+    reason = Reason.TRAINING_FAILED
 
     def __init__(
         self, problem: str, fix: str, *, worker: str = "", where: str = "", tensor: str = ""
@@ -77,116 +76,110 @@ class UserCodeError(TrainingError):
 class OutOfMemoryInTraining(TrainingError):  # noqa: N818 (the brief's and the catalogue's name)
     """The worker's memory, or its GPU's, did not suffice; not to be retried as it is (row 30)."""
 
-    reason = "OutOfMemory"
+    reason = Reason.OUT_OF_MEMORY
 
 
 class ModelInvalidError(TrainingError):
     """model_def.py cannot be loaded, or its class gives no model."""
 
-    reason = "ModelInvalid"
+    reason = Reason.MODEL_INVALID
 
 
 class TrainFunctionInvalidError(TrainingError):
     """The training or validation function cannot be called as CONTRACT section 1 says."""
 
-    reason = "TrainFunctionInvalid"
+    reason = Reason.TRAIN_FUNCTION_INVALID
 
 
 class CheckpointInvalidError(TrainingError):
     """A weights file cannot be read as weights."""
 
-    reason = "CheckpointInvalid"
+    reason = Reason.CHECKPOINT_INVALID
 
 
 class InvalidResultError(TrainingError):
     """What the function returned is not the dict that CONTRACT section 1 asks for."""
 
-    reason = "InvalidResult"
+    reason = Reason.INVALID_RESULT
 
 
 class MissingWeightsError(InvalidResultError):
     """No weights were returned, nor left in a file."""
 
-    reason = "MissingWeights"
+    reason = Reason.MISSING_WEIGHTS
 
 
 class InvalidSamplesError(InvalidResultError):
     """`samples` is not a whole number above 0."""
 
-    reason = "InvalidSamples"
+    reason = Reason.INVALID_SAMPLES
 
 
 class WeightsError(TrainingError):
     """Weights that do not fit the model."""
 
-    reason = "InvalidWeights"
+    reason = Reason.INVALID_WEIGHTS
 
 
 class EmptyWeightsError(WeightsError):
     """No tensors at all."""
 
-    reason = "EmptyWeights"
+    reason = Reason.EMPTY_WEIGHTS
 
 
 class MissingTensorError(WeightsError):
     """A tensor of the model is not among them."""
 
-    reason = "MissingTensor"
+    reason = Reason.MISSING_TENSOR
 
 
 class UnexpectedTensorError(WeightsError):
     """A name that the model does not have, or a value that is no tensor."""
 
-    reason = "UnexpectedTensor"
+    reason = Reason.UNEXPECTED_TENSOR
 
 
 class ShapeMismatchError(WeightsError):
     """A tensor has another shape than the model's."""
 
-    reason = "ShapeMismatch"
+    reason = Reason.SHAPE_MISMATCH
 
 
 class DtypeMismatchError(WeightsError):
     """A tensor's values cannot be held in the model's dtype."""
 
-    reason = "DtypeMismatch"
+    reason = Reason.DTYPE_MISMATCH
 
 
 class NonFiniteWeightsError(WeightsError):
     """NaN or infinity among the weights."""
 
-    reason = "NonFiniteWeights"
+    reason = Reason.NON_FINITE_WEIGHTS
 
 
 class DatasetInvalidError(TrainingError):
     """The manifest or one of its lines cannot be used."""
 
-    reason = "DatasetInvalid"
+    reason = Reason.DATASET_INVALID
 
 
 class ImageError(TrainingError):
     """An image cannot be had; base of the three below."""
 
-    reason = "ImageInvalid"
+    reason = Reason.IMAGE_INVALID
 
 
 class ImageRefusedError(ImageError):
     """Where the image is, or how large it is, is not allowed (row 19)."""
 
-    reason = "ImageRefused"
+    reason = Reason.IMAGE_REFUSED
 
 
 class ImageUnavailableError(ImageError):
     """The image is not there, or its server does not answer."""
 
-    reason = "ImageUnavailable"
+    reason = Reason.IMAGE_UNAVAILABLE
 
 
 class ImageInvalidError(ImageError):
     """What was found there is not an image that can be decoded."""
-
-
-def reason_of(error: BaseException) -> str:
-    """The catalogue's name for any error that fedjob raises."""
-    reason = getattr(error, "reason", None)
-    return str(reason) if reason else TrainingError.reason

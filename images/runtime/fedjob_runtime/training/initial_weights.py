@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedjob.reasons import Reason
+
 MIN_ELEMENTS = 1000
 """Below this many values two random directions are too often alike to tell."""
 MAX_COSINE = 0.1
@@ -28,7 +30,7 @@ and training takes it far from a random one (0.12 measured)."""
 MAX_COSINE_UNTOUCHED = 0.4
 """The bound where, besides, the model that was passed in is as it was: both signs together."""
 
-REASON = "WeightsNotLoaded"
+REASON = Reason.WEIGHTS_NOT_LOADED
 
 
 class InitialWeights(dict[str, Tensor]):

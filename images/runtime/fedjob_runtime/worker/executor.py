@@ -42,7 +42,7 @@ from fedjob_runtime.protocol import (
     env_text,
     failure_header,
 )
-from fedjob_runtime.training.errors import TrainingError, reason_of
+from fedjob_runtime.training.errors import TrainingError
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.forms import TrainingContext, run_training
 from fedjob_runtime.training.model import (
@@ -109,7 +109,7 @@ class TrainExecutor(Executor):
             if isinstance(error, TrainingError) and not error.worker:
                 error.worker = worker
             logger.error("%s: %s", worker, error)
-            return _refusal(reason_of(error), str(error))
+            return _refusal(error.reason, str(error))
         except Exception as error:
             # The boundary to NVFlare: an exception here would end the job for every worker.
             logger.exception("%s: internal error in task %s", worker, task_name)

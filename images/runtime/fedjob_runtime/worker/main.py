@@ -59,9 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         terminal = not isinstance(error, UnavailableError)
         write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
-        leave_termination_message(
-            "Failed", getattr(error, "reason", Reason.DATASET_INVALID), str(error)
-        )
+        leave_termination_message("Failed", error.reason, str(error))
         return EXIT_TERMINAL if terminal else EXIT_LOST
     return _run_client(config, home, env)
 

@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
 from fedjob.protocol.run import WorkerConfig
@@ -28,25 +27,25 @@ _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 class ShardUnavailableError(UnavailableError):
     """The shard cannot be had now; trying again may help."""
 
-    reason: ClassVar[Reason] = Reason.STORE_UNREACHABLE
+    reason = Reason.STORE_UNREACHABLE
 
 
 class ShardMissingError(InvalidInputError):
     """The shard is not in the store."""
 
-    reason: ClassVar[Reason] = Reason.OBJECT_MISSING
+    reason = Reason.OBJECT_MISSING
 
 
 class ShardRefusedError(FedjobError):
     """The store does not give the shard."""
 
-    reason: ClassVar[Reason] = Reason.CREDENTIALS_REFUSED
+    reason = Reason.CREDENTIALS_REFUSED
 
 
 class ShardChecksumError(InvalidInputError):
     """What the store has is not what was uploaded, or not what the job says."""
 
-    reason: ClassVar[Reason] = Reason.CHECKSUM_MISMATCH
+    reason = Reason.CHECKSUM_MISMATCH
 
 
 def prepare_shard(
@@ -64,7 +63,7 @@ def prepare_shard(
         sleep: Waits for seconds.
 
     Returns:
-        The folder with the manifest at its root.
+        The folder with the shard's files.
 
     Raises:
         InvalidInputError: The shard is not there, or is another or no shard; trying again does not
@@ -98,7 +97,8 @@ def prepare_shard(
     if etag is None:
         say(f"shard {config.shard} is here already")
         return folder
-    unpack_shard(archive, folder, manifest_file=config.manifest_file, name=config.shard)
+    # Whether it needs a manifest was checked before the job started.
+    unpack_shard(archive, folder, manifest_file=None, name=config.shard)
     write_json(marker, {"etag": etag})
     archive.unlink()
     say(f"shard {config.shard} is ready")

@@ -93,14 +93,16 @@ def _run(
 
 
 def _summary(prepared: PreparedRun) -> str:
-    shards = prepared.shards
-    samples = sum(shard.samples for shard in shards)
-    validation = prepared.validation
-    held = f", {validation.samples} validation samples" if validation is not None else ""
-    return (
-        f"{len(shards)} shard{'s' * (len(shards) != 1)}, {samples} samples{held}, "
-        f"{prepared.num_classes} classes"
-    )
+    shards, validation = prepared.shards, prepared.validation
+    parts = [f"{len(shards)} shard{'s' * (len(shards) != 1)}"]
+    counted = [shard.samples for shard in shards if shard.samples is not None]
+    if len(counted) == len(shards):
+        parts.append(f"{sum(counted)} samples")
+    if validation is not None and validation.samples is not None:
+        parts.append(f"{validation.samples} validation samples")
+    if prepared.num_classes:
+        parts.append(f"{prepared.num_classes} classes")
+    return ", ".join(parts)
 
 
 def _show(result: RunResult, folder: RunFolder) -> None:

@@ -22,6 +22,7 @@ from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.job_upload import upload as send
 from fedjob.storage.job_upload import upload_plan
 from fedjob.workspace.job_folder import read_job_folder
+from fedjob.workspace.manifest_use import NO_MANIFEST
 
 
 def register(app: typer.Typer) -> None:
@@ -122,6 +123,8 @@ def _shards(job: FederatedJob, folder: Path | None) -> dict[str, Path]:
         return {}
     faults = FaultList()
     paths = shard_files(job.spec.shards, LocalFiles(shards=folder), faults)
-    good, _ = inspect_shards(paths, job.spec.shards, job.spec.training.manifest_file, faults)
+    # Whether they need a manifest was checked when the folder was built.
+    manifest_file = job.spec.training.manifest_file
+    good = inspect_shards(paths, job.spec.shards, manifest_file, faults, NO_MANIFEST)
     faults.check()
-    return {shard.name: shard.path for shard in good}
+    return {shard.name: shard.path for shard in good.shards}

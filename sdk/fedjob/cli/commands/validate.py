@@ -8,6 +8,12 @@ from fedjob.cli.display.console import error_console, error_json, output_console
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
 from fedjob.errors import FedjobError
 from fedjob.preparation.prepare import prepare_text
+from fedjob.preparation.prepared import LocalShard
+
+
+def samples_text(shard: LocalShard) -> str:
+    """Its samples after two spaces; empty where only the author's code can count them."""
+    return "" if shard.samples is None else f"  {shard.samples} samples"
 
 
 def register(app: typer.Typer) -> None:
@@ -49,8 +55,9 @@ def validate(
         error_console().print(f"hint: {hint}", style="yellow", markup=False, soft_wrap=True)
     console = output_console()
     for name, shard in prepared.workers.items():
-        console.print(f"{name}  {shard.name}  {shard.samples} samples", markup=False)
+        console.print(f"{name}  {shard.name}{samples_text(shard)}", markup=False)
     if prepared.validation is not None:
         held = prepared.validation
-        console.print(f"validation  {held.name}  {held.samples} samples", markup=False)
-    console.print(f"{file} is valid: {prepared.num_classes} classes", markup=False)
+        console.print(f"validation  {held.name}{samples_text(held)}", markup=False)
+    classes = f": {prepared.num_classes} classes" if prepared.num_classes else ""
+    console.print(f"{file} is valid{classes}", markup=False)

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from fedjob.errors import EXIT_INTERRUPTED, FedjobError
+from fedjob.reasons import Reason
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,6 +22,7 @@ class InterruptedRunError(FedjobError):
     """The run was stopped on request and everything it started has ended; it can be resumed."""
 
     exit_code = EXIT_INTERRUPTED
+    reason = Reason.INTERRUPTED
 
 
 class Interruption(AbstractContextManager["Interruption"]):

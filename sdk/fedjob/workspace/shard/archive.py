@@ -1,7 +1,8 @@
-"""Shard ZIPs: looked into, unpacked and packed, safely.
+"""Shard ZIPs: inspected, unpacked and packed, safely.
 
-A shard is one worker's data: a ZIP with the manifest at its root and the files that it names
-(CONTRACT rows 17, 18, 23 and 27).
+A shard is one worker's data: a ZIP of any files. Where fedjob itself reads the samples (form C, the
+built-in evaluation) it has a manifest at its root and the files that it names (CONTRACT rows 17,
+18, 23 and 27).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from fedjob.errors import Fault, UnavailableError
 from fedjob.reasons import Reason
@@ -28,7 +29,12 @@ from fedjob.workspace.shard.entries import (
     bounded,
     entries_of,
 )
-from fedjob.workspace.shard.manifest import ManifestSummary, read_lines, scan_manifest
+from fedjob.workspace.shard.manifest import (
+    InvalidManifestError,
+    ManifestSummary,
+    read_lines,
+    scan_manifest,
+)
 from fedjob.workspace.shard.pack import pack_shard
 from fedjob.workspace.shard.reading import Budget, opened_entry, opened_zip
 
@@ -51,13 +57,13 @@ DEFAULT_LIMITS = ShardLimits()
 class ManifestNotFoundError(InvalidShardError):
     """The manifest is not at the ZIP's root; the text begins `FileNotFoundError: <manifest>`."""
 
-    reason: ClassVar[Reason] = Reason.MANIFEST_MISSING
+    reason = Reason.MANIFEST_MISSING
 
 
 class NoSpaceError(UnavailableError):
     """The disk has no room for the unpacked shard."""
 
-    reason: ClassVar[Reason] = Reason.NO_SPACE
+    reason = Reason.NO_SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +75,27 @@ class ShardInfo:
         files: Files, the manifest included.
         size: Bytes unpacked.
         packed: Bytes of the ZIP.
-        manifest: What its manifest says.
+        manifest: What its manifest holds; None where it was not asked for or cannot be used.
+        manifest_faults: Why an optional manifest cannot be used; empty where it can.
+        has_manifest: There is a file of the manifest's name at the root.
     """
 
     name: str
     files: int
     size: int
     packed: int
-    manifest: ManifestSummary
+    manifest: ManifestSummary | None
+    manifest_faults: tuple[Fault, ...] = ()
+    has_manifest: bool = False
 
 
 def inspect_shard(
-    file: BinaryIO, name: str, manifest_file: str = MANIFEST, limits: ShardLimits = DEFAULT_LIMITS
+    file: BinaryIO,
+    name: str,
+    manifest_file: str = MANIFEST,
+    limits: ShardLimits = DEFAULT_LIMITS,
+    *,
+    needs_manifest: bool = True,
 ) -> ShardInfo:
     """Checks a shard by its central directory and its manifest; nothing else is read.
 
@@ -89,21 +104,34 @@ def inspect_shard(
         name: The shard's file name, for messages.
         manifest_file: `training.manifestFile`.
         limits: What it may hold.
+        needs_manifest: fedjob reads the samples by the manifest. False: the author's code reads the
+            shard; a manifest that is missing or cannot be used is in `manifest_faults`.
 
     Raises:
-        InvalidShardError: The ZIP cannot be used; ManifestNotFoundError when it has no manifest.
-        InvalidManifestError: The manifest has lines that cannot be used.
+        InvalidShardError: The ZIP cannot be used; ManifestNotFoundError when it needs a manifest
+            and has none.
+        InvalidManifestError: It needs a manifest, which has lines that cannot be used.
     """
     with opened_zip(file, name) as archive:
         entries = entries_of(archive.infolist(), name, limits)
-        return _inspect(archive, entries, _packed(file), name, manifest_file, limits)
+        info = replace(
+            _sizes(entries, name=name, packed=_packed(file)),
+            has_manifest=any(entry.path == manifest_file for entry in entries),
+        )
+        try:
+            summary = _summary(archive, entries, info, manifest_file, limits)
+        except (ManifestNotFoundError, InvalidManifestError) as error:
+            if needs_manifest:
+                raise
+            return replace(info, manifest_faults=error.faults)
+        return replace(info, manifest=summary)
 
 
 def unpack_shard(
     path: str | Path,
     dest: str | Path,
     limits: ShardLimits = DEFAULT_LIMITS,
-    manifest_file: str = MANIFEST,
+    manifest_file: str | None = MANIFEST,
     *,
     name: str | None = None,
 ) -> ShardInfo:
@@ -113,7 +141,8 @@ def unpack_shard(
         path: The ZIP.
         dest: The folder; one that is there is replaced.
         limits: What the shard may hold.
-        manifest_file: `training.manifestFile`.
+        manifest_file: `training.manifestFile`, which is checked first; None: the shard was checked
+            before, or the author's code reads it.
         name: What messages call the shard; None is the file's name.
 
     Raises:
@@ -130,7 +159,10 @@ def unpack_shard(
         raise InvalidShardError([missing]) from None
     with file, opened_zip(file, shard) as archive, _room(shard):
         entries = entries_of(archive.infolist(), shard, limits)
-        info = _inspect(archive, entries, _packed(file), shard, manifest_file, limits)
+        info = _sizes(entries, name=shard, packed=_packed(file))
+        if manifest_file is not None:
+            summary = _summary(archive, entries, info, manifest_file, limits)
+            info = replace(info, manifest=summary)
         dest.parent.mkdir(parents=True, exist_ok=True)
         _check_space(dest.parent, info)
         prefix = f".{dest.name}.unpacking-"
@@ -152,26 +184,28 @@ def _packed(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
 
 
-def _inspect(
+def _sizes(entries: Sequence[Entry], *, name: str, packed: int) -> ShardInfo:
+    size = sum(entry.info.file_size for entry in entries)
+    return ShardInfo(name=name, files=len(entries), size=size, packed=packed, manifest=None)
+
+
+def _summary(
     archive: zipfile.ZipFile,
     entries: Sequence[Entry],
-    packed: int,
-    name: str,
+    info: ShardInfo,
     manifest_file: str,
     limits: ShardLimits,
-) -> ShardInfo:
+) -> ManifestSummary:
     files = {entry.path: entry for entry in entries}
     if manifest_file not in files:
-        raise ManifestNotFoundError([_manifest_fault(name, manifest_file, files)])
+        raise ManifestNotFoundError([_manifest_fault(info.name, manifest_file, files)])
     entry = files[manifest_file]
-    where = f"{name}: {manifest_file}"
+    where = f"{info.name}: {manifest_file}"
     if entry.info.file_size > limits.max_manifest_bytes:
         large = f"has {entry.info.file_size} bytes; at most {limits.max_manifest_bytes} are allowed"
         raise InvalidShardError([Fault(where, large, "split the shard")])
-    with opened_entry(archive, entry, Budget(name, packed, limits)) as lines:
-        summary = scan_manifest(read_lines(lines), where, known_files=files.keys())
-    size = sum(entry.info.file_size for entry in entries)
-    return ShardInfo(name, len(entries), size, packed, summary)
+    with opened_entry(archive, entry, Budget(info.name, info.packed, limits)) as lines:
+        return scan_manifest(read_lines(lines), where, known_files=files.keys())
 
 
 def _manifest_fault(name: str, manifest_file: str, files: Collection[str]) -> Fault:

@@ -12,7 +12,6 @@ import unicodedata
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
@@ -34,7 +33,7 @@ class InvalidShardError(InvalidInputError):
         reason: Its name in the catalogue.
     """
 
-    reason: ClassVar[Reason] = Reason.SHARD_UNSAFE
+    reason = Reason.SHARD_UNSAFE
 
 
 class DamagedEntryError(InvalidShardError):

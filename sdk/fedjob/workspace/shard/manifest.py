@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.workspace.shard.manifest_line import (
     MAX_LINE,
     ONE_OBJECT,
+    LabelStyle,
     Sample,
     line_fault,
+    parse_line,
     parse_lines,
 )
+from fedjob.workspace.shard.unicode_names import normal_form
 
 MAX_FAULTS = 20
 MAX_HISTOGRAM = 1000
@@ -22,12 +25,23 @@ MAX_REMEMBERED_IDS = 100_000
 """Ids compared for duplicates: a manifest's first so many, about 10 MB of hashes. Later ids are
 compared with those, not with each other: remembering all would not be constant memory."""
 
+STYLE_NAMES: Mapping[LabelStyle, str] = {
+    "class": "a class number",
+    "classes": "a list of classes",
+    "number": "a float",
+    "numbers": "a list of floats",
+}
+ONE_STYLE = "write class numbers everywhere, or floats everywhere (3.0, not 3)"
 
 __all__ = [
+    "ONE_STYLE",
+    "STYLE_NAMES",
     "InvalidManifestError",
+    "LabelStyle",
     "ManifestSummary",
     "Sample",
     "iter_manifest",
+    "parse_line",
     "read_lines",
     "scan_manifest",
 ]
@@ -36,7 +50,7 @@ __all__ = [
 class InvalidManifestError(InvalidInputError):
     """A manifest has lines that cannot be used."""
 
-    reason: ClassVar[Reason] = Reason.MANIFEST_INVALID
+    reason = Reason.MANIFEST_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,8 @@ class ManifestSummary:
         https_uris: Samples to be downloaded.
         labels: Label to how many samples have it, for the first `MAX_HISTOGRAM` labels seen.
         other_labels: Occurrences of labels that the histogram has no room for.
+        targets: Floats in each `y` of a regression; 0 where `y` holds classes.
+        styles: How `y` is written: style to the first line that writes it so.
     """
 
     where: str
@@ -64,6 +80,8 @@ class ManifestSummary:
     https_uris: int
     labels: Mapping[int, int]
     other_labels: int = 0
+    targets: int = 0
+    styles: Mapping[LabelStyle, int] = field(default_factory=dict)
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -113,73 +131,141 @@ def scan_manifest(
     return scan.summary()
 
 
-@dataclass(slots=True)
 class _Scan:
-    where: str
-    known_files: Collection[str] | None
-    samples: int = 0
-    max_label: int = -1
-    max_label_line: int = 0
-    max_label_id: str = ""
-    multi_label: bool = False
-    https_uris: int = 0
-    other_labels: int = 0
-    labels: dict[int, int] = field(default_factory=dict)
-    first_lines: dict[int, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    dropped: int = 0
+    """Sums a manifest up, sample by sample."""
+
+    def __init__(self, where: str, known_files: Collection[str] | None) -> None:
+        self._where = where
+        self._files = None if known_files is None else _Files(known_files)
+        self._samples = self._https_uris = self._other_labels = self._one_hot = 0
+        self._max_label, self._max_label_line, self._max_label_id = -1, 0, ""
+        self._multi_label = False
+        self._targets = 0
+        self._first_one_hot = 0
+        self._labels: dict[int, int] = {}
+        self._styles: dict[LabelStyle, int] = {}
+        self._first_lines: dict[int, int] = {}
+        self._faults: list[Fault] = []
+        self._dropped = 0
 
     def add(self, sample: Sample) -> None:
-        self.samples += 1
-        self.multi_label = self.multi_label or sample.multi
-        for label in sample.y:
-            if label in self.labels or len(self.labels) < MAX_HISTOGRAM:
-                self.labels[label] = self.labels.get(label, 0) + 1
-            else:
-                self.other_labels += 1
-            if label > self.max_label:
-                self.max_label, self.max_label_line = label, sample.line
-                self.max_label_id = sample.id
+        self._samples += 1
+        self._multi_label = self._multi_label or sample.multi
+        self._add_labels(sample)
         if sample.path is None:
-            self.https_uris += 1
-        elif self.known_files is not None and sample.path not in self.known_files:
-            problem = f"uri {sample.uri[:200]!r} is not in the shard"
-            fix = "add the file, or correct the path (it starts at the ZIP's root)"
-            self.refuse([line_fault(self.where, sample.line, problem, fix)])
+            self._https_uris += 1
+        elif self._files is not None and not self._files.has(sample.path):
+            self.refuse([self._files.fault(self._where, sample)])
         self._compare_id(sample)
 
+    def _add_labels(self, sample: Sample) -> None:
+        style = sample.style
+        if style not in self._styles:
+            self._styles[style] = sample.line
+            self._compare_styles(sample)
+        elif sample.targets and len(sample.targets) != self._targets:
+            problem = f"y has {len(sample.targets)} numbers, and earlier lines {self._targets}"
+            fix = "write as many numbers in every line"
+            self.refuse([line_fault(self._where, sample.line, problem, fix)])
+        if sample.one_hot:
+            self._one_hot += 1
+            # Class numbers are usually written ascending: [1, 0] is what tells a vector.
+            if not self._first_one_hot and (sample.targets or sample.descending):
+                self._first_one_hot = sample.line
+        for label in sample.y:
+            if label in self._labels or len(self._labels) < MAX_HISTOGRAM:
+                self._labels[label] = self._labels.get(label, 0) + 1
+            else:
+                self._other_labels += 1
+            if label > self._max_label:
+                self._max_label, self._max_label_line = label, sample.line
+                self._max_label_id = sample.id
+
+    def _compare_styles(self, sample: Sample) -> None:
+        """Classes and numbers do not mix, nor do single numbers and lists of them."""
+        if sample.targets and not self._targets:
+            self._targets = len(sample.targets)
+        others = {style: line for style, line in self._styles.items() if style != sample.style}
+        if sample.targets:
+            other = next(iter(others), None)
+        else:
+            other = next((style for style in others if style.startswith("number")), None)
+        if other is None:
+            return
+        problem = (
+            f"y is {STYLE_NAMES[sample.style]}, and on line {others[other]} {STYLE_NAMES[other]}"
+        )
+        self.refuse([line_fault(self._where, sample.line, problem, ONE_STYLE)])
+
     def _compare_id(self, sample: Sample) -> None:
-        # 64 bits of SipHash, keyed anew in each process: two of 100,000 ids collide by chance once
-        # in four billion manifests, and nobody can make them.
+        # 64 bits of SipHash with a new key in each process: two of 100,000 ids collide by chance
+        # once in four billion manifests, and nobody can construct a collision.
         digest = hash(sample.id)
-        first = self.first_lines.get(digest)
+        first = self._first_lines.get(digest)
         if first is not None:
             problem = f"id {sample.id[:80]!r} is already on line {first}"
-            self.refuse([line_fault(self.where, sample.line, problem, "give each line its own id")])
-        elif len(self.first_lines) < MAX_REMEMBERED_IDS:
-            self.first_lines[digest] = sample.line
+            fix = "give each line its own id"
+            self.refuse([line_fault(self._where, sample.line, problem, fix)])
+        elif len(self._first_lines) < MAX_REMEMBERED_IDS:
+            self._first_lines[digest] = sample.line
 
     def refuse(self, faults: list[Fault]) -> None:
-        room = MAX_FAULTS - len(self.faults)
-        self.faults += faults[:room]
-        self.dropped += max(0, len(faults) - room)
+        room = MAX_FAULTS - len(self._faults)
+        self._faults += faults[:room]
+        self._dropped += max(0, len(faults) - room)
 
     def summary(self) -> ManifestSummary:
-        if self.dropped:
-            more = Fault(self.where, f"and {self.dropped} more faults", "correct these first")
-            self.faults.append(more)
-        elif not self.faults and not self.samples:
-            self.faults.append(Fault(self.where, "holds no sample", ONE_OBJECT))
-        if self.faults:
-            raise InvalidManifestError(self.faults)
+        if not self._faults:
+            self.refuse(self._one_hot_faults())
+        if self._dropped:
+            more = Fault(self._where, f"and {self._dropped} more faults", "correct these first")
+            self._faults.append(more)
+        elif not self._faults and not self._samples:
+            self._faults.append(Fault(self._where, "holds no sample", ONE_OBJECT))
+        if self._faults:
+            raise InvalidManifestError(self._faults)
         return ManifestSummary(
-            where=self.where,
-            samples=self.samples,
-            max_label=self.max_label,
-            max_label_line=self.max_label_line,
-            max_label_id=self.max_label_id,
-            multi_label=self.multi_label,
-            https_uris=self.https_uris,
-            labels=dict(sorted(self.labels.items())),
-            other_labels=self.other_labels,
+            where=self._where,
+            samples=self._samples,
+            max_label=self._max_label,
+            max_label_line=self._max_label_line,
+            max_label_id=self._max_label_id,
+            multi_label=self._multi_label,
+            https_uris=self._https_uris,
+            labels=dict(sorted(self._labels.items())),
+            other_labels=self._other_labels,
+            targets=self._targets,
+            styles=dict(self._styles),
         )
+
+    def _one_hot_faults(self) -> list[Fault]:
+        """Every `y` reads as a one-hot vector, so it is one: no list of classes looks like that."""
+        if not self._first_one_hot or self._one_hot < self._samples:
+            return []
+        problem = "every y looks like a one-hot vector"
+        fix = 'write the class number instead: "y": 1 for [0, 1]'
+        return [line_fault(self._where, self._first_one_hot, problem, fix)]
+
+
+class _Files:
+    """The files of a shard, compared without regard to their Unicode normal form."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+        # Most shards have ASCII names only: then there is nothing to normalise.
+        self._normal = {normal_form(name) for name in names if not name.isascii()}
+        self._by_case: dict[str, str] = {}
+
+    def has(self, path: str) -> bool:
+        return path in self._names or (bool(self._normal) and normal_form(path) in self._normal)
+
+    def fault(self, where: str, sample: Sample) -> Fault:
+        problem = f"uri {sample.uri[:200]!r} is not in the shard"
+        fix = "add the file, or correct the path (it starts at the ZIP's root)"
+        if not self._by_case:
+            self._by_case = {normal_form(name).casefold(): name for name in self._names}
+        near = self._by_case.get(normal_form(sample.path or "").casefold())
+        if near is not None:
+            problem += f", which has {near[:200]!r}"
+            fix = "write the name as the shard has it: capitals count"
+        return line_fault(where, sample.line, problem, fix)

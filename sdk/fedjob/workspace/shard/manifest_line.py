@@ -1,15 +1,18 @@
 """One line of manifest.ndjson: a JSON object with `id`, `uri`, `y` and an optional `meta`.
 
-`y` is an int, or the list of the labels present (CONTRACT rows 17 to 20).
+`y` is a class number, a list of the classes present, a float (regression) or a list of floats
+(CONTRACT rows 17 to 20). Validation and training both read lines here, so that what passes the one
+is read the same way by the other.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fedjob.errors import Fault
 from fedjob.workspace.shard.uri import UriRefusedError, local_path
@@ -27,6 +30,10 @@ _MEANT = {
 }
 
 
+LabelStyle = Literal["class", "classes", "number", "numbers"]
+"""How `y` is written: `3`, `[0, 3]`, `2.5` or `[0.1, 2.5]`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One line of a manifest.
@@ -35,10 +42,15 @@ class Sample:
         id: The sample's name.
         uri: As written.
         path: Its normalised path in the shard; None for an https address.
-        y: The label, or the labels present, without duplicates, ascending; may be empty when multi.
+        y: The class, or the classes present, without duplicates, ascending; may be empty when
+            multi. Empty where `y` holds floats.
         multi: `y` was written as a list.
         line: Line number from 1.
         meta: Whatever the line carries along.
+        targets: The floats of `y`, finite, as written; empty where `y` holds classes.
+        one_hot: `y` could also be a one-hot vector: [1, 0], [0, 1], or floats of which one is 1.0
+            and the others are 0.0. Only the whole manifest can decide.
+        descending: `y` was written [1, 0], as hardly anybody writes a list of classes.
     """
 
     id: str
@@ -48,6 +60,16 @@ class Sample:
     multi: bool
     line: int
     meta: Any = None
+    targets: tuple[float, ...] = ()
+    one_hot: bool = False
+    descending: bool = False
+
+    @property
+    def style(self) -> LabelStyle:
+        """How `y` is written."""
+        if self.targets:
+            return "numbers" if self.multi else "number"
+        return "classes" if self.multi else "class"
 
 
 def line_fault(where: str, line: int, problem: str, fix: str) -> Fault:
@@ -73,10 +95,17 @@ def parse_lines(lines: Iterable[bytes], where: str) -> Iterator[Sample | list[Fa
             continue
         raw = raw.strip()
         if raw:
-            yield _line(raw, where, number)
+            yield parse_line(raw, where, number)
 
 
-def _line(raw: bytes, where: str, number: int) -> Sample | list[Fault]:
+def parse_line(raw: bytes, where: str, number: int) -> Sample | list[Fault]:
+    """One line as a sample, or as its faults.
+
+    Args:
+        raw: UTF-8 JSON without a byte order mark; white space around it does not matter.
+        where: The manifest, for messages, such as `shard-1.zip: manifest.ndjson`.
+        number: The line's number from 1, for messages and `Sample.line`.
+    """
     try:
         value = json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -103,11 +132,29 @@ def _line(raw: bytes, where: str, number: int) -> Sample | list[Fault]:
             refuse(f"has no `{name}`", meant or f"add `{name}`")
     name = _id(value["id"], refuse) if "id" in value else ""
     path = _uri(value["uri"], refuse) if "uri" in value else None
-    labels = _labels(value["y"], refuse) if "y" in value else ()
+    y = value.get("y")
+    multi = isinstance(y, list)
+    given = y if isinstance(y, list) else [y]
+    labels: tuple[int, ...] = ()
+    targets: tuple[float, ...] = ()
+    if "y" in value and any(isinstance(item, float) for item in given):
+        targets = _targets(given, refuse)
+    elif "y" in value:
+        labels = _labels(given, refuse)
     if faults:
         return faults
-    multi = isinstance(value["y"], list)
-    return Sample(name, value["uri"], path, labels, multi, number, value.get("meta"))
+    return Sample(
+        id=name,
+        uri=value["uri"],
+        path=path,
+        y=labels,
+        multi=multi,
+        line=number,
+        meta=value.get("meta"),
+        targets=targets,
+        one_hot=multi and _is_one_hot(given),
+        descending=given == [1, 0],
+    )
 
 
 _Refuse = Callable[[str, str], None]
@@ -136,9 +183,8 @@ def _uri(value: Any, refuse: _Refuse) -> str | None:
         return None
 
 
-def _labels(value: Any, refuse: _Refuse) -> tuple[int, ...]:
-    """The labels, each once, ascending. A bool is an int in Python, but no label."""
-    given = value if isinstance(value, list) else [value]
+def _labels(given: list[Any], refuse: _Refuse) -> tuple[int, ...]:
+    """The classes, each once, ascending. A bool is an int in Python, but not a class."""
     for item in given:
         if isinstance(item, bool) or not isinstance(item, int):
             refuse(
@@ -155,7 +201,58 @@ def _labels(value: Any, refuse: _Refuse) -> tuple[int, ...]:
                 f"number the classes from 0 to at most {MAX_LABEL}",
             )
             return ()
-    return tuple(sorted(set(given)))
+    classes = tuple(sorted(set(given)))
+    if len(classes) < len(given):
+        refuse(*_repetition(given))
+        return ()
+    return classes
+
+
+def _repetition(given: list[int]) -> tuple[str, str]:
+    """A list of classes names each once; one of 0 and 1 with repetitions is a one-hot vector."""
+    if set(given) <= {0, 1}:
+        present = [index for index, value in enumerate(given) if value]
+        kind = "one-hot" if len(present) == 1 else "multi-hot"
+        return (
+            f"y {_shown(given)} looks like a {kind} vector",
+            f'write the class numbers instead: "y": {_shown(present)}',
+        )
+    once = sorted(set(given))
+    return f"y {_shown(given)} names a class twice", f'write each once: "y": {_shown(once)}'
+
+
+def _targets(given: list[Any], refuse: _Refuse) -> tuple[float, ...]:
+    """The numbers to predict, finite; whole numbers may stand among floats of a list."""
+    numbers = []
+    for item in given:
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            refuse(
+                f"y has {_kind(item)} {json.dumps(item)[:80]} among numbers",
+                "write numbers only",
+            )
+            return ()
+        try:
+            number = float(item)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            refuse(f"y has {str(item)[:40]}, which is not finite", "write a finite number")
+            return ()
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def _is_one_hot(given: list[Any]) -> bool:
+    if len(given) < 2:
+        return False
+    if len(given) > 2 and not isinstance(given[0], float):
+        return False
+    return given.count(1) == 1 and given.count(0) == len(given) - 1
+
+
+def _shown(values: list[int]) -> str:
+    text = json.dumps(values)
+    return text if len(text) <= 80 else f"{text[:76]}...]"
 
 
 def _kind(value: Any) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 import difflib
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
 from fedjob.workspace.source.bindings import bindings_of
 from fedjob.workspace.source.imports import (
     fix_for,
@@ -37,7 +38,17 @@ MAX_SOURCE_BYTES = 1 << 20
 
 
 class InvalidSourceError(InvalidInputError):
-    """The model file cannot be used as it is written."""
+    """The model file cannot be used as it is written.
+
+    Attributes:
+        info: What could be read of it nevertheless; None where it is not Python.
+    """
+
+    def __init__(self, faults: Iterable[Fault], info: SourceInfo | None = None) -> None:
+        super().__init__(faults)
+        self.info = info
+
+    reason = Reason.SOURCE_INVALID
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,7 @@ class SourceInfo:
         modules: Top-level modules that the file imports, sorted.
         missing_modules: Those that neither a worker has nor `model.requirements` brings: a warning.
         hints: What looks like a slip but need not be one: warnings.
+        batch_norm: The file uses one of torch's BatchNorm layers.
     """
 
     form: Literal["A", "B", "C"]
@@ -67,6 +79,7 @@ class SourceInfo:
     modules: tuple[str, ...]
     missing_modules: tuple[str, ...]
     hints: tuple[str, ...] = ()
+    batch_norm: bool = False
 
     @property
     def constructor_parameters(self) -> tuple[str, ...]:
@@ -142,9 +155,7 @@ def _checked(
             faults.append(_no_function(name, tuple(functions), filename))
     if VALIDATE in functions:
         faults += signature_faults(functions[VALIDATE], "B", filename)
-    if faults:
-        raise InvalidSourceError(faults)
-    return SourceInfo(
+    info = SourceInfo(
         form=form,
         train_function=name,
         parameters=parameters_of(functions[name]) if name in functions else (),
@@ -155,7 +166,11 @@ def _checked(
         modules=imported_modules(tree),
         missing_modules=missing_modules(tree, requirements),
         hints=_hints(functions) if form == "C" else (),
+        batch_norm=_uses_batch_norm(tree),
     )
+    if faults:
+        raise InvalidSourceError(faults, info)
+    return info
 
 
 def parse_source(text: str, filename: str) -> ast.Module:
@@ -252,6 +267,15 @@ def _no_function(name: str, functions: Sequence[str], filename: str) -> Fault:
         f"{filename} has no function {name}; {has}",
         f"{fix}name a function of the file, or leave the field out",
     )
+
+
+def _uses_batch_norm(tree: ast.Module) -> bool:
+    names = (
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+    )
+    return any(name.startswith(("BatchNorm", "SyncBatchNorm", "LazyBatchNorm")) for name in names)
 
 
 def _hints(functions: Mapping[str, Function]) -> tuple[str, ...]:

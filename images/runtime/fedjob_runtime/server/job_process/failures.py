@@ -15,7 +15,6 @@ from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
-from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.user_code import is_out_of_memory, place_of, summary_of, tail_of
 
 _OWN_CODE = Path(__file__).resolve().parents[2]
@@ -57,7 +56,7 @@ def failure_of(error: BaseException, custom: Path, doing: str) -> JobProcessFail
         doing: When it was raised, such as `in round 3`.
     """
     if isinstance(error, FedjobError):
-        return JobProcessFailure(reason_of(error), str(error))
+        return JobProcessFailure(error.reason, str(error))
     what = f"the server's job process failed {doing}"
     if is_out_of_memory(error):
         return JobProcessFailure(

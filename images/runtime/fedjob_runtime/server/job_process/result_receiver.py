@@ -29,7 +29,6 @@ from fedjob_runtime.server.job_process.bounded_download import (
     bound_decomposers,
 )
 from fedjob_runtime.server.job_process.round_results import TaskKey
-from fedjob_runtime.training.errors import reason_of
 
 SLACK_BYTES = 16 << 20
 """Beside the weights: metrics, names, NVFlare's own fields."""
@@ -130,7 +129,7 @@ class ResultReceiver(Adapter):
 
     def _note(self, worker: str, task: TaskKey | None, error: Exception) -> None:
         if isinstance(error, FedjobError):
-            reason, text = reason_of(error), str(error)
+            reason, text = error.reason, str(error)
         else:
             reason = Reason.INVALID_RESULT
             text = f"its answer cannot be decoded: {type(error).__name__}: {error}"[:500]

@@ -30,7 +30,6 @@ from fedjob_runtime.server.job_process.fedavg import weighted_metrics
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge
 from fedjob_runtime.server.job_process.round_results import Round, TaskKey, samples_of
 from fedjob_runtime.server.job_process.torch_export import save_torch
-from fedjob_runtime.training.errors import reason_of
 from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
 
 logger = logging.getLogger("fedjob.server")
@@ -439,7 +438,7 @@ class SegmentRun:
 def _fault_of_answer(name: str, error: Exception) -> tuple[str, str]:
     """(reason, message) of an answer that could not be taken."""
     if isinstance(error, FedjobError):
-        return reason_of(error), str(error)
+        return error.reason, str(error)
     text = f"{name}: its answer cannot be read: {type(error).__name__}: {error}"[:500]
     return Reason.INVALID_RESULT, f"{text}; answer with tensors, arrays, numbers and text only"
 

@@ -50,7 +50,7 @@ def restore(
         unpack_shard(
             archive,
             state / "validation",
-            manifest_file=config.spec.training.manifest_file,
+            manifest_file=None,  # checked before the job started
             name=Path(config.validation_shard).name,
         )
         archive.unlink()
@@ -73,4 +73,4 @@ def restore(
 class GapError(FedjobError):
     """The log of rounds is not whole: someone deleted a commit."""
 
-    reason = Reason.WORKSPACE_ERROR
+    reason = Reason.ROUND_LOG_CORRUPT

@@ -55,7 +55,6 @@ from fedjob_runtime.server.supervisor.segment_monitor import (
 )
 from fedjob_runtime.server.supervisor.status_store import StatusBoard
 from fedjob_runtime.termination_message import leave_termination_message
-from fedjob_runtime.training.errors import reason_of
 
 POLL_SECONDS = 0.1
 START_GRACE = 30.0
@@ -144,7 +143,7 @@ class Supervisor:
                 found.last,
                 self._committed,
                 lambda error: self._fail(Reason.FENCED, str(error)),
-                lambda error: self._fail(reason_of(error), str(error)),
+                lambda error: self._fail(error.reason, str(error)),
             )
             self._parent.prepare()
             self._parent.start()

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from PIL import Image
 
+from fedjob.workspace.shard.unicode_names import existing_file
 from fedjob_runtime.training.data.addresses import allowed_hosts
 from fedjob_runtime.training.data.download import MAX_BYTES, fetch, parse_url
 from fedjob_runtime.training.data.pixels import MAX_PIXELS, decode
@@ -69,7 +70,7 @@ def _local(relative: str, uri: str, root: Path) -> Path:
     if "\0" in relative:
         raise ImageRefusedError(f"{uri!r} has a NUL character", _LOCAL)
     try:
-        path = (root / relative).resolve()
+        path = existing_file(root, relative).resolve()
         inside = path.is_relative_to(root)
         regular = path.is_file()  # a FIFO would never end
     except (OSError, RuntimeError) as error:  # a loop of links, a name too long
