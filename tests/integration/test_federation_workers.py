@@ -274,7 +274,7 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
     forges = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1] for pid in jobs]
     assert {*forges, *map(str, parents)} <= set(watched)
     for pid in forges:
-        assert Path(f"/proc/{pid}/cmdline").read_text().startswith("fedjob-forge"), pid
+        assert Path(f"/proc/{pid}/cmdline").read_text().startswith("fedjob-fork-server"), pid
     unpickled = fed.folder / "unpickled"
     assert not unpickled.exists(), unpickled.read_text()
 

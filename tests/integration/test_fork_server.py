@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedjob.protocol.run import ENV_FORGE
+from fedjob.protocol.run import ENV_FORK_SERVER
 from fedjob_runtime.processes import launchers
 from fedjob_runtime.processes.children import descendants
-from fedjob_runtime.processes.fork_client import Forged, NotForgedError, forge_process
+from fedjob_runtime.processes.fork_client import ForkedProcess, NotForkedError, fork_process
 from fedjob_runtime.processes.fork_server import FIXED_SEED
 from support.federation import HERE
 
@@ -51,8 +51,8 @@ time.sleep(600)
 """
 ASK = """
 import os, sys, time
-from fedjob_runtime.processes.fork_client import forge_process
-process = forge_process([sys.executable, "-m", "slumber"], dict(os.environ))
+from fedjob_runtime.processes.fork_client import fork_process
+process = fork_process([sys.executable, "-m", "slumber"], dict(os.environ))
 print(process.pid, flush=True)
 time.sleep(600)
 """
@@ -81,7 +81,7 @@ def env(forge: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "PYTHONPATH": f"{tmp_path}:{HERE}",
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
-        ENV_FORGE: forge[1],
+        ENV_FORK_SERVER: forge[1],
     }
 
 
@@ -103,8 +103,8 @@ def living(pid: int) -> bool:
     return False
 
 
-def shown(env: dict[str, str], *arguments: str) -> tuple[Forged, dict[str, object]]:
-    process = forge_process([sys.executable, "-m", "show", *arguments], env)
+def shown(env: dict[str, str], *arguments: str) -> tuple[ForkedProcess, dict[str, object]]:
+    process = fork_process([sys.executable, "-m", "show", *arguments], env)
     process.wait()
     return process, json.loads(Path("shown.json").read_text())
 
@@ -123,7 +123,7 @@ def test_it_is_what_a_new_python_would_be_with_torch_there_already(
     # Who it is, and its code, differ; a forge is of no use to what it forks.
     for each in (told, anew):
         each["argv"] = each["argv"][2:]  # type: ignore[index]
-        each["env"].pop(ENV_FORGE, None)  # type: ignore[attr-defined]
+        each["env"].pop(ENV_FORK_SERVER, None)  # type: ignore[attr-defined]
         each["env"].pop("LC_CTYPE", None)  # type: ignore[attr-defined] (Python's own, in a C locale)
         each["path"] = [p for p in each["path"] if "__editable__" not in p]  # type: ignore[attr-defined]
         for name in ("session", "pid", "random", "torch random"):
@@ -135,7 +135,7 @@ def test_it_is_what_a_new_python_would_be_with_torch_there_already(
 def test_two_of_them_draw_different_numbers_and_hold_nothing_of_each_other(
     env: dict[str, str], forge: tuple[int, str]
 ) -> None:
-    sleeper = forge_process([sys.executable, "-m", "slumber"], env)
+    sleeper = fork_process([sys.executable, "-m", "slumber"], env)
     _, one = shown(env, "0")
     _, two = shown(env, "0")
     assert one["random"] != two["random"]
@@ -149,7 +149,7 @@ def test_two_of_them_draw_different_numbers_and_hold_nothing_of_each_other(
 def test_its_command_line_is_shown_and_its_environment_is_the_forges(
     env: dict[str, str], forge: tuple[int, str]
 ) -> None:
-    process = forge_process([sys.executable, "-m", "slumber", "an-argument"], env)
+    process = fork_process([sys.executable, "-m", "slumber", "an-argument"], env)
     until(lambda: Path("children").exists())
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes().rstrip(b"\0").decode()
     assert line == f"{sys.executable} -m slumber an-argument"
@@ -160,7 +160,7 @@ def test_its_command_line_is_shown_and_its_environment_is_the_forges(
 
 
 def test_terminate_kills_it_and_its_group(env: dict[str, str]) -> None:
-    process = forge_process([sys.executable, "-m", "slumber"], env)
+    process = fork_process([sys.executable, "-m", "slumber"], env)
     until(lambda: Path("children").exists() and Path("children").read_text())
     assert process.poll() is None
     process.terminate()
@@ -187,8 +187,8 @@ def test_it_ends_with_its_forge_and_then_a_new_python_is_started(
     command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
     own = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": HERE})
     until(lambda: f"\0{name}".encode() in sockets())
-    env[ENV_FORGE] = name
-    process = forge_process([sys.executable, "-m", "slumber"], env)
+    env[ENV_FORK_SERVER] = name
+    process = fork_process([sys.executable, "-m", "slumber"], env)
     until(lambda: Path("children").exists())
     own.kill()
     own.wait()
@@ -199,7 +199,7 @@ def test_it_ends_with_its_forge_and_then_a_new_python_is_started(
     adapter.wait()
     assert adapter.poll() == 3
     assert json.loads((tmp_path / "shown.json").read_text())["torch"] is False
-    assert "started anew" in caplog.text
+    assert "started as a new Python" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,15 @@ def test_modules_that_would_come_before_what_is_imported_need_a_new_python(
 ) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
-    with pytest.raises(NotForgedError, match="imported already") as error:
-        forge_process([sys.executable, "-m", "show", "0"], env)
+    with pytest.raises(NotForkedError, match="imported already") as error:
+        fork_process([sys.executable, "-m", "show", "0"], env)
     assert fragment in str(error.value)
 
 
 @pytest.mark.parametrize("argv", [["sh", "-c", "true"], [sys.executable], []])
 def test_only_modules_are_run(env: dict[str, str], argv: list[str]) -> None:
-    with pytest.raises(NotForgedError, match="python -m MODULE"):
-        forge_process(argv, env)
+    with pytest.raises(NotForkedError, match="python -m MODULE"):
+        fork_process(argv, env)
 
 
 def test_what_is_no_request_is_refused_and_another_user_is_not_heard(

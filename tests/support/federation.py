@@ -28,7 +28,7 @@ from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.engines.local.store.ports import Ports
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.run import (
-    ENV_FORGE,
+    ENV_FORK_SERVER,
     ServerConfig,
     ServerStatus,
     StoreLocation,
@@ -57,7 +57,7 @@ HYPERPARAMETERS = {
 
 
 @functools.cache
-def shared_forge() -> tuple[int, str]:
+def shared_fork_server() -> tuple[int, str]:
     """(process id, name) of the forge of all federations of these tests; it dies with them.
 
     As in a local run; in a pod each site has its own.
@@ -327,7 +327,7 @@ class Federation:
 
     def _env(self) -> dict[str, str]:
         env = {**_environment(), "PYTHONPATH": self._path, MARK: str(self.folder)}
-        return {**env, ENV_FORGE: shared_forge()[1]} if self._shared else env
+        return {**env, ENV_FORK_SERVER: shared_fork_server()[1]} if self._shared else env
 
     def start(self, *sites: str) -> None:
         """Starts `server` or workers by name; all of them without names."""
@@ -423,7 +423,7 @@ class Federation:
         """Those of the shared forge's processes that run in a folder, which their command names."""
         if not self._shared:
             return []
-        found = [(pid, _command_line(pid)) for pid in descendants(shared_forge()[0])]
+        found = [(pid, _command_line(pid)) for pid in descendants(shared_fork_server()[0])]
         return [(pid, line) for pid, line in found if f"{folder}/" in line]
 
     def pid_of(self, site: str, part: str) -> int:

@@ -18,8 +18,8 @@ from fedjob.protocol.commit import ClientFailure, Commit
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJobSpec
 
-ENV_FORGE = "FEDJOB_FORGE"
-"""In the environment of a server or worker: the forge of job processes that it shares with others.
+ENV_FORK_SERVER = "FEDJOB_FORGE"
+"""In the environment of a server or worker: the fork server that it shares with other sites.
 
 A name for `fedjob_runtime.processes.fork_server`; a site that is given none starts one of its own.
 """

@@ -53,11 +53,15 @@ class StoppableClock(SystemClock):
         """Ends the current wait and every later one."""
         self._stop.set()
 
+    def stopped(self, seconds: float) -> bool:
+        """Waits for `stop`, so long at most; whether it was called."""
+        return self._stop.wait(seconds)
+
     def sleep(self, seconds: float) -> None:
         """Waits.
 
         Raises:
             Stopped: `stop` was called before or meanwhile.
         """
-        if self._stop.wait(seconds):
+        if self.stopped(seconds):
             raise Stopped

@@ -25,7 +25,7 @@ from fedjob_runtime.nvflare_site.kit_check import check_kit
 from fedjob_runtime.nvflare_site.site_folder import allowed_classes, prepare_site
 from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
-from fedjob_runtime.processes.fork_client import environment_with_forge
+from fedjob_runtime.processes.fork_client import environment_with_fork_server
 from fedjob_runtime.processes.oom_watch import MemoryWatch
 from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         write_json(home / "worker.json", {"state": "Preparing", "message": ""})
         # It imports torch while the shard is fetched.
-        env = environment_with_forge(os.environ)
+        env = environment_with_fork_server(os.environ)
         check_kit(Path(config.kit), config.worker)
         prepare_shard(config, say)
     except (InvalidInputError, UnavailableError, FedjobError) as error:

@@ -29,7 +29,7 @@ from fedjob.engines.local.store.embedded_store import EmbeddedStore, StoreStartE
 from fedjob.engines.local.store.ports import Ports
 from fedjob.engines.local.store.shard_urls import ShardUrls
 from fedjob.preparation.prepared import PreparedRun
-from fedjob.protocol.run import ENV_FORGE, RunPhase, ServerStatus
+from fedjob.protocol.run import ENV_FORK_SERVER, RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.job_upload import upload, upload_plan
@@ -72,7 +72,7 @@ class LocalRun:
             workers=len(prepared.workers),
             cpus=os.cpu_count() or 1,
         )
-        self._env[ENV_FORGE] = f"fedjob-{self._run_id}"
+        self._env[ENV_FORK_SERVER] = f"fedjob-{self._run_id}"
 
     def run(self) -> RunResult:
         """From nothing to the results in OUT; whatever happens, nothing that it started is left."""
@@ -123,7 +123,7 @@ class LocalRun:
 
     def _start_forge(self, stack: ExitStack) -> None:
         """It imports while all else is made ready; without it the sites do as well, later."""
-        argv = [*self._commands.forge, self._env[ENV_FORGE]]
+        argv = [*self._commands.forge, self._env[ENV_FORK_SERVER]]
         forge = Child("forge", argv, self._env, self._folder.log("forge"))
         # What it has forked goes with it: it ends after the sites.
         stack.callback(stop, [forge])

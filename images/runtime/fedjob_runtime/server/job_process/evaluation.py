@@ -29,8 +29,8 @@ class GlobalEvaluation:
 
     Attributes:
         on_server: A validation shard that no worker has lies in the state folder.
-        on_workers: There is none, but the user's code has an fl_validate.
-        settings: What is trained; None with the user's own executor, then there is no evaluation.
+        on_workers: There is no such shard, but the author's code has an fl_validate.
+        settings: What is trained; None with the author's own executor, which is not evaluated.
     """
 
     on_server: bool
@@ -39,7 +39,7 @@ class GlobalEvaluation:
 
     @classmethod
     def prepare(cls) -> GlobalEvaluation:
-        """Looks at what the supervisor laid out."""
+        """Decides by what the supervisor laid out in the state folder."""
         settings = JobSettings.read(env_path(ENV_JOB_FOLDER))
         on_server = settings is not None and _shard().is_dir()
         on_workers = settings is not None and settings.validate_fn is not None and not on_server
@@ -50,7 +50,7 @@ class GlobalEvaluation:
 
         Args:
             weights: The global model.
-            round_number: CURRENT_ROUND as the user's code sees it, from 0.
+            round_number: CURRENT_ROUND as the author's code gets it, from 0.
         """
         settings = self.settings
         if settings is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from fedjob_runtime.training.user_code import is_out_of_memory, place_of, summar
 
 _OWN_CODE = Path(__file__).resolve().parents[2]
 """fedjob_runtime: where the lines that a report to us should name are."""
-_CONFIGURATION = "nvflare.private.json_configer"
-"""NVFlare's module that builds the components of a job; verified by test_failures.py."""
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _LASTING = (
     FileNotFoundError,
@@ -47,13 +44,16 @@ class JobProcessFailure:
     may_pass: bool = False
 
 
-def failure_of(error: BaseException, custom: Path, doing: str) -> JobProcessFailure:
+def failure_of(
+    error: BaseException, custom: Path, doing: str, *, building: bool = False
+) -> JobProcessFailure:
     """Classifies an exception that ended the work of the server's job process.
 
     Args:
         error: What was raised.
         custom: The job folder's app/custom, where the author's files are.
         doing: When it was raised, such as `in round 3`.
+        building: Whether NVFlare was building the job's components.
     """
     if isinstance(error, FedjobError):
         return JobProcessFailure(error.reason, str(error))
@@ -78,14 +78,14 @@ def failure_of(error: BaseException, custom: Path, doing: str) -> JobProcessFail
                 f"{what} in the author's code: {described(each, custom)}\n"
                 "correct the class that spec.components names and submit the job again",
             )
-    if any(_is_in_configuration(each) for each in chain):
+    passing = isinstance(error, OSError) and not isinstance(error, _LASTING)
+    if building and not passing:
         return JobProcessFailure(
             Reason.COMPONENT_INVALID,
-            f"{what}: {described(chain[-1], _OWN_CODE)}\n"
+            f"{what}: {described(error, _OWN_CODE)}\n"
             "correct path and args of spec.components, whose classes are built there",
         )
-    passing = isinstance(error, OSError) and not isinstance(error, _LASTING)
-    if passing or not _is_in_own_code(error):
+    if passing:
         return JobProcessFailure(
             Reason.FEDERATION_FAILED, f"{what}: {summary_of(error)}", may_pass=True
         )
@@ -129,21 +129,4 @@ def _disk_is_full(error: BaseException) -> bool:
     # safetensors puts the operating system's error into a text.
     return (isinstance(error, OSError) and error.errno in _FULL_DISK) or any(
         f"os error {code}" in str(error) for code in _FULL_DISK
-    )
-
-
-def _is_in_configuration(error: BaseException) -> bool:
-    return any(
-        frame.f_globals.get("__name__") == _CONFIGURATION
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
-
-
-def _is_in_own_code(error: BaseException) -> bool:
-    """Whether fedjob's code took part, beside the entry that every traceback begins with."""
-    frames = traceback.walk_tb(error.__traceback__)
-    names = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
-    return any(
-        name.startswith("fedjob_runtime.") and not name.endswith("job_process.main")
-        for name in names
     )

@@ -84,7 +84,7 @@ def _view(
         shard=worker.shard,
         state=state,
         restarts=seen.restarts.get(name, 0),
-        last_heartbeat=membership.heard.get(name),
+        last_heartbeat=membership.last_heartbeats.get(name),
         samples=seen.samples.get(name, 0),
         message=message,
     )

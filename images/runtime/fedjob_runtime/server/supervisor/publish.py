@@ -1,4 +1,4 @@
-"""The end of a complete run: the model in both forms and the report, in model_out/."""
+"""Publishes a complete run: the model in both forms and the report, to model_out/."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
 
 def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:
     made, ours = handover.torch_file(total), handover.model_file(total)
-    # Of the committed model only: a job process of another segment may have left one that lost.
+    # Only for the committed model: another segment may have left a file that was not committed.
     if made.exists() and ours.exists() and filecmp.cmp(ours, model, shallow=False):
         shutil.copyfile(made, target)
         return

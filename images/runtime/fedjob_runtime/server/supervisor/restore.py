@@ -1,4 +1,4 @@
-"""What a server start finds in the store: the last committed round, its model, the inputs."""
+"""Restores a server start from the store: the last committed round, its model, the inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HISTORY = 20
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Where the run stands.
+    """How far the run is.
 
     Attributes:
         last: The last committed round; -1 before round 0.
@@ -34,10 +34,9 @@ class Restored:
 def restore(
     config: ServerConfig, bucket: Bucket, log: RoundLog, handover: Handover, state: Path
 ) -> Restored:
-    """Brings here what the next segment starts from.
+    """Downloads what the next segment starts from.
 
-    Files of an earlier start that were not committed are dropped: whether they were whole is not
-    known.
+    Files of an earlier start that were not committed are dropped: they may be incomplete.
     """
     shutil.rmtree(state / "rounds", ignore_errors=True)
     (state / "segment.json").unlink(missing_ok=True)
@@ -61,7 +60,7 @@ def restore(
     if rounds != list(range(last + 1)):
         msg = (
             f"the log of rounds has a gap: {rounds} were found; restore the missing commits, or "
-            "delete the job's rounds/ to start anew"
+            "delete the job's rounds/ to start over"
         )
         raise GapError(msg)
     history = [log.read(number) for number in rounds[-HISTORY:] if number > 0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, StoreUnreachableError, Where
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
@@ -53,3 +54,26 @@ def test_server_with_nothing_to_commit_looks_for_a_newer_one(tmp_path: Path) -> 
     committer.drain(10)
     assert reported == [("fenced", newer)]
     assert log.finds == []
+
+
+def test_round_that_cannot_be_read_fails_the_run(tmp_path: Path) -> None:
+    """The thread ended, and the supervisor waited for the round for ever."""
+    handover = Handover(tmp_path)
+    handover.round_folder(0).mkdir(parents=True)
+    handover.offer_round(0, {"times": {"train": "soon"}})
+    failures: list[FedjobError] = []
+    ended = threading.Event()
+
+    def failed(error: FedjobError) -> None:
+        failures.append(error)
+        ended.set()
+
+    committer = Committer(
+        cast(RoundLog, Log(None)), handover, 1, -1, lambda _: None, lambda _: None, failed
+    )
+    committer.start()
+    assert ended.wait(30)
+    committer.drain(10)
+    [error] = failures
+    assert error.reason is Reason.INTERNAL_ERROR
+    assert "round 0 cannot be committed: ValidationError" in str(error)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from fedjob.protocol.commit import ClientFailure
 from fedjob.reasons import Reason
 from fedjob_runtime.server.supervisor.retry_policy import (
-    LONGEST_DELAY,
+    BACKOFF,
     MAX_TRIES,
     RoundTries,
     delay_before,
     judge_tries,
 )
+from support.supervised_run import commit_of
 
 EXPECTED = {"worker-0": "a.zip", "worker-1": "b.zip", "worker-2": "c.zip"}
 
@@ -61,4 +63,17 @@ def test_backoff_grows_and_is_bounded() -> None:
     delays = [delay_before(count) for count in range(20)]
     assert delays[0] == 0
     assert delays == sorted(delays)
-    assert delays[-1] == LONGEST_DELAY
+    assert delays[-1] == BACKOFF.longest
+
+
+def test_timeouts_of_committed_rounds_add_up() -> None:
+    """They were forgotten with each commit: a hung worker cost roundTimeout in every round."""
+    tries = RoundTries()
+    late = ClientFailure(name="worker-1", reason=Reason.TRAINING_TIMEOUT, message="late")
+    for number in range(1, MAX_TRIES + 1):
+        assert tries.left_out == frozenset()
+        tries.committed(commit_of(number, failures=[late]))
+        tries.note(number, "worker-1", Reason.TRAINING_TIMEOUT, "late")
+    assert tries.left_out == {"worker-1"}
+    tries.committed(commit_of(MAX_TRIES + 1))
+    assert tries.left_out == frozenset()

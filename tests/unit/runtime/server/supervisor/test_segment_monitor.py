@@ -10,8 +10,8 @@ from fedjob_runtime.server.supervisor.segment_monitor import (
     SCHEDULE_SECONDS,
     SETTLE_SECONDS,
     SegmentEnd,
+    SegmentMonitor,
     SegmentRequest,
-    SegmentWatch,
 )
 
 ALL = {"worker-0": "a", "worker-1": "b", "worker-2": "c"}
@@ -25,8 +25,8 @@ def there(
     return Membership(clients, {}, cells, frozenset(jobs))
 
 
-def watch(members: dict[str, str] = ALL) -> SegmentWatch:
-    return SegmentWatch("j", members, set(ALL), submitted=0.0)
+def watch(members: dict[str, str] = ALL) -> SegmentMonitor:
+    return SegmentMonitor("j", members, set(ALL), submitted=0.0)
 
 
 def test_all_well_asks_for_nothing() -> None:
@@ -124,6 +124,6 @@ def test_before_training_begins_a_join_restarts_at_once() -> None:
 
 
 def test_a_worker_that_is_left_out_is_not_waited_for() -> None:
-    following = SegmentWatch("j", {"worker-0": "a"}, {"worker-0"}, submitted=0.0)
+    following = SegmentMonitor("j", {"worker-0": "a"}, {"worker-0"}, submitted=0.0)
     for now in (1, 5, 9):
         assert following.step(now, TRAINING, there(ALL, ("worker-0",)), True) == SegmentRequest()
