@@ -22,7 +22,7 @@ help: ## this list
 demo: $(VENV)/.local $(SHARDS)/validation.zip ## a real federation here: 3 workers, 5 rounds, handwritten digits
 	$(BIN)/fedjob run examples/digits/job.yaml --shards $(SHARDS) --out out/demo
 
-# Where no cluster can be made (no Docker, no root), its tests are left out and it is said so; in CI that is a failure.
+# Where no cluster can be made (no Docker, no root), its tests are left out with a message; in CI that is a failure.
 test: lint types verify unit integration ## everything that must pass before a commit
 	@if $(MAKE) --no-print-directory cluster; then $(MAKE) --no-print-directory e2e; \
 	elif [ "$${CI:-}" = true ]; then echo "CI must have a cluster"; exit 1; \
@@ -46,7 +46,7 @@ verify: $(VENV)/.dev ## generated files are fresh: crds/, docs/reference/
 	done; echo "generated files are fresh"
 
 INTO ?=
-generate: $(VENV)/.dev ## write the generated files anew
+generate: $(VENV)/.dev ## write the generated files again
 	@mkdir -p $(INTO)crds $(INTO)docs/reference
 	$(BIN)/python -m fedjob.spec.schema.crd > $(INTO)crds/federatedjobs.fedjob.dev.yaml
 	@mkdir -p $(INTO)charts/fedjob/files

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 
 # The tests start hundreds of processes: each would compile our modules anew.

@@ -22,10 +22,13 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from fedjob.errors import FedjobError
 from fedjob.spec.models.job import GROUP, PLURAL, VERSION
+from fedjob_operator.controller.executor import Executor
+from fedjob_operator.controller.observer import Observer
 from fedjob_operator.controller.probes import HealthServer
 from fedjob_operator.controller.reconciler import Reconciler
 from fedjob_operator.controller.resync import relist
 from fedjob_operator.controller.status_poller import Poller
+from fedjob_operator.controller.status_writer import StatusWriter
 from fedjob_operator.controller.workqueue import Health, WorkQueue
 from fedjob_operator.kube.client import PLURALS, VERSIONS, ApiError, Cluster
 from fedjob_operator.kube.event_recorder import EventWriter
@@ -62,16 +65,22 @@ class Operator:
         cluster = Cluster(client, self._lease.left if settings.lease else None)
         self._cluster = cluster
         defaults = settings.defaults(environment)
-        self._world = Cache(defaults)
+        self._cache = Cache(defaults)
         self._poller = Poller(
-            cluster if settings.poll == "proxy" else None, self._world, self._wake
+            cluster if settings.poll == "proxy" else None, self._cache, self._wake
         )
-        self._preparer = Preparer(cluster, settings, defaults, self._world, self._wake)
-        self._events = EventWriter(cluster)
-        self._reconciler = Reconciler(
-            cluster, self._world, self._preparer, self._poller, self._events, self._forget
+        self._preparer = Preparer(cluster, settings, defaults, self._cache, self._wake)
+        reconciler = Reconciler(
+            cluster,
+            self._cache,
+            observer=Observer(cluster, self._cache),
+            executor=Executor(cluster, self._cache),
+            preparer=self._preparer,
+            poller=self._poller,
+            statuses=StatusWriter(cluster, self._cache, EventWriter(cluster)),
+            forget=self._forget,
         )
-        self._queue = WorkQueue(self._reconciler, workers=settings.workers)
+        self._queue = WorkQueue(reconciler, workers=settings.workers)
         self._acts = False
         self._http = HealthServer(settings.http_port, self._health, self._count_jobs)
         self._stop = asyncio.Event()
@@ -159,15 +168,15 @@ class Operator:
     def _job_event(self) -> Callable[..., Any]:
         async def on_job(event: Any, **_: Any) -> None:
             body = dict(event["object"])
-            self._wake(self._world.saw_job(body, deleted=event["type"] == "DELETED"))
+            self._wake(self._cache.saw_job(body, deleted=event["type"] == "DELETED"))
 
         return on_job
 
     def _child_event(self, kind: str) -> Callable[..., Any]:
         async def on_child(event: Any, **_: Any) -> None:
             body = dict(event["object"])
-            key = self._world.saw_child(kind, body, deleted=event["type"] == "DELETED")
-            if key is not None and self._world.job(key) is not None:
+            key = self._cache.saw_child(kind, body, deleted=event["type"] == "DELETED")
+            if key is not None and self._cache.job(key) is not None:
                 self._wake(key)
 
         return on_child
@@ -177,10 +186,10 @@ class Operator:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             try:
-                await relist(self._cluster, self._world, self._settings.namespaces)
+                await relist(self._cluster, self._cache, self._settings.namespaces)
             except ApiError as error:
                 _log.warning(str(error))
-            for key in self._world.all_keys():
+            for key in self._cache.all_keys():
                 self._wake(key)
 
     def _wake(self, key: Key) -> None:
@@ -193,7 +202,7 @@ class Operator:
         return self._queue.health() if self._acts else None
 
     def _count_jobs(self) -> None:
-        bodies = [self._world.job(key) or {} for key in self._world.all_keys()]
+        bodies = [self._cache.job(key) or {} for key in self._cache.all_keys()]
         states = Counter((body.get("status") or {}).get("state", "Pending") for body in bodies)
         JOBS.clear()
         for state, count in states.items():

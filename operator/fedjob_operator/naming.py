@@ -1,4 +1,4 @@
-"""Names, labels and annotations of everything the operator owns; none is spelled anywhere else."""
+"""Names, labels and annotations of every object that the operator owns; spelled only here."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ Key = tuple[str, str]
 """Namespace and name of a job."""
 
 JOB = "fedjob.dev/job"
-"""The job's name: on every child, and what the watches select."""
+"""Label with the job's name: on every child; the watches select by it."""
 WORKER = "fedjob.dev/worker"
 COMPONENT = "app.kubernetes.io/component"
 SERVER = "server"
 ORDINAL = "fedjob.dev/start"
-"""Which start of its site a pod is, from 0."""
+"""Annotation with the number of a pod within its slot, from 0."""
 CONFIG = "fedjob.dev/config"
-"""Hash of what a pod was started with: another one means another pod."""
+"""Annotation with the hash of a pod's configuration; a pod with another hash is replaced."""
+CONFIG_PARTS = "fedjob.dev/config-parts"
+"""Annotation with the hash of each part of that configuration, as JSON: shows what changed."""
 DIGEST = "fedjob.dev/digest"
-"""Hash of the object as we wrote it, so that dropped fields are noticed too."""
+"""Annotation with the hash of the object as the operator wrote it: it shows dropped fields."""
 EXPIRES = "fedjob.dev/expires"
-"""When a presigned URL ends, RFC 3339: known to an operator that starts later."""
+"""Annotation with the expiry of a presigned URL (RFC 3339), for an operator that starts later."""
 KIT_SET = "fedjob.dev/kits"
-"""Which set of startup kits a Secret belongs to: kits of two sets do not know each other."""
+"""Annotation with the set of a startup kit: kits of two sets do not trust each other."""
 MANAGER = "fedjob-operator"
 OPERATOR_LABELS = {"app.kubernetes.io/name": "fedjob-operator"}
 
 
 def digest_of(value: object) -> str:
-    """A short hash of anything JSON can hold; equal values give equal hashes."""
+    """A short hash of a JSON value; equal values have equal hashes."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -43,8 +45,8 @@ def labels_of(job: FederatedJob, worker: str = "", component: str = "") -> dict[
     """The labels of a child of the job.
 
     Args:
-        job: The owner.
-        worker: `worker-<i>` for what belongs to one worker.
+        job: The job that owns it.
+        worker: `worker-<i>` for objects of one worker.
         component: `server` or `worker` for pods.
     """
     found = {
@@ -68,7 +70,7 @@ def metadata_of(
     component: str = "",
     annotations: Mapping[str, str] | None = None,
 ) -> Body:
-    """Metadata of a child: owned by the job, so that the cluster deletes it with the job."""
+    """Metadata of a child; the owner reference lets the cluster delete it with the job."""
     meta: Body = {
         "name": name,
         "namespace": job.metadata.namespace,
@@ -90,14 +92,14 @@ def metadata_of(
 
 
 def sealed(body: Body) -> Body:
-    """The object with the hash of itself as an annotation."""
+    """The object with its own hash as an annotation."""
     meta = dict(body["metadata"])
     meta["annotations"] = {**meta.get("annotations", {}), DIGEST: digest_of(body)}
     return {**body, "metadata": meta}
 
 
 def annotation(body: Body, name: str) -> str:
-    """An annotation's value; empty where it has none."""
+    """The value of an annotation; empty where the object has none."""
     return str((body["metadata"].get("annotations") or {}).get(name, ""))
 
 
@@ -110,7 +112,7 @@ def owner_uid(body: Body) -> str | None:
 
 
 def server_name(job: str) -> str:
-    """The Service of the server, and the name in its certificate."""
+    """The server's Service, which is also the name in its certificate."""
     return f"{job}-server"
 
 
@@ -120,12 +122,12 @@ def worker_names(count: int) -> list[str]:
 
 
 def pod_name(job: str, site: str, ordinal: int) -> str:
-    """`<job>-<site>`, and `-r<n>` from the second start on."""
+    """`<job>-<site>` for the first pod of a slot, then `<job>-<site>-r<ordinal>`."""
     return f"{job}-{site}" + (f"-r{ordinal}" if ordinal else "")
 
 
 def kit_name(job: str, site: str) -> str:
-    """The Secret of a site's startup kit; the sites are server, admin and the workers."""
+    """The Secret of a startup kit; sites are `server`, `admin` and the workers."""
     return f"{job}-kit-{site}"
 
 
@@ -135,17 +137,17 @@ def url_name(job: str, worker: str) -> str:
 
 
 def store_name(job: str) -> str:
-    """The Secret with the store's keys, where they are the operator's."""
+    """The Secret with a copy of the operator's keys of the store."""
     return f"{job}-store"
 
 
 def config_name(job: str) -> str:
-    """The ConfigMap with server.json and a worker-<i>.json each."""
+    """The ConfigMap with server.json and one worker-<i>.json for each worker."""
     return f"{job}-config"
 
 
 def record_name(job: str) -> str:
-    """The ConfigMap in which the operator remembers."""
+    """The ConfigMap with the operator's record of the job."""
     return f"{job}-record"
 
 

@@ -100,6 +100,7 @@ class Reason(StrEnum):
         "WeightsNotLoaded",
         "A worker seems to train without the global weights (a warning).",
     )
+    TRAINING_WARNING = "TrainingWarning", "An answer came with a text of the author's (a warning)."
     RESULT_TOO_LARGE = "ResultTooLarge", "A worker's answer is larger than allowed."
     BAD_TASK_DATA = "BadTaskData", "A task came without the weights it needs."
 

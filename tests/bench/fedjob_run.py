@@ -14,7 +14,7 @@ from memory import MemorySampler
 from run_figures import RunFigures
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
-from fedjob.protocol.run import ClientState, ServerStatus
+from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob_runtime.processes.children import descendants
 from support.federation import Federation
 

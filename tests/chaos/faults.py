@@ -1,4 +1,4 @@
-"""The faults: what is done to a running job, and how it is undone."""
+"""The faults: how each is injected into a running job, and how it is undone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from chaos.nodes import (
     REGISTRY,
     SERVER_JOB,
     WORKER_NODES,
-    Place,
+    PodPlacement,
     docker,
     eviction_of,
     renew_control_plane,
     restart_api_server,
 )
-from chaos.scene import JobScene
+from chaos.running_job import RunningJob
 
 
 class Phase(StrEnum):
-    """When a fault strikes."""
+    """The phase of the job in which a fault strikes."""
 
     PREPARING = "preparing"
     STARTING = "starting"
@@ -35,7 +35,7 @@ Undo = Callable[[], None]
 
 
 class NotThereError(Exception):
-    """What the fault needs is not there in this phase, such as a pod."""
+    """The fault cannot be injected in this phase, for example because a pod is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,64 +43,63 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        name: As the table has it.
-        strike: Does it, and returns what undoes it.
-        hold: Seconds until it is undone.
-        alone: It hits more than the job's own pods: no other job may run beside it.
-        needs_pods: It has nothing to hit before there are pods.
-        lasting: It is undone only once the job has recovered, or `hold` has passed.
-        repeat: Strikes in the middle of a round; None: as many as asked for.
-        least: A lasting one is not undone before so many seconds.
-        arrange: What is done before each strike in the middle of a round, so that it hits one
-            thing alone.
-        afresh: What is done before each strike, so that it is like a first one; a phase that a job
-            has once has a job of its own.
-        counted: Where and as what the status counts it: a site and a cause, or `retries` and a
-            kind; empty where nothing of the job's own ended.
+        name: Row label in the table.
+        strike: Injects the fault, and returns a function that undoes it.
+        hold: Seconds until the fault is undone.
+        alone: The fault hits more than the job's own pods, so no other job may run in parallel.
+        needs_pods: The fault cannot be injected before the job has pods.
+        lasting: The fault is undone only once the job has recovered, or after `hold`.
+        repeat: Number of strikes in the middle of a round; None: the command line's `--repeat`.
+        min_hold: Minimum seconds before a lasting fault is undone.
+        arrange: Runs before each strike in the middle of a round, so that it hits only one thing.
+        reset: Runs before each strike, so that it acts like the first one; phases that occur once
+            per job each get their own job.
+        counted: How the status counts the fault: (site, cause), or ("retries", kind); empty if
+            none of the job's own processes ends.
     """
 
     name: str
-    strike: Callable[[JobScene], Undo]
+    strike: Callable[[RunningJob], Undo]
     hold: float = 0.0
     alone: bool = False
     needs_pods: bool = True
     lasting: bool = False
     repeat: int | None = None
-    least: float = 0.0
-    arrange: Callable[[JobScene], None] | None = None
-    afresh: Callable[[JobScene], None] | None = None
+    min_hold: float = 0.0
+    arrange: Callable[[RunningJob], None] | None = None
+    reset: Callable[[RunningJob], None] | None = None
     counted: tuple[str, str] = ("", "")
 
 
 def nothing() -> None:
-    """A fault that is over at once."""
+    """The undo function of a fault that ends immediately."""
 
 
-def _server(scene: JobScene) -> Place:
-    found = scene.server()
+def _server(job: RunningJob) -> PodPlacement:
+    found = job.server()
     if found is None:
         raise NotThereError("the server does not run")
     return found
 
 
-def _worker(scene: JobScene) -> Place:
-    found = scene.workers()
+def _worker(job: RunningJob) -> PodPlacement:
+    found = job.workers()
     if not found:
         raise NotThereError("no worker runs")
     return found[0]
 
 
-def _delete(scene: JobScene, place: Place) -> Undo:
-    scene.stage.kubectl("-n", scene.stage.jobs, "delete", "pod", place.pod, "--wait=false")
+def _delete(job: RunningJob, place: PodPlacement) -> Undo:
+    job.deployment.kubectl("-n", job.deployment.jobs, "delete", "pod", place.pod, "--wait=false")
     return nothing
 
 
-def _kill(place: Place) -> Undo:
+def _kill(place: PodPlacement) -> Undo:
     place.kill_container()
     return nothing
 
 
-def _kill_job_process(place: Place, pattern: str) -> Undo:
+def _kill_job_process(place: PodPlacement, pattern: str) -> Undo:
     try:
         place.kill_processes(pattern)
     except AssertionError as error:
@@ -108,9 +107,9 @@ def _kill_job_process(place: Place, pattern: str) -> Undo:
     return nothing
 
 
-def _evict(scene: JobScene) -> Undo:
-    path, body = eviction_of(_worker(scene).pod, scene.stage.jobs)
-    scene.stage.kubectl("create", "--raw", path, "-f", "-", given=body)
+def _evict(job: RunningJob) -> Undo:
+    path, body = eviction_of(_worker(job).pod, job.deployment.jobs)
+    job.deployment.kubectl("create", "--raw", path, "-f", "-", given=body)
     return nothing
 
 
@@ -119,74 +118,76 @@ def _pause(node: str) -> Undo:
     return lambda: docker("unpause", node) and None
 
 
-def _pause_workers_node(scene: JobScene) -> Undo:
-    server = _server(scene).node
-    beside = [place.node for place in scene.workers() if place.node != server]
+def _pause_workers_node(job: RunningJob) -> Undo:
+    server = _server(job).node
+    beside = [place.node for place in job.workers() if place.node != server]
     if not beside:
         raise NotThereError("every worker is on the server's node")
     return _pause(beside[0])
 
 
-def _spread(scene: JobScene) -> None:
-    """One worker beside the server, the other on the other node."""
-    server = _server(scene).node
+def _spread(job: RunningJob) -> None:
+    """Moves one worker to the server's node and the other to the other node."""
+    server = _server(job).node
     other = next(node for node in WORKER_NODES if node != server)
     for index, wanted in enumerate((other, server)):
-        site = f"{scene.name}-worker-{index}"
+        site = f"{job.name}-worker-{index}"
         away = server if wanted == other else other
 
         def is_there(site: str = site, wanted: str = wanted) -> bool:
-            there = [p for p in scene.workers() if f"{p.pod}-".startswith(f"{site}-")]
+            there = [p for p in job.workers() if f"{p.pod}-".startswith(f"{site}-")]
             return [place.node for place in there] == [wanted]
 
         if is_there():
             continue
-        scene.stage.kubectl("cordon", away)
+        job.deployment.kubectl("cordon", away)
         try:
-            pods = [p.pod for p in scene.workers() if f"{p.pod}-".startswith(f"{site}-")]
-            scene.stage.kubectl("-n", scene.stage.jobs, "delete", "pod", *pods, "--wait=false")
-            scene.until(is_there, 120)
+            pods = [p.pod for p in job.workers() if f"{p.pod}-".startswith(f"{site}-")]
+            job.deployment.kubectl(
+                "-n", job.deployment.jobs, "delete", "pod", *pods, "--wait=false"
+            )
+            job.until(is_there, 120)
         finally:
-            scene.stage.kubectl("uncordon", away)
+            job.deployment.kubectl("uncordon", away)
 
 
-def _freeze_store(scene: JobScene) -> Undo:
-    store = scene.stage.store_pod()
+def _freeze_store(job: RunningJob) -> Undo:
+    store = job.deployment.store_pod()
     store.freeze()
     return store.thaw
 
 
-def _restart_store(scene: JobScene) -> Undo:
-    # The kubelet starts it again in the same pod: two stores on one volume would spoil it.
-    scene.stage.store_pod().kill_container()
+def _restart_store(job: RunningJob) -> Undo:
+    # The container, not the pod: two stores on one volume would corrupt it.
+    job.deployment.store_pod().kill_container()
     return nothing
 
 
-def _renew_store(scene: JobScene) -> None:
-    """Another pod, for which the kubelet's back-off begins anew."""
-    scene.stage.kubectl("-n", scene.stage.system, "rollout", "restart", "deployment/store")
+def _replace_store(job: RunningJob) -> None:
+    """Replaces the store's pod, which resets the kubelet's restart backoff."""
+    job.deployment.kubectl("-n", job.deployment.system, "rollout", "restart", "deployment/store")
     status = ("rollout", "status", "deployment/store", "--timeout=180s")
-    scene.stage.kubectl("-n", scene.stage.system, *status)
+    job.deployment.kubectl("-n", job.deployment.system, *status)
 
 
-def _stop_registry(_scene: JobScene) -> Undo:
+def _stop_registry(_scene: RunningJob) -> Undo:
     docker("stop", "-t", "0", REGISTRY)
     return lambda: docker("start", REGISTRY) and None
 
 
-def _kill_operator(scene: JobScene) -> Undo:
-    scene.stage.kill()
-    return scene.stage.start
+def _kill_operator(job: RunningJob) -> Undo:
+    job.deployment.kill()
+    return job.deployment.start
 
 
-def _restart_api(_scene: JobScene) -> Undo:
+def _restart_api(_scene: RunningJob) -> Undo:
     restart_api_server()
     return nothing
 
 
-def _cut(scene: JobScene) -> Undo:
-    server = _server(scene)
-    beside = [place for place in scene.workers() if place.node != server.node] or scene.workers()
+def _cut(job: RunningJob) -> Undo:
+    server = _server(job)
+    beside = [place for place in job.workers() if place.node != server.node] or job.workers()
     if not beside:
         raise NotThereError("no worker runs")
     beside[0].cut_off(server.ip)
@@ -216,7 +217,7 @@ FAULTS = (
         _restart_store,
         alone=True,
         needs_pods=False,
-        afresh=_renew_store,
+        reset=_replace_store,
     ),
     Fault("registry down, 10 s", _stop_registry, hold=10, alone=True, needs_pods=False),
     Fault("operator killed, back after 3 s", _kill_operator, hold=3, alone=True, needs_pods=False),
@@ -225,7 +226,7 @@ FAULTS = (
         _restart_api,
         alone=True,
         needs_pods=False,
-        afresh=lambda _: renew_control_plane(),
+        reset=lambda _: renew_control_plane(),
     ),
     Fault(
         "worker's node paused",
@@ -242,7 +243,7 @@ FAULTS = (
         hold=240,
         alone=True,
         lasting=True,
-        least=150,
+        min_hold=150,
         repeat=5,
         counted=("worker", "NodeLost"),
     ),
@@ -263,4 +264,4 @@ FAULTS = (
         repeat=5,
     ),
 )
-"""Out of memory is apart (`chaos.memory`): it ends the run, as it should."""
+"""Out of memory is in `chaos.out_of_memory`, since it ends the run."""

@@ -1,6 +1,6 @@
-"""What a fault does to kind's nodes, containers and processes, from outside the cluster.
+"""Injects faults into kind's nodes, containers and processes, from outside the cluster.
 
-Everything here aims at the project's own kind nodes and at one job's pods.
+Acts only on the project's own kind nodes and on one job's pods.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ CONTROL_PLANE = "fedjob-control-plane"
 WORKER_NODES = ("fedjob-worker", "fedjob-worker2")
 REGISTRY = "fedjob-registry"
 LEASE_SECONDS = 17.0
-"""Kubernetes' own leader election: 15 s without a renewal, and 2 s between two looks."""
+"""Leader election of Kubernetes' components: leases last 15 s, standbys check every 2 s."""
 CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.job_process.main"
-"""In the command lines of NVFlare's job processes."""
+"""Patterns in the command lines of NVFlare's job processes."""
 
 
 def docker(*arguments: str, check: bool = True) -> str:
-    """Runs docker and returns what it printed."""
+    """Runs docker and returns its output."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, f"docker {arguments}: {done.stderr}"
     return done.stdout.strip()
@@ -33,14 +33,14 @@ def on(node: str, script: str, *, check: bool = True) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PodPlacement:
     """Where a pod runs.
 
     Attributes:
-        pod: Its name.
-        node: Its node, which is also the name of kind's container.
-        container: containerd's id of its container.
-        ip: The pod's address.
+        pod: The pod's name.
+        node: The node's name, which is also the name of kind's Docker container.
+        container: containerd's ID of the pod's container.
+        ip: The pod's IP address.
     """
 
     pod: str
@@ -53,21 +53,21 @@ class Place:
         return f"ctr -n k8s.io tasks ls 2>/dev/null | awk '$1 == \"{self.container}\" {{print $2}}'"
 
     def kill_container(self) -> None:
-        """SIGKILL to its first process, which ends it with all that is in it."""
+        """Sends SIGKILL to the container's first process, which ends the container."""
         on(self.node, f"kill -9 $({self._task})")
 
     def freeze(self) -> None:
-        """Stops all its processes where they are."""
-        # The kernel cannot freeze a process that is just in a probe, and is asked again.
+        """Freezes all processes of the container."""
+        # The kernel cannot freeze a process that is just running a probe, so this retries.
         pause = f"ctr -n k8s.io tasks pause {self.container}"
         on(self.node, f"for i in 1 2 3 4 5 6 7 8 9; do {pause} && exit; sleep 0.1; done; {pause}")
 
     def thaw(self) -> None:
-        """Lets them go on."""
+        """Ends `freeze`."""
         on(self.node, f"ctr -n k8s.io tasks resume {self.container}")
 
     def kill_processes(self, pattern: str) -> None:
-        """SIGKILL to those of its processes whose command line has the pattern."""
+        """Sends SIGKILL to the container's processes whose command line matches the pattern."""
         killed = on(
             self.node,
             f"for pid in $(pgrep -f '{pattern}'); do grep -q {self.container} /proc/$pid/cgroup "
@@ -76,30 +76,32 @@ class Place:
         assert killed, f"{self.pod} has no process like {pattern}"
 
     def cut_off(self, address: str) -> None:
-        """Drops what it sends to an address."""
+        """Drops packets that the pod sends to an address."""
         on(self.node, f"nsenter -t $({self._task}) -n ip route add blackhole {address}/32")
 
     def join(self, address: str) -> None:
-        """Ends `cut_off`; a container that has been replaced meanwhile has nothing to end."""
+        """Ends `cut_off`; does nothing if the container has been replaced meanwhile."""
         script = f"nsenter -t $({self._task}) -n ip route del blackhole {address}/32"
         on(self.node, script, check=False)
 
 
-def place_of(pod: dict[str, Any]) -> Place:
-    """Where a running pod is, from its object."""
+def placement_of(pod: dict[str, Any]) -> PodPlacement:
+    """The placement of a running pod, from its object."""
     status = pod["status"]
     container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
-    return Place(pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"])
+    return PodPlacement(
+        pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"]
+    )
 
 
 def unpause_all() -> None:
-    """No node stays paused, whatever went wrong."""
+    """Unpauses every node, for cleanup after errors."""
     for name in docker("ps", "-q", "--filter", "status=paused", "--filter", "name=fedjob-").split():
         docker("unpause", name, check=False)
 
 
 def eviction_of(pod: str, namespace: str) -> tuple[str, str]:
-    """Where and what to POST so that a pod is evicted, as by a drain of its node."""
+    """Path and body of the POST that evicts a pod, as `kubectl drain` does."""
     body = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -109,10 +111,10 @@ def eviction_of(pod: str, namespace: str) -> tuple[str, str]:
 
 
 def renew_control_plane() -> None:
-    """Fresh pods of scheduler and controller manager, and an API server that answers.
+    """Replaces the pods of scheduler and controller manager, and waits for the API server.
 
-    Both end when the API server is away for 10 s, and the kubelet lets them wait the longer the
-    more often that was: up to 300 s in which no pod is scheduled.
+    Both exit when the API server is away for 10 s. The kubelet's restart backoff then grows to
+    300 s, during which no pod would be scheduled.
     """
     mark = str(time.time_ns())
     kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
@@ -124,18 +126,18 @@ def renew_control_plane() -> None:
         f"for i in $(seq 120); do {ready} --timeout=60s && exit; sleep 1; done; "
         "echo scheduler and controller manager do not become ready >&2; exit 1",
     )
-    # They take over once the leases of those before them have run out.
+    # They become leaders only after the leases of their predecessors have expired.
     time.sleep(LEASE_SECONDS)
 
 
 def restart_api_server() -> None:
-    """Kills the API server, and gives its manifest another mark: so it starts without backoff."""
+    """Kills the API server; a changed label in its manifest makes it restart without backoff."""
     mark = str(time.time_ns())
     on(CONTROL_PLANE, f"{_marked('kube-apiserver', mark)} && pkill -9 kube-apiserver")
 
 
 def _marked(part: str, mark: str) -> str:
-    """A script that makes the kubelet replace a pod of the control plane, by a label."""
+    """A script that changes a label in a static pod's manifest, so the kubelet replaces the pod."""
     manifest = f"/etc/kubernetes/manifests/{part}.yaml"
     label = f'fedjob.dev/chaos: "{mark}"'
     return (

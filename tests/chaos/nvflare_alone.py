@@ -1,10 +1,10 @@
-"""NVFlare by itself under the same faults, on the same cluster: does it hang, end, or resume?
+"""NVFlare without fedjob under the same faults, on the same cluster: does it hang, end or resume?
 
     python tests/chaos/nvflare_alone.py [--repeat 1] [--at-once 1] [--only TEXT] [--out out/chaos]
 
-Its own provisioning, its own start scripts and a FedAvg recipe as its documentation writes it, in
-StatefulSets of one pod each that Kubernetes restarts and replaces: what a careful person would do
-without fedjob. A round trains for as long as in the fault matrix.
+Uses NVFlare's own provisioning, start scripts and a FedAvg recipe as in its documentation, in
+StatefulSets of one pod each, which Kubernetes restarts and replaces: a careful deployment without
+fedjob. Training takes as long per round as in the fault matrix.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from chaos.nodes import (  # noqa: E402 (after the path)
     CLIENT_JOB,
     SERVER_JOB,
     WORKER_NODES,
-    Place,
+    PodPlacement,
     docker,
     eviction_of,
-    place_of,
+    placement_of,
     unpause_all,
 )
 from e2e.kube import cluster_environment  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
 WATCHED = 180.0
-"""Seconds after a fault, or after its end where it is undone, in which the next round may come."""
+"""Seconds after a fault (or after it is undone) within which the next round must be saved."""
 SAVED = "End persist model on server"
 NET = """
 import torch
@@ -99,8 +99,8 @@ session.close()
 UNPACK = "mkdir -p /ws && tar -xzf /kit/kit.tgz -C /ws && "
 
 
-class Alone:
-    """A deployment of NVFlare in a namespace of its own."""
+class NvflareDeployment:
+    """A deployment of NVFlare in its own namespace."""
 
     def __init__(self, folder: Path) -> None:
         self.env = cluster_environment()
@@ -108,7 +108,7 @@ class Alone:
         self._folder = folder
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        """kubectl in the namespace."""
+        """Runs kubectl in the deployment's namespace."""
         done = subprocess.run(
             ["kubectl", "-n", self.namespace, *arguments],
             input=given.encode(),
@@ -137,17 +137,17 @@ class Alone:
         self.kubectl("apply", "-f", "-", given=json.dumps(listed))
 
     def remove(self) -> None:
-        """All of it."""
+        """Deletes the namespace with everything in it."""
         self.kubectl("delete", "namespace", self.namespace, "--wait=false", check=False)
 
     def ask(self, what: str, seconds: float = 120) -> str:
-        """What the admin's session says; empty when the server does not answer in time."""
+        """The answer of an admin session; empty if the server does not answer in time."""
         deadline = time.monotonic() + seconds
         while True:
-            told = self.kubectl(
+            output = self.kubectl(
                 "exec", "admin-0", "--", "timeout", "30", "python3", "-c", ASK, what, check=False
             )
-            found = [line for line in told.splitlines() if line.startswith("ANSWER ")]
+            found = [line for line in output.splitlines() if line.startswith("ANSWER ")]
             if found:
                 return found[-1].removeprefix("ANSWER ")
             if time.monotonic() > deadline:
@@ -155,13 +155,13 @@ class Alone:
             time.sleep(2)
 
     def rounds(self) -> list[float]:
-        """When the server that runs now saved a model, seconds since the epoch."""
+        """Times at which the current server saved a model, in seconds since the epoch."""
         text = self.kubectl("logs", "server-0", "--timestamps", check=False)
         return [_moment(line) for line in text.splitlines() if SAVED in line]
 
-    def place(self, name: str) -> Place:
-        """Where a pod runs."""
-        return place_of(json.loads(self.kubectl("get", "pod", f"{name}-0", "-o", "json")))
+    def place(self, name: str) -> PodPlacement:
+        """The placement of a pod."""
+        return placement_of(json.loads(self.kubectl("get", "pod", f"{name}-0", "-o", "json")))
 
     def _python(self, *arguments: str) -> None:
         subprocess.run(
@@ -213,7 +213,7 @@ class Alone:
             {"name": "ws", "emptyDir": {}},
             {"name": "kit", "secret": {"secretName": f"kit-{name}"}},
         ]
-        # The first site apart from all else: a fault of its node hits nothing but it.
+        # The first site has a node of its own, so that a fault of that node hits only this site.
         node = WORKER_NODES[site == SITES[0]]
         template = {
             "metadata": {"labels": {"app": name}},
@@ -266,12 +266,12 @@ def _packed(paths: Sequence[Path]) -> bytes:
 
 
 def _moment(line: str) -> float:
-    # Nine digits of a second are more than Python reads.
+    # Python parses at most microseconds; the timestamps have nanoseconds.
     text, _, _ = line.partition(" ")
     return datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
 
 
-Hit = Callable[[Alone], Callable[[], None] | None]
+Hit = Callable[[NvflareDeployment], Callable[[], None] | None]
 HELD = {
     "worker cut off the server, 25 s": 25,
     "worker's node paused, 60 s": 60,
@@ -279,30 +279,30 @@ HELD = {
     "worker's node paused, 150 s": 150,
     "server's node paused, 150 s": 150,
 }
-"""Seconds until a fault is undone."""
+"""Seconds until a fault is undone, by fault."""
 
 
 def _delete(name: str) -> Hit:
     return lambda alone: alone.kubectl("delete", "pod", f"{name}-0", "--wait=false") and None
 
 
-def _cut(alone: Alone) -> Callable[[], None]:
+def _cut(alone: NvflareDeployment) -> Callable[[], None]:
     site, server = alone.place("site-1"), alone.place("server")
     site.cut_off(server.ip)
     return lambda: site.join(server.ip)
 
 
-def _evict(alone: Alone) -> None:
+def _evict(alone: NvflareDeployment) -> None:
     path, body = eviction_of("site-1-0", alone.namespace)
     alone.kubectl("create", "--raw", path, "-f", "-", given=body)
 
 
-def _starve(alone: Alone) -> None:
+def _starve(alone: NvflareDeployment) -> None:
     alone.kubectl("exec", "site-1-0", "--", "touch", HUNGRY)
 
 
 def _pause(name: str) -> Hit:
-    def pause(alone: Alone) -> Callable[[], None]:
+    def pause(alone: NvflareDeployment) -> Callable[[], None]:
         node = alone.place(name).node
         docker("pause", node)
         return lambda: docker("unpause", node) and None
@@ -328,8 +328,8 @@ FAULTS: dict[str, Hit] = {
 
 
 def observe(fault: str, folder: Path) -> dict[str, Any]:
-    """One deployment, one fault in the middle of its third round, and what became of it."""
-    alone = Alone(folder)
+    """Deploys, injects one fault in the middle of the third round, and observes the outcome."""
+    alone = NvflareDeployment(folder)
     try:
         alone.deploy()
         deadline = time.monotonic() + 240
@@ -346,10 +346,10 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
             finally:
                 undo()
         while time.time() < struck + HELD.get(fault, 0) + WATCHED:
-            # A round that was under way when it was struck may end as it would have.
+            # A round in progress at the time of the fault may still end normally.
             later = [moment - struck for moment in alone.rounds() if moment > struck + PAUSE]
             if later:
-                return {"fault": fault, "became": "goes on", "seconds": later[0]}
+                return {"fault": fault, "became": "resumes", "seconds": later[0]}
             time.sleep(1)
         jobs = alone.ask("jobs", 60)
         hangs = "RUNNING" in jobs
@@ -360,25 +360,25 @@ def observe(fault: str, folder: Path) -> dict[str, Any]:
 
 
 def table(seen: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table: what became of each fault's jobs, and how long it took."""
+    """A Markdown table: the outcome for each fault, with the seconds it took."""
     lines = ["| fault | NVFlare alone |", "| --- | --- |"]
     for fault in FAULTS:
-        told = [
+        cells = [
             each["became"] + (f" after {each['seconds']:.1f} s" if each["seconds"] else "")
             for each in seen
             if each["fault"] == fault
         ]
-        if told:
-            lines.append(f"| {fault} | {'; '.join(told)} |")
+        if cells:
+            lines.append(f"| {fault} | {'; '.join(cells)} |")
     return "\n".join(lines)
 
 
 def main() -> int:
-    """The command."""
+    """Runs the faults and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--at-once", type=int, default=1, help="deployments whose pods are hit")
-    parser.add_argument("--only", action="append", default=[], help="faults whose name has this")
+    parser.add_argument("--at-once", type=int, default=1, help="deployments in parallel")
+    parser.add_argument("--only", action="append", default=[], help="only faults with this text")
     parser.add_argument("--out", type=Path, default=ROOT / "out/chaos")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

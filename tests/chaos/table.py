@@ -1,4 +1,4 @@
-"""The fault matrix as a person reads it. Pure."""
+"""Formats the outcomes of the fault matrix as Markdown tables. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _COLUMNS = list(Phase)
 
 
 def matrix(outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table: a fault a row, a phase a column, seconds from the fault to what is next."""
+    """A Markdown table: a row per fault, a column per phase, seconds until the next commit."""
     head = ["fault", *(str(phase) for phase in _COLUMNS), "verdict"]
     rows = [_row(name, mine) for name, mine in _by_fault(outcomes).items()]
     return _markdown(head, rows)
 
 
 def figures(outcomes: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table: seconds from a fault in the middle of a round to the next committed one."""
+    """A Markdown table: seconds from a fault in the middle of a round to the next commit."""
     head = ["fault", "times", "median", "least", "most", "segments", "server starts", "counted as"]
     rows = []
     for name, mine in _by_fault(outcomes).items():
@@ -60,7 +60,7 @@ def _row(name: str, outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
         times = [s["seconds"] for s in _strikes(outcomes) if s["phase"] == phase]
         known = [t for t in times if t is not None]
         if len(known) < len(times):
-            cells.append("did not go on")
+            cells.append("did not continue")
         else:
             cells.append(f"{median(known):.1f} s" if known else "-")
     wrong = [line for outcome in outcomes for line in outcome["wrong"]]
@@ -70,10 +70,10 @@ def _row(name: str, outcomes: Sequence[Mapping[str, Any]]) -> list[str]:
 def _counted(outcomes: Sequence[Mapping[str, Any]]) -> str:
     counts: dict[str, int] = {}
     for outcome in outcomes:
-        told = outcome["told"]
-        sites = [("server", told.get("server") or {})]
-        sites += [("worker", causes) for causes in (told.get("workers") or {}).values()]
-        sites.append(("retry", told.get("retries") or {}))
+        by_site = outcome["counts"]
+        sites = [("server", by_site.get("server") or {})]
+        sites += [("worker", causes) for causes in (by_site.get("workers") or {}).values()]
+        sites.append(("retry", by_site.get("retries") or {}))
         for site, causes in sites:
             for cause, count in causes.items():
                 counts[f"{site} {cause}"] = counts.get(f"{site} {cause}", 0) + count

@@ -1,4 +1,4 @@
-"""The project's cluster, for every test that asks for it."""
+"""Fixtures that connect tests to the project's cluster."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import NoReturn
 import pytest
 
 from e2e.kube import Kube, NoClusterError
-from e2e.stage import Stage
+from e2e.operator_deployment import OperatorDeployment
 
 
 def no_cluster(why: str) -> NoReturn:
-    """Ends a test that needs the cluster: a failure in CI, elsewhere a skip that says why."""
+    """Ends a test that needs the cluster: fails it in CI, skips it elsewhere."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI has a cluster, but {why}", pytrace=False)
     pytest.skip(why)
 
 
 NODES = {"test_chart", "test_docker_builder", "test_gpu"}
-"""Files that change the nodes, or whose jobs take GPUs where there are: one after the other."""
+"""Files that change nodes or take GPUs: they must not run in parallel."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Side by side (`-n 3 --dist loadgroup`) run files, not the tests of one file.
+    """Makes `-n 3 --dist loadgroup` run files in parallel, but not the tests of one file.
 
-    Marked here and not when all are collected: xdist may have read the groups before.
+    Done per item, since xdist may read the groups before pytest_collection_modifyitems.
     """
     if item.path.parent == Path(__file__).parent:
         group = "nodes" if item.path.stem in NODES else item.path.stem
@@ -35,13 +35,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long group first, so that the others fill the time beside it."""
+    """Starts the longest group first, so that the others run beside it."""
     items.sort(key=lambda item: item.path.stem not in NODES)
 
 
 @pytest.fixture(scope="session")
 def kube() -> Kube:
-    """kubectl against the cluster that `make cluster` started."""
+    """kubectl for the cluster that `make cluster` started."""
     try:
         return Kube.find()
     except NoClusterError as error:
@@ -49,7 +49,9 @@ def kube() -> Kube:
 
 
 @pytest.fixture(scope="session")
-def stage(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """An operator with a store and namespaces of its own, one for all tests of a process."""
-    with Stage.running(tmp_path_factory.mktemp("operator")) as made:
-        yield made
+def deployment(
+    kube: Kube, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorDeployment]:
+    """An operator with its own store and namespaces, shared by all tests of a process."""
+    with OperatorDeployment.running(tmp_path_factory.mktemp("operator")) as running:
+        yield running

@@ -17,15 +17,15 @@ from kubernetes import client, config
 
 PROJECT = Path(__file__).parents[2]
 FIELD_MANAGER = "fedjob-e2e"
-"""Who applies what the tests share, the CRD above all."""
+"""Field manager of objects that the tests share, above all the CRD."""
 
 
 class NoClusterError(Exception):
-    """No cluster answers; the text says why, and what to do."""
+    """No cluster answers; the message gives the cause and the fix."""
 
 
 class KubectlError(Exception):
-    """kubectl ended with an exit code other than 0; the text holds all it wrote."""
+    """kubectl failed; the message holds its output."""
 
 
 def cluster_environment() -> dict[str, str]:
@@ -37,26 +37,26 @@ def cluster_environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Kube:
-    """kubectl against the project's cluster, whatever kubeconfig the user has.
+    """kubectl against the project's cluster, independent of the user's kubeconfig.
 
     Attributes:
-        environment: As `tests/cluster/env` sets it.
+        environment: As set by `tests/cluster/env`.
     """
 
     environment: dict[str, str] = field(repr=False)
 
     @classmethod
     def find(cls) -> Kube:
-        """The running cluster.
+        """Connects to the running cluster.
 
         Raises:
-            NoClusterError: Where none answers.
+            NoClusterError: If no cluster answers.
         """
         kube = cls(cluster_environment())
         if not kube.kubeconfig.exists():
-            raise NoClusterError(f"there is no {kube.kubeconfig}: run `make cluster`")
+            raise NoClusterError(f"{kube.kubeconfig} does not exist: run `make cluster`")
         if shutil.which("kubectl", path=kube.environment["PATH"]) is None:
-            raise NoClusterError("there is no kubectl: run `make cluster`")
+            raise NoClusterError("kubectl is not installed: run `make cluster`")
         try:
             kube("get", "--raw=/readyz", "--request-timeout=20s")
         except KubectlError as error:
@@ -65,14 +65,14 @@ class Kube:
 
     @property
     def kubeconfig(self) -> Path:
-        """The cluster's own."""
+        """The kubeconfig of the project's cluster."""
         return Path(self.environment["KUBECONFIG"])
 
     def __call__(self, *arguments: str | Path, stdin: str | None = None) -> str:
-        """Runs kubectl and returns what it printed.
+        """Runs kubectl and returns its output.
 
         Raises:
-            KubectlError: If it ends with another exit code than 0.
+            KubectlError: If its exit code is not 0.
         """
         done = self._run(*arguments, stdin=stdin)
         if done.returncode:
@@ -84,33 +84,33 @@ class Kube:
         return json.loads(self("get", *arguments, "-o", "json"))
 
     def apply_crd(self, path: Path) -> None:
-        """Brings the CRD up to date and waits until it is served; an equal one is not touched.
+        """Updates the CRD where it differs, and waits until it is served.
 
         Raises:
             KubectlError: If the API server refuses it.
         """
         ours = ("--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
         difference = self._run("diff", *ours, "-f", path)
-        if difference.returncode == 1:  # 0: none; more: kubectl could not tell
+        if difference.returncode == 1:  # 0: no difference; above 1: kubectl failed
             self("apply", *ours, "-f", path)
         elif difference.returncode:
             raise KubectlError(f"kubectl diff: {difference.stderr}")
         self("wait", "--for=condition=Established", "--timeout=60s", "-f", path)
 
     @contextlib.contextmanager
-    def crd_as_it_is(self, *, but_mine: bool = False) -> Iterator[None]:
-        """While the caller relies on the CRD, none of the tests beside it changes it.
+    def crd_lock(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Locks the CRD against changes by tests that run in parallel.
 
         Args:
-            but_mine: The caller changes it itself, so nobody else relies on it meanwhile.
+            exclusive: The caller changes the CRD, so no other test may rely on it meanwhile.
         """
         with self.kubeconfig.with_name("crd.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX if but_mine else fcntl.LOCK_SH)
+            fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
 
     @contextlib.contextmanager
     def namespace(self, prefix: str) -> Iterator[str]:
-        """A namespace of the caller's own, removed with all it holds."""
+        """Creates a namespace, and removes it with its objects at the end."""
         name = f"{prefix}-{uuid.uuid4().hex[:8]}"
         self("create", "namespace", name)
         try:
@@ -129,11 +129,11 @@ class Kube:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API server said to a request.
+    """The API server's response to a request.
 
     Attributes:
-        code: The HTTP status.
-        body: The object as it was stored, or would have been; of a refusal, a `Status`.
+        code: The HTTP status code.
+        body: The object as stored (or as a dry run would store it); a `Status` if refused.
     """
 
     code: int
@@ -141,26 +141,26 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the request was carried out."""
+        """Whether the request succeeded."""
         return self.code in (200, 201)
 
     @property
     def message(self) -> str:
-        """What kubectl prints of a refusal; empty where there was none."""
+        """The message of a refusal, as kubectl prints it; empty if accepted."""
         return "" if self.accepted else str(self.body["message"])
 
     @property
     def fields(self) -> set[str]:
-        """The fields that a refusal blames."""
+        """The fields named in a refusal's causes."""
         causes = self.body.get("details", {}).get("causes", [])
         return set() if self.accepted else {cause["field"] for cause in causes}
 
 
 class JobsApi:
-    """FederatedJobs of one namespace; every request is checked strictly, as kubectl's are.
+    """FederatedJobs of one namespace, with strict field validation as in kubectl.
 
-    The `kubernetes` package keeps the connection: a thousand requests take seconds, where a
-    thousand starts of kubectl would take minutes.
+    The `kubernetes` package reuses its connection: a thousand requests take seconds, a thousand
+    kubectl processes take minutes.
     """
 
     def __init__(self, kube: Kube, namespace: str) -> None:
@@ -169,16 +169,16 @@ class JobsApi:
         self._api = client.CustomObjectsApi(self._client)
 
     def close(self) -> None:
-        """Closes the connection, which the package itself leaves to the garbage collector."""
+        """Closes the connection pool, which the package leaves to the garbage collector."""
         self._client.rest_client.pool_manager.clear()
         self._client.close()
 
     def create(self, body: dict[str, Any], *, dry_run: bool = True) -> Answer:
-        """Creates an object, or asks what would come of it."""
+        """Creates an object; by default as a dry run."""
         return self._ask(self._api.create_namespaced_custom_object, 201, dry_run, body=body)
 
     def patch(self, name: str, changes: dict[str, Any], *, dry_run: bool = True) -> Answer:
-        """Changes an object by a JSON merge patch, or asks what would come of it."""
+        """Changes an object by a JSON merge patch; by default as a dry run."""
         method = self._api.patch_namespaced_custom_object
         return self._ask(method, 200, dry_run, name=name, body=changes)
 

@@ -1,4 +1,4 @@
-"""A job that tells what its training function was given, in the pods' logs, and shards for it."""
+"""A job whose training function logs its inputs, and shards for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import zipfile
 from typing import Any
 
-from e2e.stage import Stage
+from e2e.operator_deployment import OperatorDeployment
 from fedjob.protocol.commit import Commit
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
@@ -48,13 +48,13 @@ def fl_train_model(payload):
         "metrics": {"step": float(step)},
     }
 """
-"""Worker i adds i + 1 to every weight, so that a mean tells who took part, and with what weight."""
+"""Worker i adds i + 1 to every weight, so the mean shows which workers took part, and how much."""
 
 EXTRA = {"pause": 0.0, "slow": 0.0, "slow_site": "", "slow_round": -1}
 
 
 def shard(samples: int) -> bytes:
-    """A ZIP with so many lines in its manifest."""
+    """A shard ZIP whose manifest has `samples` lines."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         rows = ({"id": str(i), "uri": "x.txt", "y": i % 2} for i in range(samples))
@@ -67,7 +67,7 @@ def shard(samples: int) -> bytes:
 def recorder(
     rounds: int = 2, federation: dict[str, Any] | None = None, **extra: Any
 ) -> dict[str, Any]:
-    """Sections of the spec."""
+    """The spec's sections for a recorder job; `extra` goes to `training.extra`."""
     return {
         "model": {"className": "Net", "source": {"inline": RECORDER}},
         "training": {"extra": EXTRA | extra},
@@ -80,21 +80,23 @@ def recorder(
     }
 
 
-def give_shards(stage: Stage, name: str, *samples: int, namespace: str = "") -> None:
+def upload_shards(
+    deployment: OperatorDeployment, name: str, *samples: int, namespace: str = ""
+) -> None:
     """Uploads `part-<i>.zip` for each worker of the job."""
-    layout = Layout(namespace or stage.jobs, name)
+    layout = Layout(namespace or deployment.jobs, name)
     for index, count in enumerate(samples):
-        stage.bucket.put_bytes(layout.shard(f"part-{index}.zip"), shard(count))
+        deployment.bucket.put_bytes(layout.shard(f"part-{index}.zip"), shard(count))
 
 
-def records(stage: Stage, name: str, worker: int) -> list[dict[str, Any]]:
-    """What the worker's training function was given, call by call."""
-    log = stage.kubectl("-n", stage.jobs, "logs", f"{name}-worker-{worker}")
+def records(deployment: OperatorDeployment, name: str, worker: int) -> list[dict[str, Any]]:
+    """The inputs that the worker's training function logged, one record per call."""
+    log = deployment.kubectl("-n", deployment.jobs, "logs", f"{name}-worker-{worker}")
     found = (line.partition("RECORD ")[2] for line in log.splitlines() if "RECORD " in line)
     return [json.loads(text) for text in found]
 
 
-def commits(stage: Stage, name: str, namespace: str = "") -> list[Commit]:
-    """The committed rounds in order, round 0 among them."""
-    log = RoundLog(stage.bucket, Layout(namespace or stage.jobs, name))
+def commits(deployment: OperatorDeployment, name: str, namespace: str = "") -> list[Commit]:
+    """The committed rounds in order, including round 0."""
+    log = RoundLog(deployment.bucket, Layout(namespace or deployment.jobs, name))
     return [log.read(number) for number in log.commits()]

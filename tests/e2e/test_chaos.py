@@ -1,7 +1,7 @@
-"""The fault matrix in short; `make chaos` is the whole of it, with nodes and the API server.
+"""A short version of the fault matrix; `make chaos` runs all of it, with nodes and the API server.
 
-Each job ends with all its rounds once each, in the log and in the model's own arithmetic, and the
-status counts what was done to it.
+Each job commits every round exactly once, by its round log and by the model's values, and its
+status counts the faults.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from chaos.deployment import ChaosDeployment
 from chaos.faults import FAULTS, Phase
+from chaos.invariants import log_violations, model_violations
 from chaos.matrix import LONGEST, SMALL, Outcome, strike_in_rounds, strike_to_the_end
-from chaos.scene import PAUSE, ChaosStage, JobScene
-from chaos.verdict import faults_of_log, faults_of_model
+from chaos.running_job import PAUSE, RunningJob
 from e2e.kube import Kube
 from fedjob.reasons import Reason
 
@@ -24,7 +25,7 @@ BY_NAME = {fault.name: fault for fault in FAULTS}
 MIDDLE = (
     "worker pod deleted",
     "server container killed",
-    # A server counts the retries of its own start: after the last kill of one.
+    # A server counts retries since its own start, so this comes after the last server kill.
     "worker's job process killed",
     "S3 killed and restarted",
     "operator killed, back after 3 s",
@@ -32,55 +33,60 @@ MIDDLE = (
 
 
 @pytest.fixture(scope="module")
-def ground(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosStage]:
-    """An operator and a store that nothing else relies on."""
-    with ChaosStage.running(tmp_path_factory.mktemp("chaos")) as made:
-        yield made
+def chaos(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChaosDeployment]:
+    """An operator and a store that no other test uses."""
+    with ChaosDeployment.running(tmp_path_factory.mktemp("chaos")) as running:
+        yield running
 
 
-def nothing_is_lost(outcome: Outcome, strikes: int) -> None:
+def check_nothing_is_lost(outcome: Outcome, strikes: int) -> None:
     assert outcome.wrong == [], outcome.as_json()
-    # After its last round a server may be gone before it can be hit.
+    # After its last round a server may have ended before the fault hits it.
     assert set(outcome.left_out) <= {Phase.FINISHING}, outcome.left_out
     assert len(outcome.strikes) == strikes - len(outcome.left_out)
     assert all(strike.seconds is not None for strike in outcome.strikes)
 
 
-def test_in_the_middle_of_rounds(ground: ChaosStage) -> None:
+def test_faults_in_the_middle_of_rounds_lose_nothing(chaos: ChaosDeployment) -> None:
     plan = [(BY_NAME[name], Phase.MID_ROUND) for name in MIDDLE]
-    nothing_is_lost(strike_in_rounds(ground, plan, "middle"), len(plan))
+    check_nothing_is_lost(strike_in_rounds(chaos, plan, "middle"), len(plan))
 
 
-def test_at_the_start_in_the_last_round_and_at_the_end(ground: ChaosStage) -> None:
+def test_server_deleted_at_start_last_round_and_end_loses_nothing(chaos: ChaosDeployment) -> None:
     phases = [Phase.STARTING, Phase.LAST, Phase.FINISHING]
-    outcome = strike_to_the_end(ground, BY_NAME["server pod deleted"], "ends", phases)
-    nothing_is_lost(outcome, len(phases))
+    outcome = strike_to_the_end(chaos, BY_NAME["server pod deleted"], "ends", phases)
+    check_nothing_is_lost(outcome, len(phases))
 
 
-def test_a_run_that_fails_while_its_last_round_is_committed_is_complete(ground: ChaosStage) -> None:
-    """It is Failing while that is not known, and never Failed (docs/contributing/decisions/007)."""
-    scene = JobScene(ground, "late", SMALL)
-    scene.submit()
-    assert scene.until(lambda: scene.completed() >= SMALL - 1, LONGEST, 0.05)
+def test_run_that_fails_while_its_last_round_is_committed_is_complete(
+    chaos: ChaosDeployment,
+) -> None:
+    """It is Failing until the commit is known, never Failed (contributing/decisions/007)."""
+    job = RunningJob(chaos, "late", SMALL)
+    job.submit()
+    assert job.until(lambda: job.completed() >= SMALL - 1, LONGEST, 0.05)
     time.sleep(PAUSE / 2)
-    store = ground.store_pod()
+    store = chaos.store_pod()
     store.freeze()
     try:
-        # The answers of the last round are there, and their commit waits for the store.
+        # The last round's results have arrived; their commit waits for the store.
         time.sleep(PAUSE)
-        ground.patch("late", {"runPolicy": {"activeDeadlineSeconds": 1}})
-        failing = scene.until(lambda: scene.status().get("state") == "Failing", LONGEST, 0.05)
-        told = scene.status()
+        chaos.patch("late", {"runPolicy": {"activeDeadlineSeconds": 1}})
+        failing = job.until(lambda: job.status().get("state") == "Failing", LONGEST, 0.05)
+        status = job.status()
     finally:
         store.thaw()
-    assert failing, told
-    assert (told["reason"], told["rounds"]["completed"]) == (Reason.DEADLINE_EXCEEDED, SMALL - 1)
-    assert "completionTime" not in told
-    ended = ground.until("late", lambda s: s.get("state") in {"Complete", "Failed"})
+    assert failing, status
+    assert (status["reason"], status["rounds"]["completed"]) == (
+        Reason.DEADLINE_EXCEEDED,
+        SMALL - 1,
+    )
+    assert "completionTime" not in status
+    ended = chaos.until("late", lambda s: s.get("state") in {"Complete", "Failed"})
     assert (ended["state"], ended["rounds"]["completed"]) == ("Complete", SMALL)
-    # A condition that was true once stays in the list.
+    # Conditions that were once true stay in the list, so Failed never was.
     assert "Failed" not in [condition["type"] for condition in ended["conditions"]]
-    assert faults_of_log(scene.commits(), SMALL) == []
-    model = scene.model(scene.commits()[SMALL])
-    assert faults_of_model(scene.commits(), model) == []
-    scene.close()
+    assert log_violations(job.commits(), SMALL) == []
+    model = job.model(job.commits()[SMALL])
+    assert model_violations(job.commits(), model) == []
+    job.close()

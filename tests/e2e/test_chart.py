@@ -1,4 +1,4 @@
-"""The chart on the project's cluster: installed, used, upgraded, and gone without a trace.
+"""The chart on the project's cluster: installed, used, upgraded and uninstalled without residue.
 
 One release for all tests, in namespaces that enforce Pod Security `restricted`. Needs the cluster
 (`make cluster`) with the project's images in its registry (`make images`).
@@ -40,13 +40,13 @@ PUSH_REGISTRY = os.environ.get("FEDJOB_PUSH_REGISTRY", "localhost:5001")
 CRD = "federatedjobs.fedjob.dev"
 NODE = "fedjob-worker"
 PATIENCE = 240.0
-"""Seconds: how long anything may take before it counts as never."""
+"""Timeout in seconds for everything on the cluster."""
 
 
 def run(
     *command: str | Path, stdin: str | None = None, check: bool = True, warnings: bool = False
 ) -> str:
-    """Runs a command and returns its output; a failure shows what it wrote."""
+    """Runs a command and returns its output; a failure shows the output."""
     done = subprocess.run(
         [str(c) for c in command],
         capture_output=True,
@@ -69,7 +69,7 @@ def get(*arguments: str) -> Any:
 
 @dataclass
 class Release:
-    """A release of the chart, in namespaces of its own."""
+    """A release of the chart, in its own namespaces."""
 
     name: str
     namespace: str
@@ -78,7 +78,7 @@ class Release:
     notes: str = ""
 
     def helm(self, verb: str, *arguments: str | Path, **values: Any) -> str:
-        """`helm install` or `helm upgrade`, with the release's values and these."""
+        """Runs `helm install` or `helm upgrade` with the release's values and `values`."""
         output = run(
             *(find_helm(), verb, self.name, *arguments, "-n", self.namespace, "-f", "-"),
             *("--wait", "--timeout", f"{PATIENCE:.0f}s", "--take-ownership"),
@@ -93,7 +93,7 @@ class Release:
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def can(self, verb: str, resource: str, namespace: str) -> bool:
-        """Whether the operator may, as the API server answers."""
+        """Whether RBAC allows this to the operator, by `kubectl auth can-i`."""
         account = f"system:serviceaccount:{self.namespace}:{self.name}-operator"
         plain, _, sub = resource.partition("/")
         asked = ["can-i", verb, plain, "-n", namespace, f"--as={account}"]
@@ -102,7 +102,7 @@ class Release:
 
     @contextlib.contextmanager
     def forward(self, service: str, port: int) -> Iterator[int]:
-        """A port on this machine that leads to the Service."""
+        """Forwards a port of this machine to the Service."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             local = int(free.getsockname()[1])
@@ -123,7 +123,7 @@ class Release:
 
     @contextlib.contextmanager
     def s3(self) -> Iterator[Any]:
-        """A client of the store with its Secret's keys; patient, as volumes open after S3 does."""
+        """An S3 client with the store's keys; it retries, since volumes open after S3 does."""
         keys = self.secret(f"{self.name}-store")
         with self.forward(f"{self.name}-store", 8333) as port:
             yield boto3.client(
@@ -136,7 +136,7 @@ class Release:
             )
 
     def pod(self, component: str) -> Object:
-        """The component's one pod that is not on its way out."""
+        """The component's one pod that is not being deleted."""
         found = get(
             *("pods", "-n", self.namespace, "-l"),
             f"app.kubernetes.io/name=fedjob-{component},app.kubernetes.io/instance={self.name}",
@@ -153,9 +153,9 @@ def namespace(name: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def crd() -> Iterator[None]:
-    """The CRD is one for the cluster, and others rely on it: its metadata is put back as it was.
+    """Restores the CRD's metadata, since other tests rely on this cluster-wide object.
 
-    Where there was none it stays, without what says that this release owns it.
+    A CRD that this module installed stays, without the labels that mark the release as its owner.
     """
     before = kubectl("get", "crd", CRD, "--ignore-not-found", "-o", "json")
     meta = json.loads(before)["metadata"] if before else {}
@@ -170,7 +170,7 @@ def crd() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def volume() -> Iterator[str]:
-    """The storage class of one volume on a node, writable by the pod's group alone."""
+    """The storage class of one local volume on a node."""
     name = f"chart-{uuid.uuid4().hex[:8]}"
     folder = f"/var/lib/{name}"
     run("docker", "exec", NODE, "mkdir", folder)
@@ -208,7 +208,7 @@ def volume() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def registry_image() -> str:
-    """The registry's image where nodes find it: the one that the cluster's own registry runs."""
+    """The image of the cluster's own registry, pushed to where nodes can pull it."""
     image = run("docker", "inspect", "-f", "{{.Image}}", "fedjob-registry").strip()
     run("docker", "tag", image, f"{PUSH_REGISTRY}/e2e/registry:2")
     run("docker", "push", "-q", f"{PUSH_REGISTRY}/e2e/registry:2")
@@ -217,9 +217,9 @@ def registry_image() -> str:
 
 @pytest.fixture(scope="module")
 def release(volume: str, registry_image: str) -> Iterator[Release]:
-    """The chart in namespaced mode, with a store and a registry of its own."""
+    """The chart in namespaced mode, with its embedded store and registry."""
     mark = uuid.uuid4().hex[:6]
-    made = Release(
+    release = Release(
         name=f"fedjob-{mark}",
         namespace=f"chart-{mark}",
         jobs=f"chart-{mark}-jobs",
@@ -239,17 +239,17 @@ def release(volume: str, registry_image: str) -> Iterator[Release]:
             },
         },
     )
-    namespace(made.namespace)
-    namespace(made.jobs)
+    namespace(release.namespace)
+    namespace(release.jobs)
     try:
-        made.notes = made.helm("install", CHART)
-        yield made
+        release.notes = release.helm("install", CHART)
+        yield release
     finally:
-        run(find_helm(), "uninstall", made.name, "-n", made.namespace, check=False)
-        kubectl("delete", "namespace", made.namespace, made.jobs, "--wait=false")
+        run(find_helm(), "uninstall", release.name, "-n", release.namespace, check=False)
+        kubectl("delete", "namespace", release.namespace, release.jobs, "--wait=false")
 
 
-def test_it_is_available_and_says_what_is_next(release: Release) -> None:
+def test_operator_is_available_and_notes_name_the_next_steps(release: Release) -> None:
     deployment = get("deployment", f"{release.name}-operator", "-n", release.namespace)
     conditions = {c["type"]: c["status"] for c in deployment["status"]["conditions"]}
     assert conditions["Available"] == "True"
@@ -258,7 +258,7 @@ def test_it_is_available_and_says_what_is_next(release: Release) -> None:
     assert "Missing" not in release.notes
 
 
-def test_the_operator_acts_and_tells_its_state(release: Release) -> None:
+def test_operator_holds_the_lease_and_serves_health_and_metrics(release: Release) -> None:
     with release.forward(f"{release.name}-operator", 8080) as port:
 
         def answer(path: str) -> str:
@@ -273,13 +273,13 @@ def test_the_operator_acts_and_tells_its_state(release: Release) -> None:
 
 
 CHILDREN = ["pods", "services", "secrets", "configmaps", "networkpolicies.networking.k8s.io"]
-MAY = [
+ALLOWED = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("get", "list", "watch", "delete")),
     ("patch", "federatedjobs.fedjob.dev/status"),
     *((verb, what) for what in CHILDREN for verb in ("list", "watch", "create", "patch", "delete")),
     ("create", "events"),
 ]
-MAY_NOT = [
+FORBIDDEN = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("create", "patch", "update")),
     ("create", "pods/exec"),
     ("get", "pods/proxy"),
@@ -292,14 +292,14 @@ MAY_NOT = [
 ]
 
 
-def test_the_operator_may_what_it_needs_in_its_namespaces(release: Release) -> None:
-    refused = [ask for ask in MAY if not release.can(*ask, release.jobs)]
+def test_operator_has_the_rights_it_needs_in_its_namespaces(release: Release) -> None:
+    refused = [ask for ask in ALLOWED if not release.can(*ask, release.jobs)]
     assert refused == []
     assert release.can("list", "nodes", release.jobs)
 
 
-def test_the_operator_may_nothing_more(release: Release) -> None:
-    assert [ask for ask in MAY_NOT if release.can(*ask, release.jobs)] == []
+def test_operator_has_no_other_rights(release: Release) -> None:
+    assert [ask for ask in FORBIDDEN if release.can(*ask, release.jobs)] == []
     elsewhere = [
         (verb, what, where)
         for where in ("default", "kube-system", release.namespace)
@@ -324,14 +324,14 @@ def test_cluster_mode_serves_every_namespace(release: Release) -> None:
         notes = wide.helm("install", CHART)
         assert "every namespace" in notes
         assert "storage.bucket" in notes
-        assert [ask for ask in MAY if not wide.can(*ask, "default")] == []
-        assert [ask for ask in MAY_NOT if wide.can(*ask, "default")] == []
+        assert [ask for ask in ALLOWED if not wide.can(*ask, "default")] == []
+        assert [ask for ask in FORBIDDEN if wide.can(*ask, "default")] == []
     finally:
         run(find_helm(), "uninstall", wide.name, "-n", wide.namespace, check=False)
-    assert left_of(wide) == []
+    assert remaining_objects(wide) == []
 
 
-def test_the_store_keeps_models_when_its_pod_is_gone(release: Release) -> None:
+def test_store_keeps_models_when_its_pod_is_deleted(release: Release) -> None:
     with release.s3() as client:
         client.put_object(Bucket="fedjob", Key="model", Body=b"weights")
     gone = release.pod("store")["metadata"]
@@ -345,8 +345,8 @@ def test_the_store_keeps_models_when_its_pod_is_gone(release: Release) -> None:
         assert client.get_object(Bucket="fedjob", Key="model")["Body"].read() == b"weights"
 
 
-def test_a_node_pulls_from_the_embedded_registry(release: Release) -> None:
-    """As docs/how-to/install.md has it: hosts.toml and the CA on the node."""
+def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
+    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes."""
     service = f"{release.name}-registry"
     host = f"{service}.{release.namespace}.svc:5000"
     address = get("service", service, "-n", release.namespace)["spec"]["clusterIP"]
@@ -365,9 +365,9 @@ def test_a_node_pulls_from_the_embedded_registry(release: Release) -> None:
     folder = f"/etc/containerd/certs.d/{host}"
     hosts = f'[host."https://{host}"]\n  ca = "{folder}/ca.crt"\n'
     known = f"{address} {host.partition(':')[0]}"
-    told = release.notes.replace("CLUSTER-IP", address)
-    assert "".join(hosts.split()) in "".join(told.split())
-    assert known in told
+    notes = release.notes.replace("CLUSTER-IP", address)
+    assert "".join(hosts.split()) in "".join(notes.split())
+    assert known in notes
     run("docker", "exec", NODE, "mkdir", "-p", folder)
     try:
         for file, text in (("ca.crt", ca), ("hosts.toml", hosts)):
@@ -405,14 +405,14 @@ def test_a_node_pulls_from_the_embedded_registry(release: Release) -> None:
     finally:
         kubectl("delete", "pod/probe", "-n", release.jobs, "--ignore-not-found", "--wait=false")
         run("docker", "exec", NODE, "rm", "-rf", folder)
-        # Docker mounts the file: it can be written, not replaced.
+        # Docker bind-mounts the file, so it can be written but not replaced.
         others = (
             f"grep -v {host.partition(':')[0]} /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts"
         )
         run("docker", "exec", NODE, "sh", "-c", others)
 
 
-def test_an_upgrade_keeps_keys_certificate_and_store(release: Release) -> None:
+def test_upgrade_keeps_keys_certificate_and_store(release: Release) -> None:
     def kept() -> list[Any]:
         return [
             release.secret(f"{release.name}-store"),
@@ -430,7 +430,7 @@ def test_an_upgrade_keeps_keys_certificate_and_store(release: Release) -> None:
 
 
 def holder(release: Release, expected: str) -> str:
-    """Who holds the lease, once it is the expected one, or after PATIENCE."""
+    """The holder of the Lease, once it is the expected one or after PATIENCE."""
     ends = time.monotonic() + PATIENCE
     while True:
         lease = get("lease", "fedjob-operator", "-n", release.namespace)
@@ -441,7 +441,7 @@ def holder(release: Release, expected: str) -> str:
 
 
 def older_chart(folder: Path) -> Path:
-    """The chart as an earlier version might have been: its CRD lacks the last printer column."""
+    """A copy of the chart, as of an earlier version: its CRD lacks the last printer column."""
     chart = folder / "fedjob"
     shutil.copytree(CHART, chart)
     file = chart / "files" / f"{CRD}.yaml"
@@ -456,17 +456,17 @@ def columns() -> list[str]:
     return [column["name"] for column in version["additionalPrinterColumns"]]
 
 
-def test_an_upgrade_renews_the_crd(release: Release, tmp_path: Path, kube: Kube) -> None:
-    """What is in a chart's crds/ would stay as it was."""
-    with kube.crd_as_it_is(but_mine=True):
+def test_upgrade_updates_the_crd(release: Release, tmp_path: Path, kube: Kube) -> None:
+    """Helm would not update a CRD in a chart's crds/ folder."""
+    with kube.crd_lock(exclusive=True):
         release.helm("upgrade", older_chart(tmp_path))
         assert "Result" not in columns()
         release.helm("upgrade", CHART)
         assert "Result" in columns()
 
 
-def test_an_upgrade_does_not_touch_a_job_that_runs(release: Release, tmp_path: Path) -> None:
-    """The operator is another pod, the job's pods are the same, and the job completes."""
+def test_upgrade_does_not_disturb_a_running_job(release: Release, tmp_path: Path) -> None:
+    """The operator's pod is replaced, the job's pods are not, and the job completes."""
     text = (PROJECT / "tests/cluster/chart-values.yaml").read_text()
     where = f"{release.namespace}-run"
     other = Release("fedjob", where, where, yaml.safe_load(text))
@@ -507,7 +507,7 @@ def test_an_upgrade_does_not_touch_a_job_that_runs(release: Release, tmp_path: P
 
 
 def wait_for_state(where: str, state: str) -> None:
-    """Fails with what `kubectl describe` shows where the job ends otherwise."""
+    """Waits for the state; fails with `kubectl describe` if the job ends in another one."""
     ends = time.monotonic() + 2 * PATIENCE
     while True:
         found = get("federatedjob", "digits", "-n", where).get("status", {}).get("state")
@@ -518,8 +518,8 @@ def wait_for_state(where: str, state: str) -> None:
         time.sleep(1)
 
 
-def left_of(release: Release) -> list[str]:
-    """What the cluster still holds of a release, whatever its kind."""
+def remaining_objects(release: Release) -> list[str]:
+    """The objects of a release, of any kind, that are still in the cluster."""
     kinds = kubectl("api-resources", "--verbs=list", "-o", "name").split()
     wanted = [k for k in kinds if k not in {"events", "events.events.k8s.io", "componentstatuses"}]
     ends = time.monotonic() + PATIENCE
@@ -528,18 +528,18 @@ def left_of(release: Release) -> list[str]:
             "items"
         ]
         names = [f"{f['kind']}/{f['metadata']['name']}" for f in found]
-        # Pods linger for their grace, endpoints for a moment after their Service.
+        # Pods exist for their grace period, endpoints for a moment after their Service.
         settled = {"Pod", "EndpointSlice", "Endpoints", "ReplicaSet", "ControllerRevision"}
         if not settled & {f["kind"] for f in found} or time.monotonic() > ends:
             return sorted(set(names))
         time.sleep(1)
 
 
-def test_uninstalled_it_leaves_the_crd_and_the_models(release: Release, kube: Kube) -> None:
-    """Runs last. `store.persistence.keep` is what the claim stays for."""
+def test_uninstall_leaves_only_the_crd_and_the_models(release: Release, kube: Kube) -> None:
+    """Runs last. The claim stays because of `store.persistence.keep`."""
     output = run(find_helm(), "uninstall", release.name, "-n", release.namespace, "--wait")
     assert "resource policy" in output
-    assert left_of(release) == [f"PersistentVolumeClaim/{release.name}-store"]
+    assert remaining_objects(release) == [f"PersistentVolumeClaim/{release.name}-store"]
     assert columns()
     kinds = "secrets,configmaps,leases,roles,rolebindings,services,networkpolicies,pods"
     for where in (release.namespace, release.jobs):
@@ -549,10 +549,10 @@ def test_uninstalled_it_leaves_the_crd_and_the_models(release: Release, kube: Ku
             if found["metadata"]["name"] != "kube-root-ca.crt"
         ]
         assert left == [], where
-    # Installed again, it takes both back: the CRD is renewed, the models are there under new keys.
+    # A new installation adopts both: it updates the CRD and reads the models with new keys.
     last = f"/spec/versions/0/additionalPrinterColumns/{columns().index('Result')}"
     removal = json.dumps([{"op": "remove", "path": last}])
-    with kube.crd_as_it_is(but_mine=True):
+    with kube.crd_lock(exclusive=True):
         kubectl("patch", "crd", CRD, "--type=json", "-p", removal)
         release.helm("install", CHART)
         assert "Result" in columns()
@@ -567,4 +567,4 @@ def test_uninstalled_it_leaves_the_crd_and_the_models(release: Release, kube: Ku
         },
     )
     run(find_helm(), "uninstall", release.name, "-n", release.namespace, "--wait")
-    assert left_of(release) == []
+    assert remaining_objects(release) == []

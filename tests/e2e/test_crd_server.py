@@ -1,7 +1,8 @@
-"""Every constraint of the CRD on a real API server: what is accepted, and what is refused and how.
+"""Every constraint of the CRD on a real API server: accepted and refused jobs, with the messages.
 
-The jobs are the ones that fedjob itself is tried with (tests/spec_cases.py), and two for each bound
-of the schema (tests/schema_bounds.py). Nearly all are dry runs. Needs the cluster (`make cluster`).
+The jobs are those of fedjob's own validation tests (tests/support/spec_cases.py), and two for each
+bound of the schema (tests/support/schema_bounds.py). Nearly all requests are dry runs. Needs the
+cluster (`make cluster`).
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ IMMUTABLE = (
     *("spec.model", "spec.shards", "spec.training", "spec.components", "spec.storage"),
     "spec.federation.jobName",
 )
-"""What another value of would make it another job."""
+"""Fields that cannot change: another value would make it another job."""
 
 
 @pytest.fixture(scope="module")
 def namespace(kube: Kube) -> Iterator[str]:
-    with kube.crd_as_it_is():
+    with kube.crd_lock():
         kube.apply_crd(CRD)
         with kube.namespace("crd") as name:
             yield name
@@ -60,13 +61,13 @@ def jobs(kube: Kube, namespace: str) -> Iterator[JobsApi]:
 
 @pytest.fixture(scope="module")
 def refusals(jobs: JobsApi) -> dict[str, Answer]:
-    """What the API server says to each job of REFUSED."""
+    """The API server's answer to each job of REFUSED."""
     return {name: jobs.create(job(changes)) for name, (changes, *_) in REFUSED.items()}
 
 
 @pytest.fixture(scope="module")
 def kept(kube: Kube, jobs: JobsApi) -> Iterator[dict[str, Any]]:
-    """A job that exists: suspended, so that no operator starts anything for it."""
+    """An existing job, suspended so that no operator starts anything for it."""
     answer = jobs.create(SUSPENDED, dry_run=False)
     assert answer.accepted, answer.message
     yield answer.body
@@ -74,7 +75,7 @@ def kept(kube: Kube, jobs: JobsApi) -> Iterator[dict[str, Any]]:
 
 
 def names(answer: Answer, field: str) -> bool:
-    """Whether a refusal tells a person which field is meant: itself, or its mapping and it."""
+    """Whether a refusal names the field, or its parent in the field path and it in the message."""
     if f'unknown field "{field}"' in answer.message:
         return True
     for cause in answer.body.get("details", {}).get("causes", []):
@@ -85,15 +86,17 @@ def names(answer: Answer, field: str) -> bool:
 
 
 @pytest.mark.parametrize("name", [name for name in ACCEPTED if name not in API_REFUSES])
-def test_what_fedjob_accepts_is_stored_and_means_the_same(jobs: JobsApi, name: str) -> None:
-    """Rows 4 and 5: the API server's defaults are the models' own."""
+def test_jobs_that_fedjob_accepts_are_stored_with_the_same_meaning(
+    jobs: JobsApi, name: str
+) -> None:
+    """Rows 4 and 5: the API server's defaults equal those of the models."""
     answer = jobs.create(job(ACCEPTED[name]))
     assert answer.accepted, answer.message
     assert parse_object(answer.body).spec == parse_object(job(ACCEPTED[name])).spec
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSED if name not in API_ACCEPTS | API_MENDS])
-def test_what_fedjob_refuses_is_refused_by_the_field(
+def test_jobs_that_fedjob_refuses_are_refused_by_the_same_field(
     refusals: dict[str, Answer], name: str
 ) -> None:
     answer = refusals[name]
@@ -105,12 +108,12 @@ def test_what_fedjob_refuses_is_refused_by_the_field(
 
 
 @pytest.mark.parametrize("name", API_WORDS)
-def test_an_exception_for_words_is_needed(refusals: dict[str, Answer], name: str) -> None:
+def test_each_message_exception_is_needed(refusals: dict[str, Answer], name: str) -> None:
     assert not names(refusals[name], REFUSED[name][1])
 
 
 @pytest.mark.parametrize("name", API_ACCEPTS)
-def test_what_the_api_server_cannot_see_the_operator_refuses(
+def test_operator_refuses_jobs_that_the_schema_cannot(
     refusals: dict[str, Answer], name: str
 ) -> None:
     assert refusals[name].accepted
@@ -120,7 +123,7 @@ def test_what_the_api_server_cannot_see_the_operator_refuses(
 
 
 @pytest.mark.parametrize("name", API_MENDS)
-def test_what_storing_mends_is_right_when_it_is_read(
+def test_jobs_that_the_api_server_corrects_are_valid_when_read(
     refusals: dict[str, Answer], name: str
 ) -> None:
     assert refusals[name].accepted
@@ -128,21 +131,21 @@ def test_what_storing_mends_is_right_when_it_is_read(
 
 
 @pytest.mark.parametrize("name", API_REFUSES)
-def test_what_the_api_server_alone_refuses(jobs: JobsApi, name: str) -> None:
+def test_jobs_that_only_the_api_server_refuses(jobs: JobsApi, name: str) -> None:
     answer = jobs.create(job(ACCEPTED[name]))
     assert not answer.accepted
     assert API_REFUSES[name][0] in answer.message
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=[bound.name for bound in BOUNDS])
-def test_a_bound_of_the_schema(jobs: JobsApi, bound: Bound) -> None:
+def test_schema_bound_is_enforced(jobs: JobsApi, bound: Bound) -> None:
     answer = jobs.create(bound.job)
     assert answer.accepted == bound.accepted, answer.message
     assert bound.accepted or names(answer, bound.field), answer.message
 
 
 def rules(*, of_changes: bool) -> list[tuple[str, dict[str, Any]]]:
-    """(path, CEL rule) of the schema; `of_changes`: those that compare with the stored object."""
+    """(path, CEL rule) of the schema; with `of_changes`, the transition rules (`oldSelf`)."""
 
     def walk(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for rule in node.get("x-kubernetes-validations", ()):
@@ -160,7 +163,7 @@ def rules(*, of_changes: bool) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("path", "rule"), rules(of_changes=False), ids=lambda v: v if isinstance(v, str) else "rule"
 )
-def test_each_rule_over_several_fields_is_broken_by_a_case(
+def test_each_cross_field_rule_is_violated_by_some_case(
     refusals: dict[str, Answer], path: str, rule: dict[str, Any]
 ) -> None:
     blamed = path + rule.get("fieldPath", "")
@@ -190,10 +193,10 @@ def value_at(data: Any, steps: list[Step]) -> Any:
 
 
 @pytest.mark.parametrize("path", LEAVES)
-def test_a_field_of_a_job_that_exists_changes_or_not(
+def test_only_mutable_fields_of_an_existing_job_change(
     jobs: JobsApi, kept: dict[str, Any], path: str
 ) -> None:
-    """Another value for every field; numRounds is raised."""
+    """Patches every field with another value; numRounds is raised."""
     steps = LEAVES[path]
     value = another(path, steps[-1][1], value_at(kept, steps))
     patch = merge_patch(SUSPENDED, placed(SCHEMA, SUSPENDED, steps, value))
@@ -208,20 +211,22 @@ def test_a_field_of_a_job_that_exists_changes_or_not(
 
 
 @pytest.mark.parametrize("section", ["model", "shards", "training", "components", "storage"])
-def test_the_same_again_is_no_change(jobs: JobsApi, kept: dict[str, Any], section: str) -> None:
-    """`kubectl apply` of the same file, with its defaults written out or not."""
+def test_unchanged_immutable_section_is_accepted(
+    jobs: JobsApi, kept: dict[str, Any], section: str
+) -> None:
+    """As with `kubectl apply` of the same file, with or without explicit defaults."""
     for value in (kept["spec"][section], SUSPENDED["spec"].get(section)):
         answer = jobs.patch("kept", {"spec": {section: value}})
         assert answer.accepted, answer.message
 
 
-def test_each_rule_over_changes_is_of_a_field_that_the_tests_expect() -> None:
+def test_transition_rules_cover_exactly_the_expected_fields() -> None:
     found = [path + rule["fieldPath"] for path, rule in rules(of_changes=True)]
     assert sorted(found) == sorted([*IMMUTABLE, "spec.federation.numRounds"])
 
 
-def test_rounds_rise_and_do_not_fall(kube: Kube, jobs: JobsApi) -> None:
-    """For real: what was raised once is what counts."""
+def test_num_rounds_can_be_raised_but_not_lowered(kube: Kube, jobs: JobsApi) -> None:
+    """Without dry run: each change is compared with the last stored value."""
 
     def to(rounds: int) -> Answer:
         changes = {"spec": {"federation": {"numRounds": rounds}}}
@@ -243,7 +248,7 @@ def test_rounds_rise_and_do_not_fall(kube: Kube, jobs: JobsApi) -> None:
         kube("delete", "fj", "rising", "-n", jobs.namespace, "--wait=false")
 
 
-def test_a_changed_name_or_namespace_is_another_object(jobs: JobsApi, kept: dict[str, Any]) -> None:
+def test_name_cannot_change(jobs: JobsApi, kept: dict[str, Any]) -> None:
     answer = jobs.patch(kept["metadata"]["name"], {"metadata": {"name": "other"}})
     assert not answer.accepted
     assert "the name of the object (other) does not match" in answer.message
@@ -264,10 +269,10 @@ def test_a_changed_name_or_namespace_is_another_object(jobs: JobsApi, kept: dict
     ],
     ids=["unknown", "missing", "rule"],
 )
-def test_kubectl_prints_it(
+def test_kubectl_prints_the_error(
     kube: Kube, namespace: str, changes: dict[str, Any], printed: str
 ) -> None:
-    """Row 1: what a person who uses kubectl alone sees, without any flag."""
+    """Row 1: the message that kubectl prints without any flag."""
     text = json.dumps(job(changes))
     with pytest.raises(KubectlError) as caught:
         kube("apply", "-n", namespace, "-f", "-", stdin=text)
@@ -287,12 +292,12 @@ WIDE = [*SHORT, "IMAGE", "RESULT"]
 
 
 @pytest.mark.parametrize("resource", ["fj", "federatedjob", "federatedjobs", "fedjob"])
-def test_the_printed_columns(
+def test_kubectl_get_prints_the_columns(
     kube: Kube, jobs: JobsApi, kept: dict[str, Any], resource: str
 ) -> None:
     """By every name of the resource, and by its category."""
     patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": STATUS}))
-    # An operator in the cluster may write its own status over this one: then once more.
+    # An operator in the cluster may overwrite this status: retry.
     for _ in range(10):
         kube("patch", "fj", "kept", "-n", jobs.namespace, *patch)
         short, wide = (
@@ -309,10 +314,10 @@ def test_the_printed_columns(
     assert wide[1].split()[7:] == [STATUS["image"]["reference"], STATUS["result"]["uri"]]
 
 
-def test_a_status_is_checked_and_is_no_part_of_the_spec(
+def test_status_is_validated_and_separate_from_the_spec(
     kube: Kube, jobs: JobsApi, kept: dict[str, Any]
 ) -> None:
-    """The status subresource: who sets the one cannot touch the other."""
+    """The status subresource: a write of one does not change the other."""
     patch = json.dumps({"status": {"state": "Fine"}})
     with pytest.raises(KubectlError, match=r"status\.state: Unsupported value"):
         kube(

@@ -1,7 +1,7 @@
-"""Builder `docker` from the operator's pod, by a daemon elsewhere and a registry with its own CA.
+"""Builder `docker` in the operator's pod, with a remote daemon and a registry with its own CA.
 
-The daemon is this machine's, behind a port on kind's network; the registry is a process here that
-serves HTTPS with a self-made certificate, which daemon, nodes and operator are told to trust.
+The daemon is this machine's, behind a port on kind's network. The registry is a process here that
+serves HTTPS with a self-signed certificate, which daemon, nodes and operator are set up to trust.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 from cluster.chart import CHART, PROJECT, find_helm
-from e2e.host import docker, gateway
+from e2e.docker_host import docker, gateway
+from e2e.operator_deployment import pip_settings
 from e2e.recorder import recorder, shard
-from e2e.stage import pip_settings
 from e2e.test_chart import PATIENCE, Release, get, kubectl, namespace, run
 from e2e.test_requirements import IMPORTS, PACKAGE
 from integration.test_image_servers import RegistryServer
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.e2e
 
 
 class _Relay(socketserver.BaseRequestHandler):
-    """One connection to the server's port, carried on to `target`."""
+    """Relays one connection to `target`."""
 
     server: _Forward
 
@@ -66,7 +66,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 @contextlib.contextmanager
 def forwarded(address: str, family: int, target: Any) -> Iterator[str]:
-    """`address:port` on kind's network that leads to a socket of this machine."""
+    """Forwards a port on kind's network to a socket of this machine; yields `address:port`."""
     with _Forward(address, (family, target)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -77,12 +77,12 @@ def forwarded(address: str, family: int, target: Any) -> Iterator[str]:
 
 @dataclass
 class Outside:
-    """What is outside the cluster.
+    """Registry and Docker daemon outside the cluster.
 
     Attributes:
-        registry: `address:port`, over HTTPS; it holds what the cluster's own registry does.
-        daemon: DOCKER_HOST.
-        ca: The registry's certificate.
+        registry: `address:port` over HTTPS; a copy of the cluster's own registry.
+        daemon: Value for DOCKER_HOST.
+        ca: The registry's certificate, PEM.
     """
 
     registry: str
@@ -113,7 +113,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 
 def forget_images(registry: str) -> None:
-    """The daemon's own copies, by digest."""
+    """Removes the daemon's copies of the registry's images."""
     listed = docker("image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}")
     mine = [line for line in listed.splitlines() if line.startswith(f"{registry}/")]
     if mine:
@@ -122,7 +122,7 @@ def forget_images(registry: str) -> None:
 
 @contextlib.contextmanager
 def trusting_nodes(name: str, ca: str) -> Iterator[None]:
-    """containerd's hosts.toml on every node."""
+    """Makes containerd on every node trust the registry, by its hosts.toml."""
     nodes = [node["metadata"]["name"] for node in get("nodes")["items"]]
     folder = f"/etc/containerd/certs.d/{name}"
     hosts = f'[host."https://{name}"]\n  ca = "{folder}/ca.crt"\n'
@@ -139,7 +139,7 @@ def trusting_nodes(name: str, ca: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def release(outside: Outside) -> Iterator[Release]:
-    """The chart with that daemon and that registry, for everything it pulls and pushes."""
+    """The chart, set to use the outside daemon, and the outside registry for all images."""
     where = f"chart-{uuid.uuid4().hex[:6]}"
     values = {
         "imageRegistry": outside.registry,
@@ -155,22 +155,22 @@ def release(outside: Outside) -> Iterator[Release]:
         },
         "store": {"enabled": True, "persistence": {"enabled": False}},
     }
-    made = Release("fedjob", where, where, values)
+    release = Release("fedjob", where, where, values)
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(PROJECT / "crds"))
     namespace(where)
     kubectl(
         "create", "configmap", "registry-ca", f"--from-literal=ca.crt={outside.ca}", "-n", where
     )
     try:
-        made.helm("install", CHART)
-        yield made
+        release.helm("install", CHART)
+        yield release
     finally:
         kubectl("delete", "fj", "--all", "-n", where, check=False)
-        run(find_helm(), "uninstall", made.name, "-n", where, check=False)
+        run(find_helm(), "uninstall", release.name, "-n", where, check=False)
         kubectl("delete", "namespace", where, "--wait=false")
 
 
-def test_packages_are_built_in_by_a_daemon_elsewhere(release: Release, outside: Outside) -> None:
+def test_remote_daemon_builds_packages_into_the_image(release: Release, outside: Outside) -> None:
     name, where = "packages", release.jobs
     with release.s3() as client:
         key = f"jobs/{where}/{name}/shards/part-0.zip"
@@ -189,8 +189,8 @@ def test_packages_are_built_in_by_a_daemon_elsewhere(release: Release, outside: 
     }
     for hit in (False, True):
         kubectl("apply", "-f", "-", stdin=json.dumps(body))
-        status = ended(where, name)
-        # The model's file imports the package: without it no round is trained.
+        status = wait_for_end(where, name)
+        # model_def.py imports the package: without it no round could be trained.
         assert status["state"] == "Complete", status
         image = status["image"]
         assert image["cacheHit"] is hit
@@ -199,8 +199,8 @@ def test_packages_are_built_in_by_a_daemon_elsewhere(release: Release, outside: 
         kubectl("delete", "fj", name, "-n", where, "--timeout=60s")
 
 
-def ended(where: str, name: str) -> Any:
-    """The status of a job that is over, or of one that is not after a long time."""
+def wait_for_end(where: str, name: str) -> Any:
+    """The job's status once it has ended, or after a timeout."""
     ends = time.monotonic() + 2 * PATIENCE
     while True:
         status = get("federatedjob", name, "-n", where).get("status", {})

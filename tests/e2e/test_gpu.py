@@ -1,6 +1,6 @@
-"""GPUs, as the scheduler counts them: the nodes of this cluster are said to have some.
+"""GPU scheduling with simulated GPUs: the test adds them to the capacity in the nodes' status.
 
-What a node offers is its own status; the container then runs without a device, on the CPU.
+The containers get no device and train on the CPU.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from e2e.recorder import give_shards, recorder
-from e2e.stage import Stage, is_complete
+from e2e.operator_deployment import OperatorDeployment, is_complete
+from e2e.recorder import recorder, upload_shards
 
 pytestmark = pytest.mark.e2e
 
@@ -22,18 +22,18 @@ RUNTIME = "fedjob-e2e-gpu"
 TAINT = "fedjob.dev/e2e-gpu"
 
 
-def offer(stage: Stage, node: str, count: int | None) -> None:
-    """Makes a node offer so many GPUs, or none at all."""
+def offer(deployment: OperatorDeployment, node: str, count: int | None) -> None:
+    """Sets the number of GPUs in a node's capacity; None removes the resource."""
     path = f"/status/capacity/{GPU.replace('/', '~1')}"
     change = {"op": "remove", "path": path} if count is None else {
         "op": "add", "path": path, "value": str(count)}  # fmt: skip
-    stage.kubectl(
+    deployment.kubectl(
         "patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps([change])
     )
 
 
 @pytest.fixture
-def gpus(stage: Stage) -> Iterator[None]:
+def gpus(deployment: OperatorDeployment) -> Iterator[None]:
     """One GPU on each node."""
     runtime = {
         "apiVersion": "node.k8s.io/v1",
@@ -41,39 +41,41 @@ def gpus(stage: Stage) -> Iterator[None]:
         "metadata": {"name": RUNTIME},
         "handler": "runc",
     }
-    stage.kubectl("apply", "-f", "-", given=json.dumps(runtime))
+    deployment.kubectl("apply", "-f", "-", given=json.dumps(runtime))
     for node in NODES:
-        offer(stage, node, 1)
-        stage.kubectl("label", "node", node, f"{TAINT}=yes", "--overwrite")
+        offer(deployment, node, 1)
+        deployment.kubectl("label", "node", node, f"{TAINT}=yes", "--overwrite")
     yield
     for node in NODES:
-        offer(stage, node, None)
-        stage.kubectl("label", "node", node, f"{TAINT}-")
-    stage.kubectl("delete", "runtimeclass", RUNTIME)
+        offer(deployment, node, None)
+        deployment.kubectl("label", "node", node, f"{TAINT}-")
+    deployment.kubectl("delete", "runtimeclass", RUNTIME)
 
 
-def told_fallback(status: Any) -> bool:
+def has_fallback_condition(status: Any) -> bool:
     found = status.get("conditions") or []
     return any(c["type"] == "GpuFallback" and c["status"] == "True" for c in found)
 
 
-def test_without_gpus_workers_wait_or_fall_back(stage: Stage) -> None:
-    """One condition tells of each; no node offers nine."""
-    give_shards(stage, "waits", 4)
-    stage.submit("waits", **recorder(1), workers={"gpu": 9, "gpuFallback": "wait"})
-    status = stage.until("waits", lambda s: s.get("reason") == "GpuUnavailable")
+def test_without_gpus_workers_wait_or_fall_back(deployment: OperatorDeployment) -> None:
+    """No node has nine GPUs; the status reports both cases."""
+    upload_shards(deployment, "waits", 4)
+    deployment.submit("waits", **recorder(1), workers={"gpu": 9, "gpuFallback": "wait"})
+    status = deployment.until("waits", lambda s: s.get("reason") == "GpuUnavailable")
     assert "gpuFallback: cpu" in status["message"]
     assert status["state"] == "Starting"
-    stage.delete("waits")
-    give_shards(stage, "falls", 4)
-    stage.submit("falls", **recorder(1), workers={"gpu": 9, "gpuFallback": "cpu"})
-    status = stage.until("falls", is_complete)
-    assert told_fallback(status)
-    stage.delete("falls")
+    deployment.delete("waits")
+    upload_shards(deployment, "falls", 4)
+    deployment.submit("falls", **recorder(1), workers={"gpu": 9, "gpuFallback": "cpu"})
+    status = deployment.until("falls", is_complete)
+    assert has_fallback_condition(status)
+    deployment.delete("falls")
 
 
-def test_workers_land_one_per_gpu_and_the_rest_wait(stage: Stage, gpus: None) -> None:
-    give_shards(stage, "gpus", 4, 4, 4)
+def test_each_worker_gets_its_own_gpu_and_the_others_wait(
+    deployment: OperatorDeployment, gpus: None
+) -> None:
+    upload_shards(deployment, "gpus", 4, 4, 4)
     workers = {
         "gpu": 1,
         "gpuFallback": "wait",
@@ -81,12 +83,12 @@ def test_workers_land_one_per_gpu_and_the_rest_wait(stage: Stage, gpus: None) ->
         "nodeSelector": {TAINT: "yes"},
         "tolerations": [{"key": TAINT, "operator": "Exists", "effect": "NoSchedule"}],
     }
-    stage.submit("gpus", **recorder(2, {"minClients": 3}), workers=workers)
-    status = stage.until("gpus", lambda s: s.get("clients", {}).get("connected") == 2)
-    status = stage.until("gpus", lambda s: s.get("reason") == "GpuUnavailable")
+    deployment.submit("gpus", **recorder(2, {"minClients": 3}), workers=workers)
+    status = deployment.until("gpus", lambda s: s.get("clients", {}).get("connected") == 2)
+    status = deployment.until("gpus", lambda s: s.get("reason") == "GpuUnavailable")
     assert status["state"] == "Starting"
     selector = "fedjob.dev/job=gpus,app.kubernetes.io/component=worker"
-    pods = stage.get("pods", "-l", selector)["items"]
+    pods = deployment.get("pods", "-l", selector)["items"]
     placed = {p["spec"]["nodeName"] for p in pods if p["spec"].get("nodeName")}
     assert placed == set(NODES)
     [waiting] = [p for p in pods if not p["spec"].get("nodeName")]
@@ -98,10 +100,10 @@ def test_workers_land_one_per_gpu_and_the_rest_wait(stage: Stage, gpus: None) ->
         assert spec["runtimeClassName"] == RUNTIME
         assert spec["nodeSelector"] == {TAINT: "yes"}
         assert any(t.get("key") == TAINT for t in spec["tolerations"])
-        # What a container sees of GPUs is NVIDIA's runtime's business.
+        # The NVIDIA runtime decides which GPUs a container sees.
         assert not [e for e in container["env"] if "NVIDIA" in e["name"] or "CUDA" in e["name"]]
-    offer(stage, NODES[0], 2)
-    status = stage.until("gpus", is_complete)
+    offer(deployment, NODES[0], 2)
+    status = deployment.until("gpus", is_complete)
     assert status["rounds"]["completed"] == 2
-    assert not told_fallback(status)
-    stage.delete("gpus")
+    assert not has_fallback_condition(status)
+    deployment.delete("gpus")

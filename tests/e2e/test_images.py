@@ -1,6 +1,6 @@
-"""The images, as the nodes run them: without root, without capabilities, on a read-only root.
+"""The images under the nodes' restrictions: no root, no capabilities, read-only root file system.
 
-Needs the cluster (`make cluster`), whose registry the images are pushed to.
+Needs the cluster (`make cluster`), to whose registry the images are pushed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PACKAGES = {
     "runtime": (("fedjob_runtime", "images/runtime"), ("fedjob.storage", "sdk")),
     "operator": (("fedjob_operator", "operator"), ("fedjob.storage", "sdk")),
 }
-# Both are known and harmless: requirements.txt says why there is no kubernetes, and Debian
-# patches its torch for its own sympy.
+# Known and harmless: requirements.txt explains the missing kubernetes package, and Debian's torch
+# is patched for Debian's sympy.
 KNOWN_GAPS = {
     "runtime": ("fedjob 0.1.0 requires kubernetes,", "torch 2.6.0+debian has requirement sympy"),
     "operator": (),
@@ -40,7 +40,7 @@ KNOWN_GAPS = {
 
 
 def run(*command: str | Path, stdin: str | None = None) -> str:
-    """Runs a command and returns its output; a failure shows what it wrote to stderr."""
+    """Runs a command and returns its output; a failure shows its stderr."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, input=stdin)
     if done.returncode:
         pytest.fail(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -49,18 +49,18 @@ def run(*command: str | Path, stdin: str | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, str]:
-    """{runtime, operator, store}: the image built from this tree, by digest, in the registry."""
+    """Image references by digest, built from this tree; keys runtime, operator, store."""
     pushed = run(PROJECT / "tests/cluster/images").split()
     return {reference.partition("@")[0].rpartition("/")[2]: reference for reference in pushed}
 
 
 def inside(image: str, *command: str, options: tuple[str, ...] = ()) -> str:
-    """Runs a command in a container that has what a pod of a restricted namespace has."""
+    """Runs a command in a container with the rights of a pod in a restricted namespace."""
     return run("docker", "run", "--rm", *RESTRICTED, *HOME, *options, image, *command)
 
 
 @pytest.mark.parametrize("name", ["runtime", "operator", "store"])
-def test_is_labelled_and_not_root(images: dict[str, str], name: str) -> None:
+def test_image_is_labelled_and_not_root(images: dict[str, str], name: str) -> None:
     [found] = json.loads(run("docker", "image", "inspect", images[name]))
     config = found["Config"]
     labels = {
@@ -77,13 +77,13 @@ def test_is_labelled_and_not_root(images: dict[str, str], name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "megabytes"), [("runtime", 1400), ("operator", 600), ("store", 200)]
 )
-def test_is_small(images: dict[str, str], name: str, megabytes: int) -> None:
+def test_image_is_small(images: dict[str, str], name: str, megabytes: int) -> None:
     size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", images[name]))
     assert size < megabytes * 1_000_000
 
 
 @pytest.mark.parametrize("name", ["runtime", "operator"])
-def test_its_python_packages_agree(images: dict[str, str], name: str) -> None:
+def test_python_packages_are_compatible(images: dict[str, str], name: str) -> None:
     command = ("docker", "run", "--rm", *RESTRICTED, *HOME, images[name], "pip", "check")
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(KNOWN_GAPS[name])]
@@ -102,7 +102,7 @@ def test_every_module_of_the_tree_imports(images: dict[str, str], name: str) -> 
     inside(images[name], "python", "-c", imports, *modules)
 
 
-def test_the_runtime_trains_and_writes_only_to_its_home(images: dict[str, str]) -> None:
+def test_runtime_trains_and_writes_only_to_its_home(images: dict[str, str]) -> None:
     program = """
 import os, pathlib, tempfile, torch
 assert os.getuid() == os.getgid() == 10001, os.getuid()
@@ -122,7 +122,7 @@ except OSError:
     assert inside(images["runtime"], "python", "-c", program).strip() == "shut"
 
 
-def test_the_runtime_finds_the_job_layer_and_its_commands(
+def test_runtime_finds_the_job_layer_and_its_commands(
     images: dict[str, str], tmp_path: Path
 ) -> None:
     custom = tmp_path / "app" / "custom"
@@ -138,7 +138,7 @@ def test_the_runtime_finds_the_job_layer_and_its_commands(
     assert output.strip() == "the job layer"
 
 
-def test_the_runtime_forwards_sigterm(images: dict[str, str]) -> None:
+def test_runtime_forwards_sigterm(images: dict[str, str]) -> None:
     program = (
         "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); "
         "print('on', flush=True); time.sleep(600)"
@@ -155,7 +155,7 @@ def test_the_runtime_forwards_sigterm(images: dict[str, str]) -> None:
         run("docker", "rm", "-fv", container)
 
 
-def test_the_operator_makes_kits_without_torch(images: dict[str, str]) -> None:
+def test_operator_makes_kits_without_torch(images: dict[str, str]) -> None:
     script = """
 set -eu
 ! python -c 'import torch' 2>/dev/null
@@ -168,7 +168,7 @@ ls kits kits/server
 
 
 class Store:
-    """A container of the store's image, with a volume that a restart keeps."""
+    """A container of the store's image, with a volume that survives restarts."""
 
     def __init__(self, image: str, keys: dict[str, str]) -> None:
         settings = [option for key, value in keys.items() for option in ("-e", f"{key}={value}")]
@@ -179,7 +179,7 @@ class Store:
         self.wait()
 
     def wait(self) -> None:
-        """Returns once it answers; fails with its log where it has ended."""
+        """Waits until it answers; fails with its log if it has ended."""
         self.url = "http://" + run("docker", "port", self.container, "8333").split()[0]
         while True:
             try:
@@ -191,7 +191,7 @@ class Store:
                 time.sleep(0.2)
 
     def client(self):  # type: ignore[no-untyped-def]
-        """An S3 client with the keys, patient: volumes come back some seconds after /healthz."""
+        """An S3 client that retries, since volumes open some seconds after /healthz answers."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
@@ -209,7 +209,7 @@ def store_container(images: dict[str, str]) -> Iterator[Store]:
     run("docker", "rm", "-fv", store.container)
 
 
-def test_the_store_keeps_objects_when_it_is_killed(store_container: Store) -> None:
+def test_store_keeps_objects_when_it_is_killed(store_container: Store) -> None:
     client = store_container.client()
     client.create_bucket(Bucket="kept")
     client.put_object(Bucket="kept", Key="model", Body=b"weights")
@@ -221,13 +221,13 @@ def test_the_store_keeps_objects_when_it_is_killed(store_container: Store) -> No
     )
 
 
-def test_the_store_is_shut_to_those_without_keys(store_container: Store) -> None:
+def test_store_refuses_requests_without_keys(store_container: Store) -> None:
     store_container.client().create_bucket(Bucket="shut")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{store_container.url}/shut?list-type=2")  # noqa: S310
 
 
-def test_the_store_is_shut_where_no_keys_were_given(images: dict[str, str]) -> None:
+def test_store_without_keys_refuses_all_requests(images: dict[str, str]) -> None:
     store = Store(images["store"], {})
     try:
         with pytest.raises(ClientError, match="InvalidAccessKeyId"):
@@ -236,8 +236,10 @@ def test_the_store_is_shut_where_no_keys_were_given(images: dict[str, str]) -> N
         run("docker", "rm", "-fv", store.container)
 
 
-def test_only_s3_of_the_store_is_reachable(images: dict[str, str], store_container: Store) -> None:
-    """Master, volume server and filer ask for no keys: another pod must not reach them."""
+def test_only_the_s3_port_of_the_store_is_reachable(
+    images: dict[str, str], store_container: Store
+) -> None:
+    """Master, volume server and filer have no authentication: other pods must not reach them."""
     program = """
 import socket, sys
 for port in map(int, sys.argv[2:]):
@@ -256,7 +258,7 @@ for port in map(int, sys.argv[2:]):
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A namespace whose pods must meet the Pod Security standard `restricted`."""
+    """A namespace that enforces the Pod Security standard `restricted`."""
     name = f"images-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -268,10 +270,10 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
     return run("kubectl", "--kubeconfig", KUBECONFIG, *arguments, stdin=stdin)
 
 
-def test_a_node_pulls_and_runs_it_in_a_restricted_namespace(
+def test_node_pulls_and_runs_the_image_in_a_restricted_namespace(
     images: dict[str, str], namespace: str
 ) -> None:
-    """By the name that the cluster knows the registry by, and by digest."""
+    """By digest, with the registry's name inside the cluster."""
     reference = images["operator"].replace("localhost", "fedjob-registry", 1)
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     pod = {

@@ -1,7 +1,7 @@
-"""The operator under faults, enumerated: whatever becomes of any of its calls, jobs come out equal.
+"""The operator under every fault of every API call: each job ends like one without a fault.
 
-Issue 5, 2. One job a case: all cases of a step go through it at once, each with a fault at another
-call. The state that they should come to is that of a job without a fault.
+One job per case: all cases of a step run at once, each with a fault at another call. The expected
+("golden") state is that of a job that meets no fault.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import pytest
 
 from e2e.api_faults import LEASE, LOSSES, REFUSALS, SILENCE, Fault, Script
-from e2e.fault_ground import Ground, KitsOfOneMaking
-from e2e.fault_portrait import CHILDREN, Body
-from e2e.fault_steps import EXPIRE, PATIENCE, STEPS, Fleet, Step, rob
+from e2e.fault_testbed import FaultTestbed, ReusedKits
+from e2e.job_snapshot import CHILDREN, Body
 from e2e.kube import Kube
-from e2e.stage import Stage
+from e2e.lifecycle_steps import EXPIRE, PATIENCE, STEPS, Fleet, Step, delete_children
+from e2e.operator_deployment import OperatorDeployment
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.patience import Patience
 from fedjob_operator.controller import workqueue as queue
@@ -36,60 +36,60 @@ from fedjob_operator.stages import runner
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.chaos,
-    # An operator that is killed closes nothing; what a process would take with it stays open here.
+    # A killed operator closes nothing: sockets that a process would take with it stay open here.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
 @dataclass(frozen=True)
 class Golden:
-    """What comes of a step without a fault.
+    """The outcome of a step without a fault.
 
     Attributes:
-        portrait: Of the job.
-        calls: The most that any job's step took.
-        signatures: All of the calls.
+        snapshot: The job's snapshot after the step.
+        calls: The highest number of calls that the step took for any job.
+        signatures: The signatures of all calls.
     """
 
-    portrait: Body
+    snapshot: Body
     calls: int
     signatures: frozenset[str]
 
 
 @pytest.fixture(autouse=True)
-def told_in_its_own_test() -> Iterator[None]:
-    """What a killed operator's last frames still held is let go before the test is over."""
+def collect_garbage_after_each_test() -> Iterator[None]:
+    """Releases what a killed operator's last frames hold, so that its warnings stay in its test."""
     yield
     gc.collect()
 
 
 @pytest.fixture(scope="module")
-def ground(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def testbed(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultTestbed]:
     folder = tmp_path_factory.mktemp("faults")
-    stage = Stage(folder)
-    with kube.crd_as_it_is(), pytest.MonkeyPatch.context() as patch:
+    deployment = OperatorDeployment(folder)
+    with kube.crd_lock(), pytest.MonkeyPatch.context() as patch:
         try:
             with contextlib.suppress(StoreUnreachableError):
-                stage.set_up()
-            # Its port on the node is there a little after its pod is ready.
-            Patience(seconds=120).call(stage.bucket.ensure_bucket)
-            made = Ground(stage, folder)
+                deployment.set_up()
+            # The node port works only some time after the pod is ready.
+            Patience(seconds=120).call(deployment.bucket.ensure_bucket)
+            made = FaultTestbed(deployment, folder)
             patch.setenv("KUBECONFIG", str(made.kubeconfig))
             patch.setenv("USER", os.environ.get("USER", "fedjob"))
-            patch.setattr(runner, "make_kits", KitsOfOneMaking())
-            # Dozens of calls are held at once, where an operator has a few under way.
+            patch.setattr(runner, "make_kits", ReusedKits())
+            # Dozens of calls are held at once here; an operator normally has a few in flight.
             patch.setattr(api, "PARALLEL", 512)
             patch.setattr(queue, "FIRST_BACKOFF", 0.1)
             patch.setattr(queue, "LONGEST_BACKOFF", 1.0)
             yield made
         finally:
-            stage.tear_down()
+            deployment.tear_down()
 
 
-async def golden_steps(ground: Ground) -> dict[str, Golden]:
+async def golden_steps(testbed: FaultTestbed) -> dict[str, Golden]:
     script = Script()
-    fleet = Fleet(ground, script, [f"cg{number:03d}" for number in range(3)])
-    life = await ground.live(script)
+    fleet = Fleet(testbed, script, [f"cg{number:03d}" for number in range(3)])
+    operator = await testbed.start_operator(script)
     found = {}
     for step in (*STEPS, EXPIRE):
         for job in fleet.jobs:
@@ -101,35 +101,35 @@ async def golden_steps(ground: Ground) -> dict[str, Golden]:
         signatures = frozenset.union(*(frozenset(track.signatures) for track in tracks))
         most = max(len(track.calls) for track in tracks)
         found[step.name] = Golden(first, most, signatures)
-    life.kill()
+    operator.kill()
     return found
 
 
 @pytest.fixture(scope="module")
-def golden(ground: Ground) -> dict[str, Golden]:
+def golden(testbed: FaultTestbed) -> dict[str, Golden]:
     """Every step of a job without a fault."""
 
     async def run() -> dict[str, Golden]:
-        async with ground:
-            return await golden_steps(ground)
+        async with testbed:
+            return await golden_steps(testbed)
 
     return asyncio.run(run())
 
 
 def differences(step: Step, want: Body, found: list[Body]) -> str:
-    """The lines in which portraits differ, for a person to read."""
+    """A unified diff of the snapshots."""
 
     def lines(body: Body) -> list[str]:
         return json.dumps(body, indent=1, sort_keys=True).splitlines()
 
-    told = [f"step {step.name}:"]
+    diff = [f"step {step.name}:"]
     for one in found:
-        told += difflib.unified_diff(lines(want), lines(one), n=1, lineterm="")
-    return "\n".join(told[:120])
+        diff += difflib.unified_diff(lines(want), lines(one), n=1, lineterm="")
+    return "\n".join(diff[:120])
 
 
 def complaint(step: Step, script: Script, want: Body, wrong: dict[str, Body]) -> str:
-    """Of the jobs that did not come out equal: the call that met the fault, and the difference."""
+    """For jobs that do not match: the call that met the fault, and the difference."""
     if not wrong:
         return ""
     met = [
@@ -140,42 +140,42 @@ def complaint(step: Step, script: Script, want: Body, wrong: dict[str, Body]) ->
     return "\n".join([*met, differences(step, want, list(wrong.values())[:3])])
 
 
-def test_the_golden_state_is_what_a_job_should_be(golden: dict[str, Golden]) -> None:
-    """What all else is compared with."""
-    objects = golden["create"].portrait["objects"]
+def test_golden_states_are_correct(golden: dict[str, Golden]) -> None:
+    """All other tests compare with these."""
+    objects = golden["create"].snapshot["objects"]
     names = {kind: [item["name"] for item in items] for kind, items in objects["children"].items()}
     assert names["pods"] == ["JOB-server", "JOB-worker-0"]
     assert (objects["jobs"], objects["owned"], objects["kit sets"]) == (1, True, 1)
     assert objects["status"]["reason"] == "Unschedulable"
-    lost = golden["lose a worker"].portrait["objects"]["status"]
+    lost = golden["delete worker pod"].snapshot["objects"]["status"]
     assert lost["clients"]["list"][0]["restarts"] == 1
-    suspended = golden["suspend"].portrait["objects"]
+    suspended = golden["suspend"].snapshot["objects"]
     assert (suspended["status"]["state"], suspended["children"]["pods"]) == ("Suspended", [])
-    finished = golden["finish"].portrait["objects"]["status"]
+    finished = golden["finish"].snapshot["objects"]["status"]
     assert (finished["state"], finished["rounds"]["display"]) == ("Complete", "1/1")
-    assert golden["expire"].portrait == {}
+    assert golden["expire"].snapshot == {}
 
 
-def test_killed_between_any_two_calls_it_goes_on(
-    ground: Ground, golden: dict[str, Golden], monkeypatch: pytest.MonkeyPatch
+def test_operator_killed_between_any_two_calls_loses_nothing(
+    testbed: FaultTestbed, golden: dict[str, Golden], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before and after every call of every step; the next operator finishes what was begun."""
-    # A call that is held until the operator is killed must not run out before.
+    """Before and after every call of every step; the next operator finishes the work."""
+    # A call that is held until the operator is killed must not time out before.
     monkeypatch.setattr(api, "TIMEOUT", 3600.0)
     monkeypatch.setitem(queue.WorkQueue.__init__.__kwdefaults__, "longest", 3600.0)
 
     async def run() -> None:
-        async with ground:
-            await killed_at_every_call(ground, golden)
+        async with testbed:
+            await killed_at_every_call(testbed, golden)
 
     asyncio.run(run())
 
 
 def every_call(golden: dict[str, Golden], *steps: str) -> frozenset[str]:
-    """What a job's calls are over these steps, else all but the last, which has tests of its own.
+    """The signatures of a job's calls over these steps; by default over STEPS.
 
-    Without those that ask for one object: the periodic look at everything makes them for what it
-    just misses, so they come or not as the moment falls.
+    Excludes reads of single objects: the periodic resync makes them only for objects that it
+    happens to miss, so their occurrence depends on timing.
     """
     names = steps or [step.name for step in STEPS]
     calls = frozenset.union(*(golden[name].signatures for name in names))
@@ -185,60 +185,60 @@ def every_call(golden: dict[str, Golden], *steps: str) -> frozenset[str]:
 def beyond_the_last_call(
     fleet: Fleet, cases: Mapping[str, tuple[int, Fault | tuple[Fault, ...]]]
 ) -> set[str]:
-    """The calls that met a fault; the last of the cases has none left to meet."""
+    """The calls that met a fault; fails if the last case met one, since more calls may follow."""
     last = max(cases, key=lambda job: cases[job][0])
     assert not fleet.script.tracks[last].struck, f"there are more than {cases[last][0]} calls"
     return {call for job in cases for call in fleet.script.tracks[job].struck}
 
 
-async def killed_at_every_call(ground: Ground, golden: dict[str, Golden]) -> None:
+async def killed_at_every_call(testbed: FaultTestbed, golden: dict[str, Golden]) -> None:
     script = Script()
     most = max(step.calls for step in golden.values()) + 4
-    # After one call is before the next: the cluster is the same.
+    # "After call n" and "before call n + 1" leave the cluster in the same state.
     faults = {at: Fault.KILLED_AFTER if at else Fault.KILLED_BEFORE for at in range(most + 1)}
     cases = {f"ck{at:03d}": (max(0, at - 1), fault) for at, fault in faults.items()}
-    fleet = Fleet(ground, script, list(cases))
-    life = await ground.live(script)
+    fleet = Fleet(testbed, script, list(cases))
+    operator = await testbed.start_operator(script)
     seen: set[str] = set()
     for step in STEPS:
         want = golden[step.name]
         for job, (at, fault) in cases.items():
             script.arm(job, at, fault)
         await fleet.act(step)
-        wrong = await fleet.wait(want.portrait, or_struck=True)
-        assert not wrong, complaint(step, script, want.portrait, wrong)
+        wrong = await fleet.wait(want.snapshot, or_struck=True)
+        assert not wrong, complaint(step, script, want.snapshot, wrong)
         seen |= beyond_the_last_call(fleet, cases)
-        life.kill()
+        operator.kill()
         for job in fleet.jobs:
             script.arm(job)
-        life = await ground.live(script)
-        wrong = await fleet.wait(want.portrait)
-        assert not wrong, complaint(step, script, want.portrait, wrong)
+        operator = await testbed.start_operator(script)
+        wrong = await fleet.wait(want.snapshot)
+        assert not wrong, complaint(step, script, want.snapshot, wrong)
     assert seen >= every_call(golden), every_call(golden) - seen
 
 
-def test_whatever_a_call_meets_it_goes_on(
-    ground: Ground, golden: dict[str, Golden], monkeypatch: pytest.MonkeyPatch
+def test_operator_recovers_from_every_failed_call(
+    testbed: FaultTestbed, golden: dict[str, Golden], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """429, 500, no answer, a closed connection and 409 in turn; answers lost, and cut in half."""
+    """429, 500, no response, closed connection and 409 in turn; responses lost and truncated."""
     monkeypatch.setattr(api, "TIMEOUT", SILENCE)
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
             most = max(step.calls for step in golden.values()) + 4
             cases = {f"ce{at:03d}": (at, REFUSALS) for at in range(most)}
             cases |= {f"cl{at:03d}": (at, LOSSES) for at in range(most)}
-            fleet = Fleet(ground, script, list(cases))
+            fleet = Fleet(testbed, script, list(cases))
             seen: dict[str, set[str]] = {"ce": set(), "cl": set()}
-            await ground.live(script)
+            await testbed.start_operator(script)
             for step in STEPS:
                 want = golden[step.name]
                 for job, (at, faults) in cases.items():
                     script.arm(job, at, *faults)
                 await fleet.act(step)
-                wrong = await fleet.wait(want.portrait)
-                assert not wrong, complaint(step, script, want.portrait, wrong)
+                wrong = await fleet.wait(want.snapshot)
+                assert not wrong, complaint(step, script, want.snapshot, wrong)
                 for kind in seen:
                     own = {job: case for job, case in cases.items() if job.startswith(kind)}
                     seen[kind] |= beyond_the_last_call(fleet, own)
@@ -254,44 +254,48 @@ EVENTS = [
 ]
 
 
-def test_whatever_event_is_lost_it_goes_on(ground: Ground, golden: dict[str, Golden]) -> None:
-    """Each kind of event of each kind of object, in every step; the next look finds what is new."""
+def test_operator_recovers_from_every_lost_event(
+    testbed: FaultTestbed, golden: dict[str, Golden]
+) -> None:
+    """Each event type of each kind, in every step: the periodic resync finds the change."""
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
-            fleet = Fleet(ground, script, [f"cw{number:03d}" for number in range(len(EVENTS))])
-            life = await ground.live(script)
+            fleet = Fleet(testbed, script, [f"cw{number:03d}" for number in range(len(EVENTS))])
+            operator = await testbed.start_operator(script)
             for job, (kind, event) in zip(fleet.jobs, EVENTS, strict=True):
-                script.deafen(job, kind, event)
+                script.lose_events(job, kind, event)
             for step in (*STEPS, EXPIRE):
                 for job in fleet.jobs:
                     script.arm(job)
                 await fleet.act(step)
-                want = golden[step.name].portrait
+                want = golden[step.name].snapshot
                 wrong = await fleet.wait(want)
                 assert not wrong, complaint(step, script, want, wrong)
-            await until(lambda: life.operator is not None and not life.operator._world.all_keys())
-            assert not life.ended
-            assert script.tracks[fleet.jobs[-1]].unheard
+            await until(
+                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+            )
+            assert not operator.ended
+            assert script.tracks[fleet.jobs[-1]].dropped
 
     asyncio.run(run())
 
 
-def test_watches_that_break_off_lose_nothing(ground: Ground, golden: dict[str, Golden]) -> None:
-    """In every step all of them break off, and what they should go on from is too old."""
+def test_dropped_watches_lose_nothing(testbed: FaultTestbed, golden: dict[str, Golden]) -> None:
+    """In every step all watches are dropped, and their resource version is too old to resume."""
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
-            fleet = Fleet(ground, script, [f"cb{number:03d}" for number in range(3)])
-            life = await ground.live(script)
+            fleet = Fleet(testbed, script, [f"cb{number:03d}" for number in range(3)])
+            operator = await testbed.start_operator(script)
             for step in (*STEPS, EXPIRE):
-                life.proxy.forgets = True
-                life.proxy.drop_watches()
+                operator.proxy.forgets = True
+                operator.proxy.drop_watches()
                 await fleet.act(step)
-                life.proxy.forgets = False
-                want = golden[step.name].portrait
+                operator.proxy.forgets = False
+                want = golden[step.name].snapshot
                 wrong = await fleet.wait(want)
                 assert not wrong, complaint(step, script, want, wrong)
 
@@ -299,55 +303,57 @@ def test_watches_that_break_off_lose_nothing(ground: Ground, golden: dict[str, G
 
 
 @pytest.mark.parametrize("fault", [Fault.TOO_MANY, Fault.INTERNAL, Fault.CLOSED, Fault.LOST])
-def test_it_starts_whatever_its_first_calls_meet(
-    ground: Ground, golden: dict[str, Golden], fault: Fault
+def test_operator_starts_although_its_first_calls_fail(
+    testbed: FaultTestbed, golden: dict[str, Golden], fault: Fault
 ) -> None:
-    """Discovery, lists: the calls that kopf makes, each once."""
+    """Discovery and lists: each call that kopf makes fails once."""
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
             script.first = fault
-            fleet = Fleet(ground, script, ["cs000"])
-            await ground.live(script)
+            fleet = Fleet(testbed, script, ["cs000"])
+            await testbed.start_operator(script)
             await fleet.act(STEPS[0])
-            wrong = await fleet.wait(golden["create"].portrait)
-            assert not wrong, complaint(STEPS[0], script, golden["create"].portrait, wrong)
+            wrong = await fleet.wait(golden["create"].snapshot)
+            assert not wrong, complaint(STEPS[0], script, golden["create"].snapshot, wrong)
 
     asyncio.run(run())
 
 
-def test_an_answer_that_comes_after_the_end_of_its_job_does_not_bring_it_back(
-    ground: Ground, golden: dict[str, Golden]
+def test_late_response_does_not_recreate_children_of_a_deleted_job(
+    testbed: FaultTestbed, golden: dict[str, Golden]
 ) -> None:
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
-            fleet = Fleet(ground, script, [f"ch{at:03d}" for at in range(golden["suspend"].calls)])
-            life = await ground.live(script)
+            fleet = Fleet(testbed, script, [f"ch{at:03d}" for at in range(golden["suspend"].calls)])
+            operator = await testbed.start_operator(script)
             await fleet.act(STEPS[0])
-            assert not await fleet.wait(golden["create"].portrait)
+            assert not await fleet.wait(golden["create"].snapshot)
             for at, job in enumerate(fleet.jobs):
                 script.arm(job, at, Fault.HELD)
             await fleet.act(next(step for step in STEPS if step.name == "suspend"))
             await fleet.quiet(time.monotonic() + 60)
             struck = {call for job in fleet.jobs for call in script.tracks[job].struck}
             assert struck >= every_call(golden, "suspend"), struck
-            await ground.sweep()
+            await testbed.sweep()
             await fleet.quiet(time.monotonic() + 60)
-            made = len(script.acts)
-            life.proxy.let.set()
-            await until(lambda: life.operator is not None and not life.operator._world.all_keys())
+            before = len(script.mutations)
+            operator.proxy.release.set()
+            await until(
+                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+            )
             await fleet.quiet(time.monotonic() + 60)
-            again = [act.call for act in script.acts[made:] if "POST" in act.call]
-            assert not again
+            created = [m.call for m in script.mutations[before:] if "POST" in m.call]
+            assert not created
 
     asyncio.run(run())
 
 
 @pytest.fixture
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of the true times."""
+    """Lease times of about a tenth of those in production."""
     for name, seconds in (
         ("LASTS_SECONDS", 4), ("RENEW_SECONDS", 0.5), ("RETRY_SECONDS", 0.3), ("ACTS_SECONDS", 3.0),
     ):  # fmt: skip
@@ -355,52 +361,55 @@ def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_lease")
-def test_two_operators_never_both_act(ground: Ground, golden: dict[str, Golden]) -> None:
-    """The one that acts is frozen until the other does, and thawed with work before it."""
+def test_only_the_lease_holder_acts(testbed: FaultTestbed, golden: dict[str, Golden]) -> None:
+    """The holder is frozen until the other takes over, then thawed while there is work."""
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
             names = {"LEASE": "true", "LEASE_NAME": "two"}
-            lives = [
-                await ground.live(script, name, POD_NAME=name, **names) for name in ("one", "two")
+            operators = [
+                await testbed.start_operator(script, name, POD_NAME=name, **names)
+                for name in ("one", "two")
             ]
-            fleet = Fleet(ground, script, [f"ct{number:03d}" for number in range(3)])
+            fleet = Fleet(testbed, script, [f"ct{number:03d}" for number in range(3)])
             for step in STEPS[:6]:
                 await until(lambda: script.leader != "")
                 await fleet.act(step)
-                wrong = await fleet.wait(golden[step.name].portrait)
-                assert not wrong, complaint(step, script, golden[step.name].portrait, wrong)
+                wrong = await fleet.wait(golden[step.name].snapshot)
+                assert not wrong, complaint(step, script, golden[step.name].snapshot, wrong)
                 leader = script.leader
-                frozen = next(life for life in lives if life.proxy.holder == leader)
+                frozen = next(each for each in operators if each.proxy.holder == leader)
                 thaw = frozen.freeze()
                 await until(lambda leader=leader: script.leader != leader)
-                # Work for both of them: the frozen one wakes up to it.
-                await asyncio.gather(*(rob(ground, job) for job in fleet.jobs))
+                # Work for both: the thawed operator finds it as soon as it runs.
+                await asyncio.gather(*(delete_children(testbed, job) for job in fleet.jobs))
                 thaw.set()
                 await frozen.join()
                 assert frozen.code == EXIT_LOST
-                lives.remove(frozen)
+                operators.remove(frozen)
                 name = f"{leader}+"
-                lives.append(await ground.live(script, name, POD_NAME=name, **names))
-            assert script.acts
-            assert [act for act in script.acts if act.holder != act.leader] == []
+                operators.append(await testbed.start_operator(script, name, POD_NAME=name, **names))
+            assert script.mutations
+            assert [m for m in script.mutations if m.holder != m.leader] == []
 
     asyncio.run(run())
 
 
 @pytest.mark.usefixtures("short_lease")
 @pytest.mark.parametrize("cut_off", [False, True], ids=["killed", "cut off"])
-def test_who_is_gone_or_cut_off_is_succeeded(ground: Ground, cut_off: bool) -> None:
-    """The API server does not hear of the one that acts: it stops by itself before another acts."""
+def test_standby_takes_over_from_a_killed_or_disconnected_holder(
+    testbed: FaultTestbed, cut_off: bool
+) -> None:
+    """A holder that cannot reach the API server stops itself before another operator acts."""
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             script = Script()
             names = {"LEASE": "true", "LEASE_NAME": "gone" + str(cut_off).lower()}
-            first = await ground.live(script, "one", POD_NAME="one", **names)
+            first = await testbed.start_operator(script, "one", POD_NAME="one", **names)
             await until(lambda: script.leader == "one")
-            await ground.live(script, "two", POD_NAME="two", **names)
+            await testbed.start_operator(script, "two", POD_NAME="two", **names)
             if cut_off:
                 first.proxy.flows.clear()
             else:
@@ -414,33 +423,33 @@ def test_who_is_gone_or_cut_off_is_succeeded(ground: Ground, cut_off: bool) -> N
 
 @pytest.mark.usefixtures("short_lease")
 @pytest.mark.parametrize("faults", [REFUSALS, LOSSES], ids=["refused", "lost"])
-def test_the_lease_is_had_and_given_back_whatever_its_calls_meet(
-    ground: Ground, faults: tuple[Fault, ...], monkeypatch: pytest.MonkeyPatch
+def test_lease_is_acquired_and_released_despite_failed_calls(
+    testbed: FaultTestbed, faults: tuple[Fault, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every call of acquiring, renewing and giving back; a lease that stays is had when it ends."""
+    """Every call of acquire, renew and release; a Lease that was not released expires."""
     monkeypatch.setattr(api, "TIMEOUT", 0.5)
 
     async def one(at: int) -> None:
         script = Script()
         script.arm(LEASE, at, *faults)
         more = {"LEASE": "true", "LEASE_NAME": f"{faults[0].name.lower().replace('_', '-')}-{at}"}
-        life = await ground.live(script, "one", POD_NAME="one", **more)
-        await until(lambda: len(script.tracks[LEASE].struck) == len(faults) or life.ended)
-        if not life.ended and life.operator is not None:
-            life.call(life.operator.stop)
-        await life.join()
-        await ground.live(script, "two", POD_NAME="two", **more)
+        operator = await testbed.start_operator(script, "one", POD_NAME="one", **more)
+        await until(lambda: len(script.tracks[LEASE].struck) == len(faults) or operator.ended)
+        if not operator.ended and operator.operator is not None:
+            operator.call(operator.operator.stop)
+        await operator.join()
+        await testbed.start_operator(script, "two", POD_NAME="two", **more)
         await until(lambda: script.leader == "two")
 
     async def run() -> None:
-        async with ground:
+        async with testbed:
             await asyncio.gather(*(one(at) for at in range(8)))
 
     asyncio.run(run())
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    """Waits for something that has to come."""
+    """Waits until the condition holds."""
     async with asyncio.timeout(PATIENCE):
-        while not is_so():  # noqa: ASYNC110 (it is set in other threads)
+        while not is_so():  # noqa: ASYNC110 (other threads change it)
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""README's quick start on a cluster, word for word."""
+"""README's quick start on a cluster, run verbatim."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.e2e
 
 SECTION = "## Quick start: a cluster"
 PREPARED = ("make cluster images", 'eval "$(tests/cluster/env)"')
-"""What `make e2e` has done before the tests start."""
+"""Commands that `make e2e` has run before the tests start."""
 
 
 def commands() -> list[str]:
-    """The indented lines of the section that are commands: not those that show output."""
+    """The section's indented lines that are commands, without those that show output."""
     text = (PROJECT / "README.md").read_text()
     section = text.split(SECTION, 1)[1].split("\n## ", 1)[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
@@ -35,7 +35,7 @@ def commands() -> list[str]:
 
 
 def let_helm_have_the_crd(kube: Kube) -> None:
-    """Where other tests have installed the CRD, `helm install` could not: it is given to it."""
+    """Marks an existing CRD as Helm's: otherwise `helm install` would refuse it."""
     name = "federatedjobs.fedjob.dev"
     if not kube("get", "crd", name, "--ignore-not-found", "-o", "name"):
         return
@@ -45,14 +45,14 @@ def let_helm_have_the_crd(kube: Kube) -> None:
     kube("label", "--overwrite", "crd", name, "app.kubernetes.io/managed-by=Helm")
 
 
-def test_the_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: Path) -> None:
+def test_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: Path) -> None:
     program = PROJECT / "examples/digits/make_shards.py"
     subprocess.run([sys.executable, program], check=True, cwd=PROJECT)
-    # The one thing that differs: which Python environment fedjob is installed in.
+    # The only difference is the Python environment that fedjob is installed in.
     fedjob = str(Path(sys.executable).parent / "fedjob")
     script = "\n".join(commands()).replace(".venv/bin/fedjob", fedjob)
     script = re.sub(r"(?<= )out/", f"{tmp_path}/", script)
-    with kube.crd_as_it_is():
+    with kube.crd_lock():
         let_helm_have_the_crd(kube)
         try:
             done = subprocess.run(
@@ -64,13 +64,15 @@ def test_the_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: 
                 timeout=1200,
                 check=False,
             )
-            told = f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-            assert done.returncode == 0, told
-            assert re.search(r"digits +Complete +5/5 +3/3 +val_accuracy 0\.9\d+", done.stdout), told
+            output = f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            assert done.returncode == 0, output
+            assert re.search(r"digits +Complete +5/5 +3/3 +val_accuracy 0\.9\d+", done.stdout), (
+                output
+            )
             status = json.loads(kube("get", "fj", "digits", "-o", "json"))["status"]
             model = (tmp_path / "model.safetensors").read_bytes()
             assert hashlib.sha256(model).hexdigest() == status["result"]["sha256"]
-            # As good as `fedjob run` within noise: the example promises 0.90 at the least.
+            # The example promises at least 0.90, as with `fedjob run`.
             assert status["metrics"]["val_accuracy"] >= 0.90
         finally:
             helm = ["helm", "uninstall", "fedjob", "-n", "fedjob-system", "--ignore-not-found"]

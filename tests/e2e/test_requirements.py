@@ -1,11 +1,11 @@
-"""Packages of `model.requirements`: builder `docker`, and pods that import them."""
+"""Packages of `model.requirements`: builder `docker` installs them, and the pods import them."""
 
 from __future__ import annotations
 
 import pytest
 
-from e2e.recorder import RECORDER, give_shards, recorder, records
-from e2e.stage import Stage, is_complete
+from e2e.operator_deployment import OperatorDeployment, is_complete
+from e2e.recorder import RECORDER, recorder, records, upload_shards
 
 pytestmark = pytest.mark.e2e
 
@@ -15,7 +15,9 @@ IMPORTS = RECORDER.replace("import json\n", "import json\nimport humanize\n", 1)
 )
 
 
-def test_the_pods_have_the_packages_and_an_unchanged_job_does_not_build(stage: Stage) -> None:
+def test_pods_have_the_packages_and_an_unchanged_job_is_not_rebuilt(
+    deployment: OperatorDeployment,
+) -> None:
     sections = recorder(1)
     sections["model"] = {
         "className": "Net",
@@ -23,18 +25,18 @@ def test_the_pods_have_the_packages_and_an_unchanged_job_does_not_build(stage: S
         "requirements": [PACKAGE],
     }
     name = "packages"
-    give_shards(stage, name, 4)
+    upload_shards(deployment, name, 4)
     for hit in (False, True):
-        stage.submit(name, **sections)
-        status = stage.until(name, is_complete)
+        deployment.submit(name, **sections)
+        status = deployment.until(name, is_complete)
         assert status["image"]["cacheHit"] is hit
-        [record] = records(stage, name, 0)
+        [record] = records(deployment, name, 0)
         assert record["env"]["humanize"] == PACKAGE.partition("==")[2]
-        # The digest, not the tag, is what the pods run.
+        # The pods run the image by digest, not by tag.
         [image] = {
             pod["spec"]["containers"][0]["image"]
-            for pod in stage.get("pods", "-l", f"fedjob.dev/job={name}")["items"]
+            for pod in deployment.get("pods", "-l", f"fedjob.dev/job={name}")["items"]
         }
         assert image == status["image"]["reference"]
         assert image.endswith(f"@{status['image']['digest']}")
-        stage.delete(name)
+        deployment.delete(name)

@@ -1,8 +1,7 @@
-"""Row 19 in pods: images over https, from a server that the test runs; the rest is refused.
+"""Row 19 in pods: images over https from a server in the test; everything else is refused.
 
-The server is on the network between this machine and the nodes, whose addresses are private: the
-job's base image allows that one host, and trusts its certificate, as an operator of a closed
-network would have it.
+The server has a private address on kind's network. The job's base image allows that one host and
+trusts its certificate, as the operators of a closed network would set it up.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from e2e.host import docker, gateway
-from e2e.stage import Stage, is_complete
+from e2e.docker_host import docker, gateway
+from e2e.operator_deployment import OperatorDeployment, is_complete
 from fedjob.reasons import Reason
 from fedjob.storage.layout import Layout
 from support.certificates import self_made
@@ -45,8 +44,8 @@ class Net(nn.Module):
 
 
 @dataclass
-class Site:
-    """The server, and how often each path was asked for."""
+class ImageServer:
+    """The HTTPS server, with the number of requests for each path."""
 
     url: str
     address: str
@@ -55,13 +54,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A picture at every path, but under /huge/ more than anyone wants."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageServer]:
+    """Serves a small picture at every path, except huge bodies under /huge/."""
     folder = tmp_path_factory.mktemp("web")
     address = gateway()
     picture = io.BytesIO()
     Image.new("RGB", (8, 8), (200, 10, 10)).save(picture, "PNG")
-    found = Site("", address, folder)
+    found = ImageServer("", address, folder)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -74,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Silent."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer((address, 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -90,10 +89,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def base(stage: Stage, site: Site) -> str:
-    """The runtime image that knows the server."""
-    registry = stage.env["FEDJOB_PUSH_REGISTRY"]
-    name = f"{registry}/e2e/web-base:{stage.system}"
+def base(deployment: OperatorDeployment, site: ImageServer) -> str:
+    """A runtime image that trusts and allows the server."""
+    registry = deployment.env["FEDJOB_PUSH_REGISTRY"]
+    name = f"{registry}/e2e/web-base:{deployment.system}"
     host = site.url.removeprefix("https://")
     dockerfile = (
         f"FROM {registry}/fedjob/runtime:0.1.0\n"
@@ -106,15 +105,15 @@ def base(stage: Stage, site: Site) -> str:
     return name
 
 
-def give(stage: Stage, name: str, *shards: list[str]) -> None:
-    """A shard for each list of URIs."""
+def give(deployment: OperatorDeployment, name: str, *shards: list[str]) -> None:
+    """Uploads a shard for each list of URIs."""
     for index, uris in enumerate(shards):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             rows = [{"id": str(i), "uri": uri, "y": i % 2} for i, uri in enumerate(uris)]
             archive.writestr("manifest.ndjson", "\n".join(map(json.dumps, rows)))
-        key = Layout(stage.jobs, name).shard(f"part-{index}.zip")
-        stage.bucket.put_bytes(key, buffer.getvalue())
+        key = Layout(deployment.jobs, name).shard(f"part-{index}.zip")
+        deployment.bucket.put_bytes(key, buffer.getvalue())
 
 
 def spec(base: str, clients: int = 1) -> dict[str, Any]:
@@ -126,31 +125,31 @@ def spec(base: str, clients: int = 1) -> dict[str, Any]:
     }
 
 
-def test_images_are_downloaded_once_and_what_is_not_allowed_is_refused(
-    stage: Stage, site: Site, base: str
+def test_images_are_downloaded_once_and_forbidden_ones_are_refused(
+    deployment: OperatorDeployment, site: ImageServer, base: str
 ) -> None:
-    """Row 19: three rounds of two epochs, and one request an image and worker."""
+    """Row 19: three rounds of two epochs, with one request per image."""
     mine = [f"{site.url}/a/{i}.png" for i in range(3)]
     other = [f"{site.url}/b/{i}.png" for i in range(2)]
-    give(stage, "web", mine, other)
-    # With one alone the rounds could be over before a slow second worker is there.
-    stage.submit("web", **spec(base, clients=2))
-    # On another port the same host is not allowed: its address is private.
+    give(deployment, "web", mine, other)
+    # With minClients 1 the run could end before the second worker is ready.
+    deployment.submit("web", **spec(base, clients=2))
+    # The same host on another port is not allowed, since its address is private.
     port = site.url.rpartition(":")[2]
-    give(stage, "private", [site.url.replace(port, "9") + "/x.png"] * 2)
-    give(stage, "huge", [f"{site.url}/huge/x.png"] * 2)
-    give(stage, "plain", ["http://" + site.url.removeprefix("https://") + "/x.png"] * 2)
+    give(deployment, "private", [site.url.replace(port, "9") + "/x.png"] * 2)
+    give(deployment, "huge", [f"{site.url}/huge/x.png"] * 2)
+    give(deployment, "plain", ["http://" + site.url.removeprefix("https://") + "/x.png"] * 2)
     for name in ("private", "huge", "plain"):
-        stage.submit(name, **spec(base))
-    status = stage.until("plain", lambda s: s.get("reason") == Reason.MANIFEST_INVALID)
+        deployment.submit(name, **spec(base))
+    status = deployment.until("plain", lambda s: s.get("reason") == Reason.MANIFEST_INVALID)
     assert "https" in status["message"]
-    stage.until("web", is_complete)
+    deployment.until("web", is_complete)
     paths = {path: count for path, count in site.hits.items() if not path.startswith("/huge")}
     assert paths == {url.removeprefix(site.url): 1 for url in (*mine, *other)}
-    for name, words in (("private", "not public"), ("huge", "bytes")):
-        status = stage.until(name, lambda s: s.get("state") == "Failed")
+    for name, text in (("private", "not public"), ("huge", "bytes")):
+        status = deployment.until(name, lambda s: s.get("state") == "Failed")
         assert status["reason"] == Reason.IMAGE_REFUSED, status["message"]
         assert "worker-0" in status["message"]
-        assert words in status["message"]
+        assert text in status["message"]
     for name in ("web", "private", "huge", "plain"):
-        stage.delete(name)
+        deployment.delete(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.reasons import Reason
 from support.federation import Federation
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedjob.protocol.run import ENV_FORK_SERVER
+from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob_runtime.processes import launchers
 from fedjob_runtime.processes.children import descendants
 from fedjob_runtime.processes.fork_client import ForkedProcess, NotForkedError, fork_process

@@ -17,7 +17,8 @@ import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import RunPhase, StoreLocation
+from fedjob.protocol.config import StoreLocation
+from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.rounds import RoundLog
 from fedjob_operator.kube.client import ApiError, Cluster

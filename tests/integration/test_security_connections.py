@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fedjob.protocol.run import WorkerConfig
+from fedjob.protocol.config import WorkerConfig
 from fedjob_runtime.nvflare_site.site_folder import prepare_site
 from support.federation import Federation
 from support.security_pki import Authority, certificate_in

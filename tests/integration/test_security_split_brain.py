@@ -18,7 +18,8 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from fedjob.engines.local.store.ports import Ports
-from fedjob.protocol.run import ServerConfig, ServerStatus
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import ServerStatus
 from support.federation import Federation
 
 pytestmark = pytest.mark.federation

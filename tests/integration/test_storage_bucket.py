@@ -17,7 +17,7 @@ import pytest
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.engines.local.store.ports import Ports
 from fedjob.errors import InvalidInputError, UnavailableError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import (

@@ -18,7 +18,7 @@ import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreError, StoreUnreachableError
 from fedjob.storage.layout import Layout

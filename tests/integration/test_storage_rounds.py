@@ -14,7 +14,7 @@ import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.commit import Commit, Participant
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import (
     ChecksumMismatchError,
@@ -177,7 +177,7 @@ SERVER = """
 import sys
 from pathlib import Path
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import RoundTakenError
 from fedjob.storage.layout import Layout

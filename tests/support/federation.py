@@ -27,14 +27,14 @@ from typing import Any
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.engines.local.store.ports import Ports
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import (
+from fedjob.protocol.config import (
     ENV_FORK_SERVER,
     ServerConfig,
-    ServerStatus,
     StoreLocation,
     WorkerConfig,
     WorkerShard,
 )
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout

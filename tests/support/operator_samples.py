@@ -7,12 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.run import ClientState, ClientView, RunPhase, ServerStatus
+from fedjob.protocol.config import StoreLocation
+from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body, record_name, worker_names
-from fedjob_operator.planning.drift import key_of
+from fedjob_operator.planning.desired import key_of
+from fedjob_operator.planning.job_view import JobView
+from fedjob_operator.planning.plan import plan
 from fedjob_operator.planning.preparation import image_digest, inputs_digest
-from fedjob_operator.resources.configmaps import record_map
+from fedjob_operator.resources.configmaps import config_map, record_map
+from fedjob_operator.resources.network_policies import server_policy, worker_policy
+from fedjob_operator.resources.pod_config import PodConfig
+from fedjob_operator.resources.pods import PodStart, server_pod, worker_pod
+from fedjob_operator.resources.secrets import kit_secret, store_secret, url_secret
+from fedjob_operator.resources.services import service
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import (
     ChildKey,
@@ -30,6 +38,7 @@ NOW = 1_800_000_000.0
 UID = "uid-of-the-job"
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 DEFAULTS = Defaults(bucket="jobs", endpoint="http://store.fedjob-system.svc:8333", keys=KEYS)
+STORE = StoreLocation(endpoint="http://store.fedjob-system.svc:8333", bucket="jobs")
 IMAGE = "registry:5000/jobs@sha256:" + "a" * 64
 _uids = itertools.count()
 
@@ -43,6 +52,11 @@ def a_job(name: str = "digits", **spec: Any) -> FederatedJob:
     }
     meta = {"name": name, "namespace": "team", "uid": UID, "generation": 1}
     return FederatedJob.model_validate({"metadata": meta, "spec": sections})
+
+
+def a_start(ordinal: int = 0, image: str = "image@sha256:1") -> PodStart:
+    """One start of a pod."""
+    return PodStart(image=image, ordinal=ordinal, config=PodConfig({"spec": "one"}))
 
 
 def resource(job: FederatedJob, status: Body | None = None) -> Body:
@@ -72,7 +86,7 @@ def prepared_of(job: FederatedJob, workers: int = 2, *, https: bool = False) -> 
     )
 
 
-def facts_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
+def observations_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
     """Observations with which pods can be started."""
     names = worker_names(workers)
     kits = Kits("set-1", {s: {"rootCA.pem": b"x"} for s in ("server", "admin", *names)})
@@ -84,10 +98,17 @@ def facts_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observations:
     return Observations(**{**fields, **more})
 
 
-def observed_of(job: FederatedJob, facts: Observations | None = None, **more: Any) -> Observed:
+def observed_of(
+    job: FederatedJob, observations: Observations | None = None, **more: Any
+) -> Observed:
     """A job of which nothing is there yet."""
-    known = facts if facts is not None else facts_of(job)
-    return Observed(resource(job), facts=known, **{"defaults": DEFAULTS, **more})
+    known = observations if observations is not None else observations_of(job)
+    return Observed(resource(job), observations=known, **{"defaults": DEFAULTS, **more})
+
+
+def plan_for(job: FederatedJob, observed: Observed, now: float = NOW) -> Actions:
+    """What the operator plans for a job as it is observed."""
+    return plan(JobView.of(job, observed, now))
 
 
 def simulate(observed: Observed, actions: Actions, now: float = NOW) -> Observed:
@@ -179,10 +200,17 @@ def complete_status(rounds: int = 5) -> ServerStatus:
     return a_status(RunPhase.COMPLETE, rounds, result_key="model_out/m", result_sha256="d" * 64)
 
 
+def knowing(observed: Observed, **changes: Any) -> Observed:
+    """The same with other observations."""
+    return replace(observed, observations=replace(observed.observations, **changes))
+
+
 def heard(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
     """The same, with what the server in that pod said."""
     uid = observed.children["Pod", pod]["metadata"]["uid"]
-    return replace(observed, facts=replace(observed.facts, server=ServerView(uid, status)))
+    return replace(
+        observed, observations=replace(observed.observations, server=ServerView(uid, status))
+    )
 
 
 def respecified(observed: Observed, job: FederatedJob, generation: int = 2) -> Observed:
@@ -201,3 +229,21 @@ def remembering(observed: Observed, job: FederatedJob, record: Record) -> Observ
     """The same with this record."""
     body = record_map(job, record)
     return replace(observed, children={**observed.children, key_of(body): body})
+
+
+def every_child(job: FederatedJob) -> list[Body]:
+    """One object of every kind of child."""
+    prepared = prepared_of(job)
+    signed = SignedUrl("http://u", "jobs/shards/s0.zip", NOW)
+    return [
+        service(job),
+        config_map(job, prepared, STORE, gpus=False),
+        record_map(job, Record()),
+        kit_secret(job, "worker-0", "set", {"a": b"b"}),
+        url_secret(job, "worker-0", signed),
+        store_secret(job, KEYS),
+        server_policy(job, STORE, DEFAULTS),
+        worker_policy(job, STORE, https=False),
+        server_pod(job, a_start(), DEFAULTS),
+        worker_pod(job, "worker-0", a_start(), DEFAULTS, gpus=False),
+    ]

@@ -57,6 +57,8 @@ SHAPE: tuple[str, ...] = (
     "tests/unit/runtime",
 )
 """tests/unit/house/test_layout.py: folder sizes, file sizes, positional parameters."""
+PATHS: tuple[str, ...] = ("docs",)
+"""tests/unit/house/test_reference_pages.py: files that pages name, while modules still move."""
 
 
 def not_pending(breaches: Iterable[tuple[Path, str]], pending: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.commit import ClientFailure, Commit, Participant
-from fedjob.protocol.run import RunEvent, ServerConfig, ServerStatus, StoreLocation, WorkerShard
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerShard
+from fedjob.protocol.server_status import RunEvent, ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import StoppableClock, Stopped

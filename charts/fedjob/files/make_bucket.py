@@ -3,7 +3,7 @@ import os
 import sys
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob_operator.settings import read_settings
 

@@ -1,4 +1,4 @@
-"""The control loop: work queue, reconciler, executor of actions, resync, status poller, probes.
+"""The control loop: queue, observer, reconciler, executor, status writer, status poller, probes.
 
-This package schedules and carries out. What to do is decided in `planning`, not here.
+This package schedules and carries out. It does not decide what to do; that is `planning`.
 """

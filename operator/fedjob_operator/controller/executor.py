@@ -1,68 +1,98 @@
-"""Carries out what the plan decided, in its order. Nothing is decided here."""
+"""Carries out what the plan decided, in a crash-safe order. Nothing is decided here."""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Callable
 
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.metrics import POD_STARTS
 from fedjob_operator.naming import COMPONENT, SERVER, Body, Key, owner_uid
-from fedjob_operator.planning.drift import key_of
-from fedjob_operator.planning.plan import HELD_SECONDS
+from fedjob_operator.planning.desired import key_of
+from fedjob_operator.planning.running_job import NAME_CONFLICT_SECONDS
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.cache import Cache
 
+_log = logging.getLogger("fedjob.executor")
 
-async def carry_out(cluster: Cluster, world: Cache, key: Key, uid: str, actions: Actions) -> None:
-    """Deletes, creates, applies, then remembers, and then deletes pods.
 
-    Broken off before the record, the pods that are there tell what has been created. One that is
-    deleted does not tell why it has gone: it is no loss when the record has its successor already.
+class Executor:
+    """Carries out the actions for one job after another.
 
-    Raises:
-        ApiError: At the first call that is refused; what follows it is done by a later plan.
+    Args:
+        cluster: The API server.
+        cache: Gets the API server's answers.
+        now: Seconds since the epoch.
     """
-    pods = [body for body in actions.delete if body["kind"] == "Pod"]
-    for body in actions.delete:
-        if body["kind"] != "Pod":
-            await _delete(cluster, world, body)
-    for body in actions.create:
-        await _create(cluster, world, key, uid, body)
-    for body in actions.apply:
-        world.saw_child(body["kind"], await cluster.apply(body))
-    if actions.record is not None:
-        if key_of(actions.record) in world.observe(key).children:
-            answer = await cluster.apply(actions.record)
-            world.saw_child("ConfigMap", answer)
-        else:
-            await _create(cluster, world, key, uid, actions.record)
-    for body in pods:
-        await _delete(cluster, world, body)
 
+    def __init__(
+        self, cluster: Cluster, cache: Cache, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._cluster, self._cache, self._now = cluster, cache, now
 
-async def _delete(cluster: Cluster, world: Cache, body: Body) -> None:
-    left = await cluster.delete(body)
-    world.saw_child(body["kind"], left or body, deleted=left is None)
+    async def carry_out(self, key: Key, uid: str, actions: Actions) -> None:
+        """Deletes other objects, creates, applies, writes the record, deletes pods.
 
+        Crash-safe order: create pods, write the record, delete pods. A crash before the record
+        leaves pods that reveal what was created; a crash before the deletes leaves a record that
+        already names the successor, so no restart is counted.
 
-async def _create(cluster: Cluster, world: Cache, key: Key, uid: str, body: Body) -> None:
-    try:
-        answer = await cluster.create(body)
-    except ApiError as error:
-        if error.status_reason != "AlreadyExists":
-            raise
-        meta = body["metadata"]
-        found = await cluster.get(body["apiVersion"], body["kind"], meta["namespace"], meta["name"])
-        if found is None:
-            raise  # gone in between: the next try creates it
-        if owner_uid(found) != uid:
-            held = {**world.facts(key).held, key_of(body): time.time() + HELD_SECONDS}
-            world.learn(key, held=held)
-            return
-        answer = found
-    world.saw_child(body["kind"], answer)
-    if body["kind"] == "Pod":
-        component = body["metadata"]["labels"][COMPONENT]
-        POD_STARTS.labels(component).inc()
-        if component == SERVER:
-            world.learn(key, stored=None)  # what the log said before this server is no news
+        Args:
+            key: The job's key.
+            uid: The job's uid.
+            actions: The plan.
+
+        Raises:
+            ApiError: At the first call that is refused; a later plan does the rest.
+        """
+        pods = [body for body in actions.delete if body["kind"] == "Pod"]
+        for body in actions.delete:
+            if body["kind"] != "Pod":
+                await self._delete(body)
+        for body in actions.create:
+            await self._create(key, uid, body)
+        for body in actions.apply:
+            await self._apply(key, body, actions.drift.get(key_of(body), ""))
+        if actions.record is not None:
+            if key_of(actions.record) in self._cache.observe(key).children:
+                self._cache.saw_child("ConfigMap", await self._cluster.apply(actions.record))
+            else:
+                await self._create(key, uid, actions.record)
+        for body in pods:
+            await self._delete(body)
+
+    async def _apply(self, key: Key, body: Body, why: str) -> None:
+        name = f"{body['kind']} {body['metadata']['name']}"
+        _log.info(f"writing {name} again: {why}", extra={"job": "/".join(key)})
+        self._cache.saw_child(body["kind"], await self._cluster.apply(body))
+
+    async def _delete(self, body: Body) -> None:
+        left = await self._cluster.delete(body)
+        self._cache.saw_child(body["kind"], left or body, deleted=left is None)
+
+    async def _create(self, key: Key, uid: str, body: Body) -> None:
+        try:
+            answer = await self._cluster.create(body)
+        except ApiError as error:
+            if error.status_reason != "AlreadyExists":
+                raise
+            meta = body["metadata"]
+            found = await self._cluster.get(
+                body["apiVersion"], body["kind"], meta["namespace"], meta["name"]
+            )
+            if found is None:
+                raise  # deleted in between: the next try creates it
+            if owner_uid(found) != uid:
+                known = self._cache.observations(key).name_conflicts
+                until = self._now() + NAME_CONFLICT_SECONDS
+                self._cache.learn(key, name_conflicts={**known, key_of(body): until})
+                return
+            answer = found
+        self._cache.saw_child(body["kind"], answer)
+        if body["kind"] == "Pod":
+            component = body["metadata"]["labels"][COMPONENT]
+            POD_STARTS.labels(component).inc()
+            if component == SERVER:
+                # The log of rounds was read before this server started, so it is out of date.
+                self._cache.learn(key, log_status=None)

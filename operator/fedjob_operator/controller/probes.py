@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics, on the operator's own event loop: a blocked one is silent."""
+"""/healthz, /readyz and /metrics, on the operator's event loop: a blocked loop does not answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class HealthServer:
 
     Args:
         port: TCP port; 0 takes a free one.
-        health: The queue's; None while this operator waits for its lease.
+        health: The queue's health; None while this operator waits for the lease.
         refresh: Called before metrics are written.
     """
 
@@ -44,7 +44,7 @@ class HealthServer:
     async def _healthz(self, _: web.Request) -> web.Response:
         health = self._health()
         if health is None:
-            return web.Response(text="waits for the lease\n")
+            return web.Response(text="waiting for the lease\n")
         text = (
             f"{'ok' if health.ok else 'stuck'}: {health.waiting} waiting, the oldest for "
             f"{health.oldest_waiting:.1f} s; the oldest at work for {health.oldest_active:.1f} s\n"

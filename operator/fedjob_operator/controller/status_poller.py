@@ -1,7 +1,7 @@
-"""Follows each running server's /status by long-poll, and wakes its job when something changed.
+"""Follows each running server's /status by long poll, and wakes its job when something changed.
 
-A server's sequence grows with every heartbeat; what differs in heartbeats alone, within a minute,
-wakes nobody.
+A server's sequence grows with every heartbeat; a status that differs in heartbeats alone, within
+HEARTBEAT_SECONDS, wakes nothing.
 """
 
 from __future__ import annotations
@@ -16,29 +16,37 @@ import aiohttp
 from pydantic import ValidationError
 
 from fedjob.errors import UnavailableError
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Key
-from fedjob_operator.planning.status import HEARTBEAT_SECONDS
-from fedjob_operator.resources.ports import HTTP_PORT
+from fedjob_operator.planning.status_writes import HEARTBEAT_SECONDS
+from fedjob_operator.resources.pod_contract import HTTP_PORT
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import ServerView
 
 WAIT_SECONDS = 20
+"""How long a long poll waits for a change."""
 RETRY_SECONDS = 1.0
+"""Before a server that did not answer is asked again."""
 PAUSE_SECONDS = 0.3
-"""Between two answers: bounds what a server that changes all the time costs."""
+"""Between two answers: bounds the cost of a server that changes all the time."""
 
 _log = logging.getLogger("fedjob.poll")
 
 
 class SilentServerError(UnavailableError):
-    """A server does not answer, or answers something else."""
+    """A server does not answer, or its answer is not a status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server's pod."""
+    """The pod of a server.
+
+    Attributes:
+        uid: Uid of the pod.
+        name: Name of the pod.
+        ip: Its address.
+    """
 
     uid: str
     name: str
@@ -46,7 +54,7 @@ class Target:
 
 
 def significant(status: ServerStatus) -> ServerStatus:
-    """The status with heartbeats rounded and without its sequence: what is worth a reconcile."""
+    """The status with rounded heartbeats and without its sequence: what is worth a reconcile."""
     clients = [
         client.model_copy(
             update={"last_heartbeat": client.last_heartbeat // HEARTBEAT_SECONDS}
@@ -59,21 +67,32 @@ def significant(status: ServerStatus) -> ServerStatus:
 
 
 class Poller:
-    """One task a running server.
+    """One task for each running server.
 
     Args:
         cluster: For polls through the API server; None polls pods directly.
-        world: Gets what servers say.
+        cache: Gets the servers' statuses.
         wake: Has a job reconciled.
+        retry: Seconds before a server that did not answer is asked again.
+        pause: Seconds between two answers.
     """
 
-    def __init__(self, cluster: Cluster | None, world: Cache, wake: Callable[[Key], None]) -> None:
-        self._cluster, self._world, self._wake = cluster, world, wake
+    def __init__(
+        self,
+        cluster: Cluster | None,
+        cache: Cache,
+        wake: Callable[[Key], None],
+        *,
+        retry: float = RETRY_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
+        self._cluster, self._cache, self._wake = cluster, cache, wake
+        self._retry, self._pause = retry, pause
         self._tasks: dict[Key, tuple[Target, asyncio.Task[None]]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def follow(self, key: Key, target: Target | None) -> None:
-        """Follows this pod from now on, and no other; None follows none."""
+        """Follows this pod instead of the job's last one; None: stops following."""
         known = self._tasks.get(key)
         if known is not None and known[0] == target and not known[1].done():
             return
@@ -85,7 +104,7 @@ class Poller:
             self._tasks[key] = (target, task)
 
     async def close(self) -> None:
-        """Follows nothing any more."""
+        """Stops following every server."""
         tasks = [task for _, task in self._tasks.values()]
         for task in tasks:
             task.cancel()
@@ -101,16 +120,16 @@ class Poller:
                 status = await self._ask(key, target, since)
             except UnavailableError as error:
                 _log.debug(str(error), extra={"job": "/".join(key)})
-                since = None  # a server that starts anew counts from 0 again
-                await asyncio.sleep(RETRY_SECONDS)
+                since = None  # a restarted server counts from 0 again
+                await asyncio.sleep(self._retry)
                 continue
             since = status.sequence
-            told = significant(status)
-            if told != last:
-                last = told
-                self._world.learn(key, server=ServerView(target.uid, status))
+            reduced = significant(status)
+            if reduced != last:
+                last = reduced
+                self._cache.learn(key, server=ServerView(pod=target.uid, status=status))
                 self._wake(key)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause)
 
     async def _ask(self, key: Key, target: Target, since: int | None) -> ServerStatus:
         query = f"since={since}&wait={WAIT_SECONDS}" if since is not None else "wait=0"
@@ -122,7 +141,7 @@ class Poller:
         try:
             return ServerStatus.model_validate_json(text)
         except ValidationError as error:
-            raise SilentServerError(f"{target.name}: no status: {error}") from None
+            raise SilentServerError(f"{target.name}: the answer is not a status: {error}") from None
 
     async def _direct(self, target: Target, query: str) -> str:
         if self._session is None:
@@ -136,4 +155,4 @@ class Poller:
                     return text
                 raise SilentServerError(f"{target.name}: answered {answer.status}; see its log")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SilentServerError(f"{target.name}: {error!r}; it is asked again") from error
+            raise SilentServerError(f"{target.name}: {error!r}; the operator asks again") from error

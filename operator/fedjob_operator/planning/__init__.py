@@ -1,4 +1,4 @@
-"""Decisions: from a job and what was observed to the actions that are due.
+"""Decisions: from a job and its observations to the actions that are due.
 
 Pure functions. No I/O and no clock: the time is an argument.
 """

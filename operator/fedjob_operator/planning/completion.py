@@ -1,49 +1,50 @@
-"""Whether the run is over, and how. Pure."""
+"""Whether the run has ended, and how."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fedjob.protocol.run import RunPhase, ServerStatus
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.planning.preparation import spec_digest
-from fedjob_operator.state.pod_status import PodView, left_words
+from fedjob_operator.state.pod_status import PodView, termination_message
 from fedjob_operator.state.record import Failure, PodSlot, Record, Result
 from fedjob_operator.times import epoch
 
-PASSING = frozenset({Reason.FENCED, Reason.INTERRUPTED, Reason.STORE_UNREACHABLE})
-"""Failures of one server start, not of the run: the next start goes on."""
+RESTARTABLE = frozenset({Reason.FENCED, Reason.INTERRUPTED, Reason.STORE_UNREACHABLE})
+"""Failures of one server start, not of the run: the next start continues it."""
+LONGEST_MESSAGE = 4000
 
 End = Failure | Result
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndInputs:
-    """What there is to judge.
+    """Inputs for deciding whether the run has ended.
 
     Attributes:
-        record: What is remembered.
-        server: The current server pod, or the one that was given up just now.
-        said: What that pod's server said last.
-        stored: What the log of rounds says, where it was read.
-        workers: The current pod of each worker, if there is one.
-        sites: What is remembered of each worker, this moment included.
-        server_site: The same of the server.
+        record: The record as the plan has changed it so far.
+        server: The current server pod, or the one that was lost just now.
+        server_status: The last status of that pod's server.
+        log_status: The status of the log of rounds, where it was read.
+        workers: The current pod of each worker; None where it has none.
+        worker_slots: Each worker's slot, this moment included.
+        server_slot: The server's slot, this moment included.
     """
 
     record: Record
     server: PodView | None
-    said: ServerStatus | None
-    stored: ServerStatus | None
+    server_status: ServerStatus | None
+    log_status: ServerStatus | None
     workers: Mapping[str, PodView | None]
-    sites: Mapping[str, PodSlot]
-    server_site: PodSlot
+    worker_slots: Mapping[str, PodSlot]
+    server_slot: PodSlot
 
 
 def known_end(job: FederatedJob, record: Record) -> End | None:
-    """The end that was found before, while it still holds: the spec may ask for more by now."""
+    """The recorded end, while it still holds: the spec may ask for more by now."""
     result, failure = record.result, record.failure
     if result is not None and result.round >= job.spec.federation.num_rounds:
         return result
@@ -52,29 +53,31 @@ def known_end(job: FederatedJob, record: Record) -> End | None:
     return None
 
 
-def found_end(job: FederatedJob, seen: EndInputs, now: float) -> End | None:
-    """The end, if the run has come to one just now."""
-    result = result_of(job, seen.said, now) or result_of(job, seen.stored, now)
+def found_end(job: FederatedJob, inputs: EndInputs, now: float) -> End | None:
+    """The end, if the run has ended just now."""
+    result = result_of(job, inputs.server_status, now) or result_of(job, inputs.log_status, now)
     if result is not None:
         return result
-    found = _server_failed(seen) or _out_of_memory(job, seen) or _limits(job, seen, now)
+    found = _server_failed(inputs) or _out_of_memory(job, inputs) or _limits(job, inputs, now)
     if found is None:
         return None
     reason, message = found
-    return Failure(reason=reason, message=message[:4000], spec=spec_digest(job), time=int(now))
+    return Failure(
+        reason=reason, message=message[:LONGEST_MESSAGE], spec=spec_digest(job), time=int(now)
+    )
 
 
-def settled(job: FederatedJob, failure: Failure, stored: ServerStatus, now: float) -> End:
-    """What a failure turns out to be once nothing runs any more, and the log has been read.
+def settled(job: FederatedJob, failure: Failure, log_status: ServerStatus, now: float) -> End:
+    """What a failure turns out to be once no server runs and the log of rounds has been read.
 
-    A server that is stopped commits the round that is offered to it. Where that was the last, the
-    run is complete, whatever else went wrong meanwhile.
+    A stopping server commits the round that is offered to it. If that was the last round, the run
+    is complete, whatever else failed meanwhile.
     """
-    return result_of(job, stored, now) or failure.model_copy(update={"settled": True})
+    return result_of(job, log_status, now) or failure.model_copy(update={"settled": True})
 
 
 def result_of(job: FederatedJob, status: ServerStatus | None, now: float) -> Result | None:
-    """The end of a complete run, where a server or the log of rounds tells of one."""
+    """The result of a complete run, where the status of a server or of the log shows one."""
     if status is None or status.phase is not RunPhase.COMPLETE or not status.result_key:
         return None
     if status.completed < job.spec.federation.num_rounds:
@@ -89,35 +92,41 @@ def result_of(job: FederatedJob, status: ServerStatus | None, now: float) -> Res
     )
 
 
-def _server_failed(seen: EndInputs) -> tuple[str, str] | None:
-    said = seen.said
-    if said is not None and said.phase is RunPhase.FAILED and said.reason not in PASSING:
-        return said.reason or Reason.SERVER_CRASHED, said.message
-    words = left_words(seen.server) if seen.server is not None else None
-    if words is not None and words["phase"] == RunPhase.FAILED:
-        reason = str(words.get("reason") or Reason.SERVER_CRASHED)
-        if reason not in PASSING:
-            return reason, str(words.get("message") or "")
+def exhausted(job: FederatedJob, slots: Mapping[str, PodSlot]) -> list[str]:
+    """Workers that have been restarted more often than the job allows."""
+    most = job.spec.workers.max_restarts
+    return sorted(name for name, slot in slots.items() if slot.total > most)
+
+
+def _server_failed(inputs: EndInputs) -> tuple[str, str] | None:
+    status = inputs.server_status
+    if status is not None and status.phase is RunPhase.FAILED and status.reason not in RESTARTABLE:
+        return status.reason or Reason.SERVER_CRASHED, status.message
+    left = termination_message(inputs.server) if inputs.server is not None else None
+    if left is not None and left["phase"] == RunPhase.FAILED:
+        reason = str(left.get("reason") or Reason.SERVER_CRASHED)
+        if reason not in RESTARTABLE:
+            return reason, str(left.get("message") or "")
     return None
 
 
-def _out_of_memory(job: FederatedJob, seen: EndInputs) -> tuple[str, str] | None:
+def _out_of_memory(job: FederatedJob, inputs: EndInputs) -> tuple[str, str] | None:
     spec = job.spec
-    if seen.server is not None and seen.server.oom:
+    if inputs.server is not None and inputs.server.oom:
         limit = _memory_limit(spec.server.resources.limits)
         return (
             Reason.OUT_OF_MEMORY,
-            f"{seen.server.name} ran out of memory{limit}; raise "
-            f"spec.server.resources.limits.memory: the run then goes on from the last round",
+            f"{inputs.server.name} was OOM-killed{limit}; raise "
+            f"spec.server.resources.limits.memory: the run then continues from the last round",
         )
-    for name, pod in sorted(seen.workers.items()):
+    for name, pod in sorted(inputs.workers.items()):
         if pod is not None and pod.oom:
             limit = _memory_limit(spec.workers.resources.limits)
             return (
                 Reason.OUT_OF_MEMORY,
-                f"{name} ran out of memory{limit} with batch_size {spec.training.batch_size}; "
+                f"{name} was OOM-killed{limit} with batch_size {spec.training.batch_size}; "
                 f"reduce batch_size (spec.training.batchSize, in a new job), or raise "
-                f"spec.workers.resources.limits.memory: the run then goes on from the last round",
+                f"spec.workers.resources.limits.memory: the run then continues from the last round",
             )
     return None
 
@@ -127,39 +136,33 @@ def _memory_limit(limits: object) -> str:
     return f" (its limit is {memory})" if memory else ""
 
 
-def _limits(job: FederatedJob, seen: EndInputs, now: float) -> tuple[str, str] | None:
-    policy, started = job.spec.run_policy, seen.record.started
+def _limits(job: FederatedJob, inputs: EndInputs, now: float) -> tuple[str, str] | None:
+    policy, started = job.spec.run_policy, inputs.record.started
     deadline = policy.active_deadline_seconds
     if deadline is not None and started is not None and now >= started + deadline:
         return (
             Reason.DEADLINE_EXCEEDED,
             f"the job ran longer than spec.runPolicy.activeDeadlineSeconds ({deadline} s); raise "
-            f"it: the run then goes on from the last round",
+            f"it: the run then continues from the last round",
         )
-    starts = seen.server_site.total - seen.server_site.at_commit
+    starts = inputs.server_slot.total - inputs.server_slot.at_commit
     if starts > policy.backoff_limit:
-        words = seen.server.last_words if seen.server is not None else ""
-        last = f"; it last said: {words}" if words else ""
+        message = inputs.server.last_message if inputs.server is not None else ""
+        last = f"; its last message: {message}" if message else ""
         return (
             Reason.BACKOFF_LIMIT_EXCEEDED,
-            f"the server was started anew {starts} times without a round in between, and "
+            f"the server was restarted {starts} times without a committed round in between, and "
             f"spec.runPolicy.backoffLimit is {policy.backoff_limit}{last}; read its log, and "
-            f"raise the limit to go on",
+            f"raise the limit to continue",
         )
-    gone = given_up(job, seen.sites)
-    left = len(seen.sites) - len(gone)
-    if seen.sites and left < job.spec.federation.min_clients:
+    gone = exhausted(job, inputs.worker_slots)
+    left = len(inputs.worker_slots) - len(gone)
+    if inputs.worker_slots and left < job.spec.federation.min_clients:
         return (
             Reason.TOO_FEW_WORKERS,
-            f"{left} of {len(seen.sites)} workers are left, and minClients is "
+            f"{left} of {len(inputs.worker_slots)} workers are left, and minClients is "
             f"{job.spec.federation.min_clients}; {', '.join(gone)} failed more often than "
-            f"spec.workers.maxRestarts ({job.spec.workers.max_restarts}) allows: see their logs, "
-            f"and raise it to go on",
+            f"spec.workers.maxRestarts ({job.spec.workers.max_restarts}) allows: read their logs, "
+            f"and raise it to continue",
         )
     return None
-
-
-def given_up(job: FederatedJob, sites: Mapping[str, PodSlot]) -> list[str]:
-    """Workers that have failed more often than the job allows."""
-    most = job.spec.workers.max_restarts
-    return sorted(name for name, site in sites.items() if site.total > most)

@@ -1,27 +1,29 @@
-"""What a prepared job wants to have in its namespace. Pure."""
+"""The objects that a prepared job should have, and how an existing one differs from that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from fedjob.spec.models.job import FederatedJob
-from fedjob_operator.naming import Body, digest_of
+from fedjob_operator.naming import DIGEST, Body, annotation
 from fedjob_operator.planning.pod_lifecycle import SlotPlan
 from fedjob_operator.planning.store_location import location_of
 from fedjob_operator.resources.configmaps import config_map
 from fedjob_operator.resources.kueue import queued
 from fedjob_operator.resources.network_policies import server_policy, worker_policy
-from fedjob_operator.resources.pods import server_pod, worker_pod
+from fedjob_operator.resources.pod_config import PodConfig
+from fedjob_operator.resources.pods import PodStart, server_pod, worker_pod
 from fedjob_operator.resources.secrets import store_secret
 from fedjob_operator.resources.services import service
-from fedjob_operator.state.observed import Defaults
+from fedjob_operator.state.observed import ChildKey, Defaults
 from fedjob_operator.state.record import Prepared
 
 
 def fixed_children(
     job: FederatedJob, prepared: Prepared, defaults: Defaults, *, gpus: bool
 ) -> list[Body]:
-    """Everything beside the pods and the prepared Secrets."""
+    """Every object except the pods and the Secrets that stages prepare."""
     store = location_of(job, defaults)
     bodies = [service(job), config_map(job, prepared, store, gpus=gpus)]
     if defaults.policies:
@@ -35,36 +37,100 @@ def fixed_children(
 def new_pods(
     job: FederatedJob,
     prepared: Prepared,
+    defaults: Defaults,
+    *,
     kit_set: str,
     server: SlotPlan,
     workers: Mapping[str, SlotPlan],
-    defaults: Defaults,
-    *,
     gpus: bool,
 ) -> list[Body]:
-    """The pods that the sites' plans ask for."""
+    """The pods that the plans of the slots create now."""
     image = prepared.image.reference if prepared.image is not None else ""
     pods: list[Body] = []
     if server.create is not None:
-        config = server_config_hash(job, prepared, kit_set)
-        pods.append(server_pod(job, image, server.create, config, defaults))
-    for index, (name, site) in enumerate(workers.items()):
-        if site.create is not None:
-            config = worker_config_hash(job, prepared, index, kit_set, gpus=gpus)
-            pods.append(worker_pod(job, name, image, site.create, config, defaults, gpus=gpus))
+        config = server_pod_config(job, prepared, kit_set)
+        start = PodStart(image=image, ordinal=server.create, config=config)
+        pods.append(server_pod(job, start, defaults))
+    for index, (name, plan) in enumerate(workers.items()):
+        if plan.create is not None:
+            config = worker_pod_config(job, prepared, index, kit_set, gpus=gpus)
+            start = PodStart(image=image, ordinal=plan.create, config=config)
+            pods.append(worker_pod(job, name, start, defaults, gpus=gpus))
     return [queued(pod, job, 1 + len(workers)) for pod in pods]
 
 
-def server_config_hash(job: FederatedJob, prepared: Prepared, kit_set: str) -> str:
-    """Of what the server is started with; limits that only the operator reads are left out."""
-    own = job.spec.server.model_dump(mode="json")
-    return digest_of([prepared.made_from, prepared.num_classes, kit_set, own])
+def server_pod_config(job: FederatedJob, prepared: Prepared, kit_set: str) -> PodConfig:
+    """What the server is started with; limits that only the operator reads are left out."""
+    return PodConfig(
+        {
+            "the job's inputs": prepared.made_from,
+            "the number of classes": prepared.num_classes,
+            "the startup kits": kit_set,
+            "spec.server": job.spec.server.model_dump(mode="json"),
+        }
+    )
 
 
-def worker_config_hash(
+def worker_pod_config(
     job: FederatedJob, prepared: Prepared, index: int, kit_set: str, *, gpus: bool
-) -> str:
-    """Of what a worker is started with; more rounds are no reason to start it anew."""
+) -> PodConfig:
+    """What a worker is started with; a change of numRounds does not restart it."""
     own = job.spec.workers.model_dump(mode="json", exclude={"max_restarts", "gpu_fallback"})
-    shard = prepared.workers[index].model_dump(mode="json")
-    return digest_of([shard, job.spec.training.manifest_file, kit_set, own, gpus])
+    return PodConfig(
+        {
+            "its shard": prepared.workers[index].model_dump(mode="json"),
+            "spec.training.manifestFile": job.spec.training.manifest_file,
+            "the startup kits": kit_set,
+            "spec.workers": own,
+            "the use of GPUs": gpus,
+        }
+    )
+
+
+def key_of(body: Body) -> ChildKey:
+    """Kind and name."""
+    return body["kind"], body["metadata"]["name"]
+
+
+def drifted(want: Body, have: Body | None) -> tuple[bool, str]:
+    """Whether an existing object differs from the wanted one, and where.
+
+    Fields that others added are ignored; a field that the operator no longer sets counts, which the
+    hash of the object as it was written shows.
+
+    Returns:
+        Whether it differs, and the path of the first field that does; never its value, which may
+        be secret. False and an empty text where there is no object.
+    """
+    if have is None:
+        return False, ""
+    path = _difference(want, have)
+    if path is not None:
+        return True, f"{path} differs"
+    if annotation(want, DIGEST) != annotation(have, DIGEST):
+        return True, "a field that is no longer set differs"
+    return False, ""
+
+
+def _difference(want: Any, have: Any, path: str = "") -> str | None:
+    """Path of the first field of `want` that `have` lacks or has another value for."""
+    if isinstance(want, dict):
+        if not isinstance(have, dict):
+            return path
+        for key, value in want.items():
+            if key == DIGEST:
+                continue
+            inner = f"{path}.{key}" if path else str(key)
+            if key not in have:
+                return inner
+            found = _difference(value, have[key], inner)
+            if found is not None:
+                return found
+        return None
+    if isinstance(want, list):
+        if not isinstance(have, list) or len(want) != len(have):
+            return path
+        pairs = enumerate(zip(want, have, strict=True))
+        found_in = (_difference(w, h, f"{path}[{index}]") for index, (w, h) in pairs)
+        return next((found for found in found_in if found is not None), None)
+    return None if bool(want == have) else path

@@ -1,16 +1,16 @@
-"""Which store a job uses: its own fields, else the operator's. Pure."""
+"""Which store a job uses: the fields of its spec, else the operator's settings."""
 
 from __future__ import annotations
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.state.observed import Defaults
 
 
 def location_of(job: FederatedJob, defaults: Defaults) -> StoreLocation:
-    """Where the job's objects are; the bucket is empty where neither names one."""
+    """The location of the job's objects; the bucket is empty where neither names one."""
     own = job.spec.storage
     return StoreLocation(
         endpoint=own.endpoint or defaults.endpoint,
@@ -26,10 +26,10 @@ def layout_of(job: FederatedJob, defaults: Defaults) -> Layout:
 
 
 def check_store(job: FederatedJob, defaults: Defaults) -> StoreLocation:
-    """The store, once it is known to be complete.
+    """The location, checked to be complete.
 
     Raises:
-        InvalidInputError: Neither the job nor the operator names a bucket, or keys.
+        InvalidInputError: Neither the job nor the operator names a bucket, or keys for it.
     """
     location = location_of(job, defaults)
     faults = []
@@ -37,7 +37,7 @@ def check_store(job: FederatedJob, defaults: Defaults) -> StoreLocation:
         faults.append(
             Fault(
                 "spec.storage.bucket",
-                "is missing, and the operator has no bucket of its own",
+                "is missing, and the operator has no default bucket",
                 "name a bucket (in a new job: storage cannot change), or install the operator "
                 "with one",
             )
@@ -46,7 +46,7 @@ def check_store(job: FederatedJob, defaults: Defaults) -> StoreLocation:
         faults.append(
             Fault(
                 "spec.storage.secretRef",
-                "is missing, and the operator has no keys of its own",
+                "is missing, and the operator has no default keys",
                 "name a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             )
         )

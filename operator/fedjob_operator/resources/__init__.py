@@ -1,5 +1,5 @@
-"""One file a kind: pure functions from a job and what is known of it to Kubernetes objects.
+"""Pure functions from a job and its observations to Kubernetes objects, one module for each kind.
 
 Belongs here: what an object looks like. Does not belong here: whether and when it is wanted
-(fedjob_operator.planning.plan), and any call to a cluster.
+(`fedjob_operator.planning`), and any call to a cluster.
 """

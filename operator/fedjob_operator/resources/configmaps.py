@@ -1,8 +1,8 @@
-"""ConfigMaps: what server and workers are given, and what the operator remembers."""
+"""ConfigMaps: the configurations of server and workers, and the operator's record of the job."""
 
 from __future__ import annotations
 
-from fedjob.protocol.run import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
     Body,
@@ -12,22 +12,22 @@ from fedjob_operator.naming import (
     sealed,
     worker_names,
 )
-from fedjob_operator.resources.paths import (
+from fedjob_operator.resources.pod_contract import (
     ADMIN_KIT,
     HOME,
+    HTTP_PORT,
     JOB_FOLDER,
     KIT,
+    SERVER_FILE,
     URL,
-    server_file,
+    URL_FILE,
     worker_file,
 )
-from fedjob_operator.resources.ports import HTTP_PORT
-from fedjob_operator.resources.secrets import URL_FILE
 from fedjob_operator.state.record import KEY, Prepared, Record, ShardPlace
 
 
 def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
-    """What the server is given."""
+    """The server's configuration."""
     names = worker_names(len(prepared.workers))
     return ServerConfig(
         namespace=job.metadata.namespace,
@@ -43,7 +43,7 @@ def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -
         kit=KIT,
         admin_kit=ADMIN_KIT,
         home=f"{HOME}/server",
-        http_host="0.0.0.0",  # noqa: S104 (the operator asks from outside the pod)
+        http_host="0.0.0.0",  # noqa: S104 (the operator connects from outside the pod)
         http_port=HTTP_PORT,
         checkpoint=prepared.checkpoint,
         validation_shard=prepared.validation,
@@ -51,7 +51,7 @@ def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -
 
 
 def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bool) -> WorkerConfig:
-    """What one worker is given: its own shard and nothing of another's."""
+    """A worker's configuration: its own shard and nothing of other workers."""
     return WorkerConfig(
         namespace=job.metadata.namespace,
         name=job.metadata.name,
@@ -68,8 +68,8 @@ def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bo
 
 
 def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:
-    """All configurations of the job; each pod mounts its own file alone."""
-    data = {server_file(): server_config(job, prepared, store).model_dump_json(by_alias=True)}
+    """All configurations of the job; each pod mounts only its own file."""
+    data = {SERVER_FILE: server_config(job, prepared, store).model_dump_json(by_alias=True)}
     names = worker_names(len(prepared.workers))
     for name, shard in zip(names, prepared.workers, strict=True):
         config = worker_config(job, name, shard, gpus=gpus)
@@ -78,7 +78,7 @@ def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, g
 
 
 def record_map(job: FederatedJob, record: Record) -> Body:
-    """The operator's memory of the job."""
+    """The record of the job."""
     text = record.model_dump_json(by_alias=True, exclude_defaults=True)
     return _config_map(metadata_of(job, record_name(job.metadata.name)), {KEY: text})
 

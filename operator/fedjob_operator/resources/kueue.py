@@ -1,7 +1,7 @@
-"""What Kueue's integration of pod groups needs: a job with a queue waits until it is admitted.
+"""Kueue's pod groups: a job with a queue label is held until Kueue admits all its pods together.
 
-A job names its queue as every workload of Kueue's does, by a label. All its pods are one group, so
-that they are admitted together; they start gated, also where Kueue's webhook does not answer.
+The label is the one that Kueue defines for every workload. The pods are created with Kueue's
+scheduling gate, so that they are held even while Kueue's webhook does not answer.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ GROUP = "kueue.x-k8s.io/pod-group-name"
 MANAGED = "kueue.x-k8s.io/managed"
 TOTAL = "kueue.x-k8s.io/pod-group-total-count"
 GATE = "kueue.x-k8s.io/admission"
-"""The gate that Kueue takes away from a pod that it admits."""
+"""The scheduling gate that Kueue removes from a pod that it admits."""
 
 
 def queue_of(job: FederatedJob) -> str:
-    """The local queue that the job names; empty where it names none."""
+    """The job's local queue; empty where it has none."""
     return job.metadata.labels.get(QUEUE, "")
 
 
 def queued(pod: Body, job: FederatedJob, total: int) -> Body:
-    """The pod as a member of the job's group of `total` pods; as it is where there is no queue."""
+    """The pod as a member of the job's group of `total` pods; unchanged where there is no queue."""
     queue = queue_of(job)
     if not queue:
         return pod

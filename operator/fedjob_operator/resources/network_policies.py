@@ -1,7 +1,7 @@
-"""NetworkPolicies: workers reach the server, names and the store; the server hears them alone.
+"""NetworkPolicies: workers reach the server, DNS and the store; only workers reach the server.
 
-A policy knows addresses, not names: where the store is outside the cluster under a name, its port
-is open to every address but those of the nodes' metadata services.
+A policy matches addresses, not names: for a store outside the cluster that is given by name, its
+port is open to every address except those of the nodes' metadata services.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
     COMPONENT,
@@ -21,8 +21,8 @@ from fedjob_operator.naming import (
     policy_name,
     sealed,
 )
+from fedjob_operator.resources.pod_contract import FL_PORT, HTTP_PORT
 from fedjob_operator.resources.pods import WORKER
-from fedjob_operator.resources.ports import FL_PORT, HTTP_PORT
 from fedjob_operator.state.observed import Defaults
 
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
@@ -30,7 +30,7 @@ _NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def server_policy(job: FederatedJob, store: StoreLocation, defaults: Defaults) -> Body:
-    """The server: workers on the federation's port, the operator on the status port."""
+    """The server accepts workers on the federation's port and the operator on the status port."""
     operator = {
         "namespaceSelector": {"matchLabels": {_NAMESPACE: defaults.namespace}},
         "podSelector": {"matchLabels": OPERATOR_LABELS},
@@ -43,12 +43,13 @@ def server_policy(job: FederatedJob, store: StoreLocation, defaults: Defaults) -
 
 
 def worker_policy(job: FederatedJob, store: StoreLocation, *, https: bool) -> Body:
-    """The workers: nobody reaches them, they reach the server, DNS and the store.
+    """The workers accept no connections; they reach the server, DNS and the store.
 
     Args:
-        job: The owner.
-        store: Where their shards are.
-        https: Their manifests name images on the web (row 19): public addresses on port 443.
+        job: The job that owns it.
+        store: The store that their shards are in.
+        https: Whether manifests name https:// images (row 19), which opens public addresses on
+            port 443.
     """
     egress = [
         {"to": [_pods(job, SERVER)], "ports": [_tcp(FL_PORT)]},
@@ -63,7 +64,7 @@ def worker_policy(job: FederatedJob, store: StoreLocation, *, https: bool) -> Bo
 
 def _policy(job: FederatedJob, component: str, ingress: list[Body], egress: list[Body]) -> Body:
     selector = _pods(job, component)["podSelector"]
-    # The API server drops an empty list; with the type named, none is none.
+    # The API server drops an empty list; policyTypes alone already denies all ingress.
     rules: Body = {"ingress": ingress} if ingress else {}
     return sealed(
         {
@@ -97,7 +98,7 @@ def _store(job: FederatedJob, store: StoreLocation) -> Body:
     except ValueError:
         namespace = _service_namespace(host, job.metadata.namespace)
         if namespace is not None:
-            # Its pods may listen on another port than the Service: their namespace is open.
+            # The Service's pods may listen on another port, so the whole namespace is allowed.
             return {"to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}]}
         anywhere = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
         return {"to": [anywhere], "ports": [_tcp(port)]}
@@ -110,7 +111,7 @@ def _service_namespace(host: str, own: str) -> str | None:
     parts = host.split(".")
     if len(parts) == 1 and host != "localhost":
         return own
-    # `name.namespace` alone reads like any name outside: write `name.namespace.svc`.
+    # `name.namespace` looks like any name outside the cluster; `name.namespace.svc` does not.
     return parts[1] if len(parts) > 2 and parts[2] == "svc" else None
 
 

@@ -1,9 +1,11 @@
-"""The pods: one server, one worker a shard. They fit Pod Security `restricted` as they are."""
+"""The pods: one server, and one worker for each shard. They satisfy Pod Security `restricted`."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fedjob.spec.models.job import FederatedJob
@@ -12,6 +14,7 @@ from fedjob_operator.naming import (
     CONFIG as CONFIG_HASH,
 )
 from fedjob_operator.naming import (
+    CONFIG_PARTS,
     ORDINAL,
     SERVER,
     Body,
@@ -22,89 +25,131 @@ from fedjob_operator.naming import (
     store_name,
     url_name,
 )
-from fedjob_operator.resources.paths import (
+from fedjob_operator.resources.pod_config import PodConfig
+from fedjob_operator.resources.pod_contract import (
     ADMIN_KIT,
     CONFIG,
+    FL_PORT,
     HOME,
+    HTTP_PORT,
     KIT,
+    SERVER_FILE,
+    SHARED_MEMORY,
+    STORE_KEYS,
     URL,
-    server_file,
     worker_file,
 )
-from fedjob_operator.resources.ports import FL_PORT, HTTP_PORT
 from fedjob_operator.state.observed import Defaults
 
 USER = 10001
+"""Uid and gid of every process in a pod."""
 GPU = "nvidia.com/gpu"
 UNREACHABLE_SECONDS = 30
+"""How long a pod stays on a node that is unreachable or not ready."""
 SERVER_GRACE = 15
-"""Seconds to drain: a commit under way is finished."""
+"""Seconds in which a stopping server finishes a commit that is under way."""
 WORKER_GRACE = 5
 WORKER = "worker"
 CONTAINER = "main"
 
-_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodStart:
+    """One start of a pod.
+
+    Attributes:
+        image: `repository@sha256:...`.
+        ordinal: Number of the pod within its slot, from 0.
+        config: What it is started with.
+    """
+
+    image: str
+    ordinal: int
+    config: PodConfig
 
 
-def server_pod(
-    job: FederatedJob, image: str, ordinal: int, config: str, defaults: Defaults
-) -> Body:
-    """The server.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What differs between the server's pod and a worker's.
+
+    Attributes:
+        site: `server` or a worker.
+        component: Value of the component label.
+        placement: The spec's section of the pod.
+        container: Fields of the container.
+        volumes: Name, volume source and mount path of each volume.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
+
+    site: str
+    component: str
+    placement: Placement
+    container: Body
+    volumes: Sequence[tuple[str, Body, str]]
+    grace: int
+
+
+def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
+    """The server's pod.
 
     Args:
-        job: The owner.
-        image: `repository@sha256:...`.
-        ordinal: Which start it is.
-        config: Hash of what it is started with.
-        defaults: The operator's choices.
+        job: The job that owns it.
+        start: Image, ordinal and configuration.
+        defaults: The operator's settings for jobs.
     """
-    name = job.metadata.name
+    name, spec = job.metadata.name, job.spec.server
     ref = job.spec.storage.secret_ref
     keys = store_name(name) if ref is None else ref.name
     probe = {"httpGet": {"path": "/healthz", "port": HTTP_PORT}, "timeoutSeconds": 5}
     container = {
-        "command": ["tini", "--", "fedjob-server", "--config", f"{CONFIG}/{server_file()}"],
-        "env": [*_environment(job.spec.server, defaults), *(_key(keys, key) for key in _KEYS)],
+        "command": ["tini", "--", "fedjob-server", "--config", f"{CONFIG}/{SERVER_FILE}"],
+        "env": [*_environment(spec, defaults), *(_key(keys, key) for key in STORE_KEYS)],
         "ports": [
             {"name": "fl", "containerPort": FL_PORT, "protocol": "TCP"},
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
         ],
         "readinessProbe": {**probe, "periodSeconds": 2},
-        # It is started anew when its loop has stood still for minutes, never for being slow.
+        # Restart a server whose loop has stood still for minutes, never one that is only slow.
         "livenessProbe": {
             **probe,
             "initialDelaySeconds": 60,
             "periodSeconds": 30,
             "failureThreshold": 5,
         },
-        "resources": _resources(job.spec.server, defaults),
+        "resources": _resources(spec, defaults),
     }
     volumes = [
-        ("config", _config_item(name, server_file()), CONFIG),
+        ("config", _config_item(name, SERVER_FILE), CONFIG),
         ("kit", _secret(kit_name(name, SERVER)), KIT),
         ("admin", _secret(kit_name(name, "admin")), ADMIN_KIT),
     ]
-    return _pod(
-        job, SERVER, SERVER, image, ordinal, config, defaults, job.spec.server, container, volumes,
-        SERVER_GRACE,
-    )  # fmt: skip
+    shape = _Shape(
+        site=SERVER,
+        component=SERVER,
+        placement=spec,
+        container=container,
+        volumes=volumes,
+        grace=SERVER_GRACE,
+    )
+    return _pod(job, shape, start, defaults)
 
 
 def worker_pod(
-    job: FederatedJob,
-    worker: str,
-    image: str,
-    ordinal: int,
-    config: str,
-    defaults: Defaults,
-    *,
-    gpus: bool,
+    job: FederatedJob, worker: str, start: PodStart, defaults: Defaults, *, gpus: bool
 ) -> Body:
-    """One worker; `gpus` says whether it gets the GPUs that it asks for, or trains on CPUs."""
+    """A worker's pod.
+
+    Args:
+        job: The job that owns it.
+        worker: Name of the worker.
+        start: Image, ordinal and configuration.
+        defaults: The operator's settings for jobs.
+        gpus: Whether it gets the GPUs that the spec asks for; otherwise it trains on CPUs.
+    """
     name, spec = job.metadata.name, job.spec.workers
     resources = _resources(spec, defaults)
     if gpus and spec.gpu:
-        # A GPU is requested by its limit; NVIDIA's runtime sets what the container sees of it.
+        # A GPU is requested by its limit; NVIDIA's runtime decides which devices are visible.
         resources["limits"] = {**resources.get("limits", {}), GPU: str(spec.gpu)}
     container = {
         "command": ["tini", "--", "fedjob-worker", "--config", f"{CONFIG}/{worker_file(worker)}"],
@@ -115,40 +160,41 @@ def worker_pod(
         ("config", _config_item(name, worker_file(worker)), CONFIG),
         ("kit", _secret(kit_name(name, worker)), KIT),
         ("url", _secret(url_name(name, worker)), URL),
-        # torch's data loaders share memory, of which a container has 64 MiB otherwise.
-        ("shm", {"emptyDir": {"medium": "Memory"}}, "/dev/shm"),  # noqa: S108 (the pod's own)
+        # torch's data loaders share memory; a container has only 64 MiB of it by default.
+        ("shm", {"emptyDir": {"medium": "Memory"}}, SHARED_MEMORY),
     ]
-    return _pod(
-        job, worker, WORKER, image, ordinal, config, defaults, spec, container, volumes,
-        WORKER_GRACE,
-    )  # fmt: skip
+    shape = _Shape(
+        site=worker,
+        component=WORKER,
+        placement=spec,
+        container=container,
+        volumes=volumes,
+        grace=WORKER_GRACE,
+    )
+    return _pod(job, shape, start, defaults)
 
 
-def _pod(
-    job: FederatedJob,
-    site: str,
-    component: str,
-    image: str,
-    ordinal: int,
-    config: str,
-    defaults: Defaults,
-    placement: Placement,
-    container: Body,
-    volumes: Sequence[tuple[str, Body, str]],
-    grace: int,
-) -> Body:
+def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
+    site, placement = shape.site, shape.placement
     pulls = dict.fromkeys([*job.spec.image.pull_secrets, *defaults.pull_secrets])
-    mounts = [{"name": n, "mountPath": p, "readOnly": "emptyDir" not in v} for n, v, p in volumes]
+    mounts = [
+        {"name": name, "mountPath": path, "readOnly": "emptyDir" not in volume}
+        for name, volume, path in shape.volumes
+    ]
     meta = metadata_of(
         job,
-        pod_name(job.metadata.name, site, ordinal),
-        worker="" if component == SERVER else site,
-        component=component,
-        annotations={ORDINAL: str(ordinal), CONFIG_HASH: config},
+        pod_name(job.metadata.name, site, start.ordinal),
+        worker="" if shape.component == SERVER else site,
+        component=shape.component,
+        annotations={
+            ORDINAL: str(start.ordinal),
+            CONFIG_HASH: start.config.digest,
+            CONFIG_PARTS: json.dumps(start.config.part_digests, sort_keys=True),
+        },
     )
     spec: Body = {
         "restartPolicy": "OnFailure",
-        "terminationGracePeriodSeconds": grace,
+        "terminationGracePeriodSeconds": shape.grace,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -173,22 +219,22 @@ def _pod(
         "containers": [
             {
                 "name": CONTAINER,
-                "image": image,
+                "image": start.image,
                 "imagePullPolicy": "IfNotPresent",
-                # The end of its log is what is known of a container that failed.
+                # The end of the log of a failed container becomes its termination message.
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                **container,
+                **shape.container,
                 "volumeMounts": [{"name": "work", "mountPath": HOME}, *mounts],
             }
         ],
         "volumes": [
             {"name": "work", "emptyDir": {}},
-            *({"name": n, **v} for n, v, _ in volumes),
+            *({"name": n, **v} for n, v, _ in shape.volumes),
         ],
     }
     if placement.node_selector:
@@ -203,7 +249,7 @@ def _pod(
 
 
 def _environment(placement: Placement, defaults: Defaults) -> list[Body]:
-    # Without it torch starts a thread for each core of the node, in every pod on it.
+    # Without OMP_NUM_THREADS every pod starts one torch thread for each core of the node.
     threads = str(max(1, math.floor(_cores(placement, defaults))))
     values = {"HOME": HOME, "TMPDIR": HOME, "OMP_NUM_THREADS": threads}
     return [{"name": name, "value": value} for name, value in values.items()]
@@ -221,14 +267,14 @@ def _resources(placement: Placement, defaults: Defaults) -> dict[str, Any]:
         by_alias=True, exclude_none=True
     )
     limits = given.get("limits", {})
-    # A limit alone is its own request; only where there is neither does the operator choose.
+    # Kubernetes takes a limit as the request; the operator chooses where there is neither.
     chosen = {"cpu": defaults.cpu, "memory": defaults.memory}
     missing = {name: value for name, value in chosen.items() if name not in limits}
     return {**given, "requests": {**missing, **given.get("requests", {})}}
 
 
 def _key(secret: str, key: str) -> Body:
-    reference = {"name": secret, "key": key, "optional": key == "AWS_SESSION_TOKEN"}
+    reference = {"name": secret, "key": key, "optional": key == STORE_KEYS[-1]}
     return {"name": key, "valueFrom": {"secretKeyRef": reference}}
 
 

@@ -1,4 +1,4 @@
-"""Secrets: a startup kit a site, a presigned URL a worker, the store's keys for the server."""
+"""Secrets: startup kits, presigned URLs of shards, and the store's keys for the server."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fedjob_operator.naming import (
     store_name,
     url_name,
 )
+from fedjob_operator.resources.pod_contract import URL_FILE
 from fedjob_operator.state.observed import SignedUrl
 from fedjob_operator.times import epoch, rfc3339
 
-URL_FILE = "url"
 SHARD_KEY = "fedjob.dev/shard"
-"""Annotation: the object that a presigned URL reads."""
+"""Annotation with the object that a presigned URL reads, as `bucket/key`."""
 
 
 def kit_secret(job: FederatedJob, site: str, kit_set: str, files: Mapping[str, bytes]) -> Body:
     """A site's startup kit; only that site's pod mounts it (row 38).
 
     Args:
-        job: The owner.
-        site: server, admin or a worker.
-        kit_set: The set that it was made in.
-        files: The four files of the kit.
+        job: The job that owns it.
+        site: `server`, `admin` or a worker.
+        kit_set: Name of the set that the kit belongs to.
+        files: The four files of the kit, by name.
     """
     worker = site if site.startswith("worker-") else ""
     meta = metadata_of(
@@ -42,7 +42,7 @@ def kit_secret(job: FederatedJob, site: str, kit_set: str, files: Mapping[str, b
 
 
 def url_secret(job: FederatedJob, worker: str, signed: SignedUrl) -> Body:
-    """A worker's presigned URL, with its end and its object as annotations."""
+    """A worker's presigned URL, with its expiry and its object as annotations."""
     meta = metadata_of(
         job,
         url_name(job.metadata.name, worker),
@@ -53,14 +53,14 @@ def url_secret(job: FederatedJob, worker: str, signed: SignedUrl) -> Body:
 
 
 def url_expires(secret: Body | None, key: str) -> float:
-    """When the URL in a Secret ends; 0 where there is none, or it reads another object."""
+    """When the URL in a Secret expires; 0 where there is none, or it reads another object."""
     if secret is None or annotation(secret, SHARD_KEY) != key:
         return 0.0
     return epoch(annotation(secret, EXPIRES)) or 0.0
 
 
 def store_secret(job: FederatedJob, keys: Mapping[str, str]) -> Body:
-    """The operator's keys of the store, for the server alone."""
+    """The operator's keys of the store, which only the server mounts."""
     meta = metadata_of(job, store_name(job.metadata.name))
     return sealed(_secret(meta, {name: value.encode() for name, value in keys.items()}))
 

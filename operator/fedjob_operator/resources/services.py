@@ -1,14 +1,14 @@
-"""The headless Service under whose name workers reach the server, and its certificate is made."""
+"""The headless Service: workers reach the server, and verify its certificate, under its name."""
 
 from __future__ import annotations
 
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import COMPONENT, JOB, SERVER, Body, metadata_of, sealed, server_name
-from fedjob_operator.resources.ports import FL_PORT, HTTP_PORT
+from fedjob_operator.resources.pod_contract import FL_PORT, HTTP_PORT
 
 
 def service(job: FederatedJob) -> Body:
-    """The Service; it names the server's pod before that is ready, since workers wait for it."""
+    """The Service; it resolves to a server that is not ready, because workers wait for it."""
     return sealed(
         {
             "apiVersion": "v1",

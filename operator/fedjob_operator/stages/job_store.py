@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.bucket import Bucket

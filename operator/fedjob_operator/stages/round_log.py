@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedjob.protocol.run import RunPhase, ServerStatus
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.patience import Patience

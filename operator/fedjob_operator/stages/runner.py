@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
+from fedjob.backoff import Backoff
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGE_SECONDS, STAGES
 from fedjob_operator.naming import Key
-from fedjob_operator.planning.backoff import stage_delay
 from fedjob_operator.planning.preparation import inputs_digest, spec_digest
 from fedjob_operator.settings import Settings
 from fedjob_operator.stages.image import build_image
@@ -33,8 +33,15 @@ PARALLEL = 4
 """Preparations at once over all jobs: each may hold a job folder and a few threads."""
 KITS_PARALLEL = 2
 """Kits take a processor for seconds."""
+STAGE_BACKOFF = Backoff(first=2.0, longest=60.0)
+"""Between the tries of a stage that fails."""
 
 _log = logging.getLogger("fedjob.prepare")
+
+
+def stage_delay(tries: int) -> float:
+    """Seconds before a stage that failed `tries` times in a row is tried again."""
+    return STAGE_BACKOFF.delay(tries)
 
 
 class Preparer:
@@ -122,13 +129,13 @@ class Preparer:
         STAGES.labels(stage, "ok" if problem is None else "error").inc()
         body = self._world.job(key)
         if body is not None and body["metadata"]["uid"] == job.metadata.uid:
-            self._world.trouble(key, stage, problem)
+            self._world.set_problem(key, stage, problem)
             self._wake(key)
 
     def _problem(
         self, key: Key, job: FederatedJob, stage: Stage, reason: Reason, message: str
     ) -> Problem:
-        before = self._world.facts(key).problems.get(stage)
+        before = self._world.observations(key).problems.get(stage)
         made_from = spec_digest(job)
         tries = before.tries + 1 if before is not None and before.made_from == made_from else 1
         return Problem(reason, message, time.time() + stage_delay(tries), tries, made_from)
@@ -160,7 +167,7 @@ class Preparer:
             return inputs
 
     def _merge(self, key: Key, job: FederatedJob, prepared: Prepared | None, **found: Any) -> None:
-        current = self._world.facts(key).prepared
+        current = self._world.observations(key).prepared
         digest = inputs_digest(job)
         base = next(
             (p for p in (current, prepared) if p is not None and p.made_from == digest), None
@@ -205,4 +212,4 @@ class Preparer:
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)
-        self._world.learn(key, stored=await asyncio.to_thread(read_log, job, store))
+        self._world.learn(key, log_status=await asyncio.to_thread(read_log, job, store))

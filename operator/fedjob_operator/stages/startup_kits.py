@@ -12,7 +12,7 @@ from pathlib import Path
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import server_name, worker_names
-from fedjob_operator.resources.ports import FL_PORT
+from fedjob_operator.resources.pod_contract import FL_PORT
 from fedjob_operator.stages.errors import StageError
 from fedjob_operator.state.observed import Kits
 

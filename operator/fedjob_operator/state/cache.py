@@ -1,7 +1,7 @@
-"""What the operator has seen: kept up by watch events, its own writes, and a list a job at first.
+"""The operator's cache: fed by watch events, by its own writes, and by one list for each job.
 
-Read-your-writes: what the API server answered to a write is as good as an event, so a reconcile
-that follows never plans from before its own last write. Versions are compared by resourceVersion.
+Read-your-writes: the API server's answer to a write counts as an event, so the next reconcile
+never plans from before the operator's own last write. Versions are compared by resourceVersion.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fedjob_operator.state.observed import (
     Stage,
 )
 
-REMEMBERED = 16384
-"""Ends of objects that are remembered, for word of them that comes late."""
+MOST_DELETED_UIDS = 16384
+"""Uids of deleted objects that are kept, to ignore events and answers that arrive late."""
 
 
 def newer(old: Body | None, new: Body) -> Body:
@@ -36,26 +36,26 @@ def _version(body: Body) -> int:
 
 
 class Cache:
-    """Jobs, their children, and what else is known of them."""
+    """Jobs, their children, and the other observations about them."""
 
     def __init__(self, defaults: Defaults) -> None:
         self._defaults = defaults
         self._jobs: dict[Key, Body] = {}
         self._children: dict[Key, dict[ChildKey, Body]] = {}
-        self._facts: dict[Key, tuple[str, Observations]] = {}
+        self._observations: dict[Key, tuple[str, Observations]] = {}
         self._listed: set[str] = set()
-        self._gone: dict[str, None] = {}
+        self._deleted: dict[str, None] = {}
 
     def all_keys(self) -> list[Key]:
-        """Every job that is known."""
+        """The key of every known job."""
         return list(self._jobs)
 
     def all_jobs(self) -> list[Body]:
-        """Every job as it was last seen."""
+        """Every known job."""
         return list(self._jobs.values())
 
     def all_children(self, kind: str) -> list[Body]:
-        """Every child of a kind as it was last seen."""
+        """Every known child of a kind."""
         return [
             body
             for children in self._children.values()
@@ -64,11 +64,11 @@ class Cache:
         ]
 
     def job(self, key: Key) -> Body | None:
-        """The job as it was last seen; None where there is none."""
+        """The latest known version of the job; None where there is none."""
         return self._jobs.get(key)
 
     def saw_job(self, body: Body, *, deleted: bool = False) -> Key:
-        """Takes a job's event or an answer in."""
+        """Takes in an event about a job, or the answer to a write of it."""
         meta = body["metadata"]
         key = (meta["namespace"], meta["name"])
         if self._is_late(body, deleted=deleted):
@@ -77,12 +77,16 @@ class Cache:
             self._jobs[key] = newer(self._jobs.get(key), body)
         elif self._same(self._jobs.get(key), body):
             del self._jobs[key]
-            self._facts.pop(key, None)
+            self._observations.pop(key, None)
             self._listed.discard(str(meta.get("uid")))
         return key
 
     def saw_child(self, kind: str, body: Body, *, deleted: bool = False) -> Key | None:
-        """Takes a child's event or an answer in; the key of its job, None where it has none."""
+        """Takes in an event about a child, or the answer to a write of it.
+
+        Returns:
+            The key of its job; None where the object belongs to none.
+        """
         meta = body["metadata"]
         job = (meta.get("labels") or {}).get(JOB)
         if not job:
@@ -110,43 +114,48 @@ class Cache:
         self._children[key] = {child: newer(b, known.get(child, b)) for child, b in found.items()}
         self._listed.add(uid)
 
-    def facts(self, key: Key) -> Observations:
+    def observations(self, key: Key) -> Observations:
         """What is known beside objects; another job of the same name begins with nothing."""
         uid = self._uid(key)
-        known, facts = self._facts.get(key, ("", Observations()))
-        return facts if known == uid else Observations()
+        known, observations = self._observations.get(key, ("", Observations()))
+        return observations if known == uid else Observations()
 
     def learn(self, key: Key, **changes: Any) -> None:
-        """Replaces facts of a job."""
-        self._facts[key] = (self._uid(key), replace(self.facts(key), **changes))
+        """Replaces fields of a job's observations."""
+        self._observations[key] = (self._uid(key), replace(self.observations(key), **changes))
 
-    def trouble(self, key: Key, stage: Stage, problem: Problem | None) -> None:
-        """Notes that a stage failed, or that it succeeded."""
-        problems = {s: p for s, p in self.facts(key).problems.items() if s is not stage}
+    def set_problem(self, key: Key, stage: Stage, problem: Problem | None) -> None:
+        """Notes that a stage failed; None: that it succeeded."""
+        problems = {s: p for s, p in self.observations(key).problems.items() if s is not stage}
         if problem is not None:
             problems[stage] = problem
         self.learn(key, problems=problems)
 
     def observe(self, key: Key) -> Observed:
-        """Everything about a job that is there, at this moment."""
+        """Everything that is known about a job at this moment."""
         children = dict(self._children.get(key, {}))
-        return Observed(self._jobs[key], children, self.facts(key), self._defaults)
+        return Observed(
+            body=self._jobs[key],
+            children=children,
+            observations=self.observations(key),
+            defaults=self._defaults,
+        )
 
     def _uid(self, key: Key) -> str:
         body = self._jobs.get(key)
         return str(body["metadata"].get("uid")) if body is not None else ""
 
     def _is_late(self, body: Body, *, deleted: bool = False) -> bool:
-        """Whether this is word of an object whose end is known: an answer or a list on its way.
+        """Whether this version arrives after the object's deletion is known.
 
-        A uid is never used again, so what has ended stays so.
+        A uid is never used again, so a deleted object stays deleted.
         """
         uid = str(body["metadata"].get("uid"))
         if not deleted:
-            return uid in self._gone
-        self._gone[uid] = None
-        while len(self._gone) > REMEMBERED:
-            del self._gone[next(iter(self._gone))]
+            return uid in self._deleted
+        self._deleted[uid] = None
+        while len(self._deleted) > MOST_DELETED_UIDS:
+            del self._deleted[next(iter(self._deleted))]
         return False
 
     @staticmethod

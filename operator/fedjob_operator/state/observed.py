@@ -1,4 +1,4 @@
-"""Everything the plan is made from, as one frozen value."""
+"""The input of the plan, as one frozen value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.reasons import Reason
 from fedjob_operator.naming import Body
 from fedjob_operator.state.record import Prepared
@@ -16,7 +16,7 @@ ChildKey = tuple[str, str]
 
 
 class Stage(StrEnum):
-    """What has to be prepared, outside of the plan, before and while a job runs."""
+    """What is prepared in the background, before and while a job runs."""
 
     INPUTS = "inputs"
     WORKSPACE = "workspace"
@@ -32,11 +32,11 @@ class Problem:
     """Why a stage is not done.
 
     Attributes:
-        reason: Why, from the catalogue.
+        reason: Why it failed.
         message: What is wrong and what to do.
         retry_at: Seconds since the epoch.
         tries: Failures in a row.
-        made_from: Hash of the spec that failed: another spec is tried at once.
+        made_from: Hash of the spec that failed; another spec is tried at once.
     """
 
     reason: Reason
@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Kits:
-    """A set of startup kits, just made; they then live in Secrets alone.
+    """A new set of startup kits; once written, they live in Secrets only.
 
     Attributes:
         name: The set's name.
@@ -64,7 +64,7 @@ class SignedUrl:
     """A presigned GET of one shard.
 
     Attributes:
-        url: A secret for as long as it lasts.
+        url: Secret until it expires.
         key: The object it reads, as `bucket/key`.
         expires: Seconds since the epoch.
     """
@@ -76,7 +76,7 @@ class SignedUrl:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """What the server of one pod said last.
+    """The last status of the server in one pod.
 
     Attributes:
         pod: The pod's uid.
@@ -89,18 +89,20 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What the operator found out beside the cluster's objects.
+    """What the operator knows beside the cluster's objects.
 
     Attributes:
-        prepared: As the stages left it; None before any ran in this process.
+        prepared: Results of the stages; None before any ran in this process.
         problems: Stages that failed, until they succeed.
-        kits: Made, and not yet seen in Secrets.
-        urls: Presigned in this process, by worker.
-        server: What the server said last.
-        stored: What the log of rounds in S3 says, read after a server ended unheard.
+        kits: Startup kits that are not in Secrets yet.
+        urls: URLs that were presigned in this process, by worker.
+        server: The last status of the server.
+        log_status: The status that the log of rounds in S3 implies, read after a server ended
+            before its last status was received.
         gpus: The most GPUs that any node offers; None where nodes cannot be listed.
-        held: Wanted names that something else has, with the time until which that is believed.
-        image_checked: When the image was last found or built by this process.
+        name_conflicts: Names that the job needs and another owner has, with the time until which
+            the operator relies on that.
+        image_checked: When this process last found or built the image.
     """
 
     prepared: Prepared | None = None
@@ -108,28 +110,29 @@ class Observations:
     kits: Kits | None = None
     urls: Mapping[str, SignedUrl] = field(default_factory=dict)
     server: ServerView | None = None
-    stored: ServerStatus | None = None
+    log_status: ServerStatus | None = None
     gpus: int | None = None
-    held: Mapping[ChildKey, float] = field(default_factory=dict)
+    name_conflicts: Mapping[ChildKey, float] = field(default_factory=dict)
     image_checked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The operator's choices where a job makes none.
+    """The operator's settings for jobs that choose nothing themselves.
 
     Attributes:
-        bucket: Of jobs that name none; empty: they must.
-        prefix: Put before `jobs/`.
-        endpoint: Of the store; None is AWS.
-        region: Of the store.
-        keys: AWS_* variables for jobs without a secretRef; empty: they need one.
-        pull_secrets: Added to those of the job.
-        namespace: The operator's own, for NetworkPolicies.
-        policies: Whether NetworkPolicies are made.
-        open_status: Whether anyone may reach a server's status port (an operator outside).
-        url_seconds: How long a presigned URL of a shard lives; it is renewed at half of that, so
-            that a worker that starts has as much.
+        bucket: Bucket of jobs that name none; empty: each job must name one.
+        prefix: Key prefix before `jobs/`.
+        endpoint: URL of the store; None is AWS.
+        region: Region of the store.
+        keys: AWS_* variables for jobs without a secretRef; empty: each job needs a secretRef.
+        pull_secrets: Pull Secrets, added to those of the job.
+        namespace: The operator's namespace, for NetworkPolicies.
+        policies: Whether NetworkPolicies are created.
+        open_status: Whether any address may reach a server's status port (for an operator outside
+            the cluster).
+        url_seconds: Lifetime of a shard's presigned URL; it is renewed at half of that, so that a
+            worker that starts has at least the other half.
         cpu: CPU request of a pod that asks for nothing.
         memory: Memory request of a pod that asks for nothing.
     """
@@ -150,16 +153,16 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was seen at one moment.
+    """Everything that is known about a job at one moment.
 
     Attributes:
         body: The FederatedJob as the API server has it.
-        children: Everything that carries the job's label, ours or not.
-        facts: What else is known.
-        defaults: The operator's choices.
+        children: Every object with the job's label, whoever owns it.
+        observations: What is known beside objects.
+        defaults: The operator's settings for jobs.
     """
 
     body: Body
     children: Mapping[ChildKey, Body] = field(default_factory=dict)
-    facts: Observations = field(default_factory=Observations)
+    observations: Observations = field(default_factory=Observations)
     defaults: Defaults = field(default_factory=Defaults)

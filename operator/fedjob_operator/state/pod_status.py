@@ -1,13 +1,14 @@
-"""What a Pod object says, in the operator's words. Pure and total over whatever the API gives."""
+"""A Pod object reduced to what the operator decides by. Total over whatever the API returns."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fedjob.reasons import Reason
-from fedjob_operator.naming import CONFIG, ORDINAL, Body, annotation
+from fedjob_operator.naming import CONFIG, CONFIG_PARTS, ORDINAL, Body, annotation
 from fedjob_operator.times import epoch
 
 PULL_TROUBLE = frozenset(
@@ -22,6 +23,8 @@ PULL_TROUBLE = frozenset(
 START_TROUBLE = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
+OVERDUE_SECONDS = 2.0
+"""A pod that still exists this long after its grace period is on a node that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +32,37 @@ class PodView:
     """A pod of the job.
 
     Attributes:
-        name: Its name.
-        uid: Its uid.
-        ordinal: Which start of its site it is.
-        config: Hash of what it was started with.
-        ip: Empty until it has one.
-        node: Empty until it is scheduled.
+        name: Name of the pod.
+        uid: Uid of the pod.
+        ordinal: Number of this pod within its slot, from 0.
+        config: Hash of the configuration that it was started with.
+        config_parts: Hashes of the parts of that configuration, by name; empty for pods of an
+            operator that did not write them.
+        ip: IP address; empty until it has one.
+        node: Node name; empty until it is scheduled.
         phase: Pending, Running, Succeeded, Failed or Unknown.
-        ready: Its readiness probe passes.
-        deleting: When its grace ends, seconds since the epoch; None unless it is being deleted.
-        created: Seconds since the epoch.
-        restarts: Of its container, in place.
-        oom: Its container ran out of memory, now or last time.
-        exit_code: Of the container's last end; None before the first.
-        finished: When that was, seconds since the epoch.
-        message: What the container left at its last end: the end of its log.
-        waiting: Why the container does not run, in the kubelet's words.
-        waiting_message: More of it.
-        unschedulable: Why no node takes it; empty when one does.
-        gated: Somebody has yet to let it be scheduled, such as Kueue.
-        reason: Why the pod failed as a whole, such as Evicted.
-        end_reason: Why its container ended last, in the kubelet's word.
-        disruption: Why the control plane or the kubelet takes it away; empty where nobody said.
+        ready: Whether its readiness probe passes.
+        deleting: End of its grace period, seconds since the epoch; None unless it is being deleted.
+        created: When it was created, seconds since the epoch.
+        restarts: Restarts of its container in place.
+        oom: Whether its container was OOM-killed, now or last time.
+        exit_code: Exit code of the container's last end; None before the first.
+        finished: Time of that end, seconds since the epoch.
+        message: Termination message of that end: the end of its log.
+        waiting: The kubelet's reason why the container does not run.
+        waiting_message: The kubelet's message for that reason.
+        unschedulable: Why no node accepts it; empty when one does.
+        gated: Whether a scheduling gate holds it, such as Kueue's.
+        reason: Why the pod as a whole failed, such as Evicted.
+        end_reason: The kubelet's reason for the container's last end.
+        disruption: Reason of the condition DisruptionTarget; empty where there is none.
     """
 
     name: str
     uid: str
     ordinal: int
     config: str
+    config_parts: Mapping[str, str] = field(default_factory=dict)
     ip: str = ""
     node: str = ""
     phase: str = "Pending"
@@ -78,31 +84,35 @@ class PodView:
 
     @property
     def ended(self) -> bool:
-        """Nothing of it runs any more."""
+        """Whether its container has ended for good."""
         return self.phase in ("Succeeded", "Failed")
 
     @property
     def pull_trouble(self) -> bool:
-        """The node cannot get the image."""
+        """Whether the node cannot pull the image."""
         return self.waiting in PULL_TROUBLE
 
     @property
     def start_trouble(self) -> bool:
-        """The kubelet cannot make the container, for example for want of a Secret."""
+        """Whether the kubelet cannot create the container, for example without a Secret."""
         return self.waiting in START_TROUBLE
 
     @property
-    def last_words(self) -> str:
-        """What it said last, in one line of at most 500 characters."""
-        left = left_words(self)
+    def last_message(self) -> str:
+        """Its last message, in one line of at most 500 characters."""
+        left = termination_message(self)
         if left is not None:
             return "; ".join(str(left.get("message") or "").splitlines())[:500]
         lines = [line.strip() for line in self.message.splitlines() if line.strip()]
         return lines[-1][-500:] if lines else ""
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether it is being deleted and should no longer exist."""
+        return self.deleting is not None and now >= self.deleting + OVERDUE_SECONDS
+
 
 def view_pod(body: Body) -> PodView:
-    """Reads a Pod; what is missing has its default."""
+    """Reads a Pod; fields that are missing get their defaults."""
     meta, status = body["metadata"], body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
@@ -119,6 +129,7 @@ def view_pod(body: Body) -> PodView:
         uid=str(meta.get("uid", "")),
         ordinal=int(text) if text.isdigit() else 0,
         config=annotation(body, CONFIG),
+        config_parts=_parts(annotation(body, CONFIG_PARTS)),
         ip=status.get("podIP") or "",
         node=(body.get("spec") or {}).get("nodeName") or "",
         phase=status.get("phase") or "Pending",
@@ -142,21 +153,31 @@ def view_pod(body: Body) -> PodView:
     )
 
 
-def left_words(pod: PodView) -> dict[str, Any] | None:
-    """Phase, reason and message, where fedjob itself left them at the container's last end."""
-    return _words(pod.message)
+def termination_message(pod: PodView) -> dict[str, Any] | None:
+    """Phase, reason and message, where a fedjob process wrote its termination message."""
+    return _fedjob_message(pod.message)
 
 
-def _words(message: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(message)
-    except ValueError:
-        return None
+def _fedjob_message(text: str) -> dict[str, Any] | None:
+    value = _json(text)
     return value if isinstance(value, dict) and "phase" in value else None
 
 
+def _parts(text: str) -> dict[str, str]:
+    value = _json(text)
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return None
+    return value
+
+
 def _out_of_memory(end: Body) -> bool:
-    """By the kubelet's word, or by our own where the kernel ended a part of the container alone."""
-    words = _words(str(end.get("message") or ""))
-    own = words is not None and words.get("reason") == Reason.OUT_OF_MEMORY
+    """Whether the kernel killed the container, or one of its processes, which only fedjob sees."""
+    message = _fedjob_message(str(end.get("message") or ""))
+    own = message is not None and message.get("reason") == Reason.OUT_OF_MEMORY
     return own or end.get("reason") == "OOMKilled"

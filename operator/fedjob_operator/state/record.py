@@ -1,12 +1,13 @@
-"""What the operator must remember of a job and cannot see: kept in a ConfigMap that the job owns.
+"""The record of a job: what the operator must remember and cannot observe.
 
-The status is for people and never read back; this is. It says what was prepared, so that nothing is
-prepared twice, and counts the starts of each pod.
+It is kept in a ConfigMap that the job owns, and says what was prepared, so that nothing is prepared
+twice, and how often each pod was started. The status is for people; only the record is read back.
+Records of running jobs outlive an operator upgrade, so a renamed field still reads its old key.
 """
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from fedjob.spec.models.base import Model
@@ -16,7 +17,7 @@ KEY = "record.json"
 
 
 class RecordModel(Model):
-    """A part of the record; what a newer operator added is ignored."""
+    """A part of the record; fields that a newer operator added are ignored."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
@@ -26,11 +27,11 @@ class RecordModel(Model):
 class ShardPlace(RecordModel):
     """Where a worker's shard is."""
 
-    name: str = Field(description="File name.")
+    name: str = Field(description="File name of the shard.")
     bucket: str
     key: str
-    sha256: str | None = Field(None, description="What it must have, where the job says so.")
-    https: bool = Field(False, description="Its manifest names images on the web.")
+    sha256: str | None = Field(None, description="Checksum that the job asks for.")
+    https: bool = Field(False, description="Its manifest names https:// images.")
 
 
 class PreparedImage(RecordModel):
@@ -44,9 +45,9 @@ class PreparedImage(RecordModel):
 
 
 class Prepared(RecordModel):
-    """What the pods need, as far as it is there."""
+    """Results of the stages, as far as they have run."""
 
-    made_from: str = Field(description="Hash of the parts of the spec that it follows from.")
+    made_from: str = Field(description="Hash of the parts of the spec that this depends on.")
     num_classes: int = 0
     workers: list[ShardPlace] = Field(default_factory=list)
     validation: str | None = Field(None, description="Object key in the job's bucket.")
@@ -56,21 +57,21 @@ class Prepared(RecordModel):
 
 
 class PodSlot(RecordModel):
-    """The starts of the server or of one worker.
+    """The place of the server or of one worker, which one pod after another fills.
 
     Attributes:
-        ordinal: Of the pod that is there or comes next.
-        seen: That pod has been created: if it is gone, it was lost.
-        restarts: Starts that replaced a lost pod, and restarts within those pods.
-        in_place: Restarts within the pod of `ordinal`.
-        excused: Further ones, which are not counted against maxRestarts.
-        streak: Losses in a row of pods that did not live long.
-        lost_at: When the last was lost, seconds since the epoch.
-        going: Why the pod of `ordinal` is being deleted, once it is.
+        ordinal: Number of the current or next pod, from 0.
+        seen: Whether that pod has been created; if it then disappears, it was lost.
+        restarts: Replacements of lost pods, and restarts of containers within those pods.
+        in_place: Restarts of the container within the current pod.
+        excused: Further restarts within it, which do not count against maxRestarts.
+        streak: Lost pods in a row, each of which did not live long.
+        lost_at: When the last pod was lost, seconds since the epoch.
+        disruption: Cause for which the current pod is being deleted; empty until it is.
         causes: Restarts by cause; their sum is `total`.
-        born: When the pod of `ordinal` was created.
-        at_commit: Of the server: its restarts when it last committed a round.
-        commit_attempt: Of the server: the attempt of that round.
+        born: When the current pod was created, seconds since the epoch.
+        at_commit: Restarts of the server when it last committed a round.
+        commit_attempt: Attempt of the server in which that round was committed.
     """
 
     ordinal: int = 0
@@ -80,7 +81,11 @@ class PodSlot(RecordModel):
     excused: int = 0
     streak: int = 0
     lost_at: float | None = None
-    going: str = ""
+    disruption: str = Field(
+        "",
+        validation_alias=AliasChoices("disruption", "going"),
+        serialization_alias="disruption",
+    )
     causes: dict[str, int] = Field(default_factory=dict)
     born: float | None = None
     at_commit: int = 0
@@ -92,29 +97,29 @@ class PodSlot(RecordModel):
         return self.restarts + self.in_place
 
     def caused(self, cause: str, times: int = 1) -> dict[str, int]:
-        """`causes` with so many restarts more."""
+        """`causes` with `times` more restarts of a cause."""
         return {**self.causes, cause: self.causes.get(cause, 0) + times}
 
     @property
-    def hurt(self) -> bool:
-        """The pod of `ordinal` replaces one that was lost, or was restarted in place."""
+    def restarted(self) -> bool:
+        """Whether the current pod replaces a lost one, or its container was restarted."""
         return self.lost_at is not None or self.in_place > 0
 
 
 class Failure(RecordModel):
-    """Why the job failed; it is tried again once its spec is another."""
+    """Why the job failed; another spec starts it again."""
 
     reason: str
     message: str
     spec: str = Field(description="Hash of the spec that failed.")
     time: float
     settled: bool = Field(
-        False, description="The log was read after the last server had gone: it is not complete."
+        False, description="Whether the log of rounds was read after the last server had ended."
     )
 
 
 class Result(RecordModel):
-    """The end of a complete run."""
+    """The result of a complete run."""
 
     round: int
     key: str
@@ -124,12 +129,12 @@ class Result(RecordModel):
 
 
 class Record(RecordModel):
-    """All of it."""
+    """The whole record of a job."""
 
     prepared: Prepared | None = None
     server: PodSlot = PodSlot()
     workers: dict[str, PodSlot] = Field(default_factory=dict)
-    gpus: bool | None = Field(None, description="Whether the workers got GPUs; None: not decided.")
+    gpus: bool | None = Field(None, description="Whether workers get GPUs; None: not decided yet.")
     started: float | None = None
     failure: Failure | None = None
     result: Result | None = None
@@ -138,7 +143,7 @@ class Record(RecordModel):
 def read_record(body: Body | None) -> Record:
     """The record in its ConfigMap; an empty one where there is none or it cannot be read.
 
-    An unreadable record was edited by someone: what it knew is prepared and counted anew.
+    A record that cannot be read was edited by hand: the job is prepared again, and counts restart.
     """
     text = ((body or {}).get("data") or {}).get(KEY, "")
     try:

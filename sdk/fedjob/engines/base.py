@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from fedjob.engines.local.results.result import RunResult
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 
 
 class Engine(Protocol):

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, model_validator
+
+from fedjob.reasons import Reason
 from fedjob.spec.models.base import Model
+
+
+class ResultWarning(Model):
+    """Something to note about a result that was accepted all the same.
+
+    Workers send a warning as text, `<Reason>: <message>`, and commits of earlier versions hold it
+    so; text without a reason of the catalogue is a TrainingWarning.
+    """
+
+    reason: str = Field(description="From the catalogue of reasons, such as `WeightsNotLoaded`.")
+    message: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        reason, _, message = value.partition(": ")
+        if message and reason in set(Reason):
+            return {"reason": reason, "message": message}
+        return {"reason": Reason.TRAINING_WARNING.value, "message": value}
 
 
 class Participant(Model):
@@ -18,7 +42,7 @@ class Participant(Model):
     seconds: float = Field(
         0.0, ge=0, description="Seconds from the task's send to its accepted result."
     )
-    warnings: list[str] = Field(
+    warnings: list[ResultWarning] = Field(
         default_factory=list, description="For example: weights not loaded."
     )
 

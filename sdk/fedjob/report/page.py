@@ -39,7 +39,7 @@ def build(
     known = CATALOGUE if reasons is None else reasons
     ordered = sorted(commits, key=lambda commit: commit.round)
     charts = all_charts(ordered, facts.shards)
-    found = problems(ordered, known)
+    found = problems(ordered)
     body = [
         _header(facts, ordered),
         cards(facts, ordered, known),

@@ -23,12 +23,11 @@ class Problem:
     failure: bool
 
 
-def problems(commits: Sequence[Commit], reasons: Mapping[str, str]) -> list[Problem]:
+def problems(commits: Sequence[Commit]) -> list[Problem]:
     """Failures first, then warnings, each once with the rounds in which it came.
 
     Args:
         commits: All committed rounds.
-        reasons: Reason -> text; a warning that begins `<Reason>: ` has that reason.
     """
     found: dict[tuple[bool, str, str, str], list[int]] = {}
     for commit in commits:
@@ -37,9 +36,8 @@ def problems(commits: Sequence[Commit], reasons: Mapping[str, str]) -> list[Prob
             found.setdefault(key, []).append(commit.round)
         for participant in commit.participants:
             for warning in participant.warnings:
-                reason, _, message = warning.partition(": ")
-                known = (reason, message) if reason in reasons else ("", warning)
-                found.setdefault((False, participant.name, *known), []).append(commit.round)
+                key = (False, participant.name, warning.reason, warning.message)
+                found.setdefault(key, []).append(commit.round)
     return [
         Problem(client, reason, message, tuple(rounds), failure)
         for (failure, client, reason, message), rounds in sorted(

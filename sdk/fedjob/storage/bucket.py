@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.checksum import content_md5, sha256_of
 from fedjob.storage.client import connect, translated
 from fedjob.storage.credentials import Credentials

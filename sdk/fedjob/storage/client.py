@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
     from mypy_boto3_s3 import S3Client
 
-    from fedjob.protocol.run import StoreLocation
+    from fedjob.protocol.config import StoreLocation
 
 _REFUSED = frozenset(
     {

@@ -15,7 +15,7 @@ from fedjob.engines.local.observer import Step
 from fedjob.engines.local.results.result import RoundLine
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.run import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
+from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, RunPhase, ServerStatus
 
 
 def commit(n, attempt=1, seconds=2.0, **metrics):

@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.engines.local.processes.supervision import End
 from fedjob.engines.local.results.outcome import outcome_of
-from fedjob.protocol.run import RunPhase, ServerStatus
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 
 FAILED = ServerStatus(phase=RunPhase.FAILED, reason="OutOfMemory", message="reduce batch_size")

@@ -33,6 +33,12 @@ def prose(path: Path) -> list[tuple[int, str]]:
     return found
 
 
+def links(path: Path) -> list[str]:
+    """Targets of a page's links and images; the text of a link may be wrapped."""
+    text = "\n".join(line for _, line in prose(path))
+    return [match["target"] or match["image"] for match in LINK.finditer(text)]
+
+
 def anchors(path: Path) -> set[str]:
     """The anchors of a page's headings, spelled as GitHub and MkDocs spell them."""
     found: set[str] = set()
@@ -50,16 +56,14 @@ def test_there_are_pages_to_check() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=str)
 def test_relative_links_lead_to_files_and_headings(path: Path) -> None:
-    for number, line in prose(path):
-        for match in LINK.finditer(line):
-            target = match["target"] or match["image"]
-            if re.match(r"[a-z]+:", target):
-                continue
-            name, _, anchor = target.partition("#")
-            there = (ROOT / path.parent / name).resolve() if name else ROOT / path
-            assert there.exists(), f"{path}:{number}: no {target}"
-            if anchor:
-                assert anchor in anchors(there.relative_to(ROOT)), f"{path}:{number}: no {target}"
+    for target in links(path):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (ROOT / path.parent / name).resolve() if name else ROOT / path
+        assert there.exists(), f"{path}: no {target}"
+        if anchor:
+            assert anchor in anchors(there.relative_to(ROOT)), f"{path}: no {target}"
 
 
 @pytest.mark.parametrize("path", [page for page in PAGES if page != GENERATED], ids=str)
@@ -79,14 +83,13 @@ def test_every_page_is_reached_from_the_index() -> None:
         if path in reached:
             continue
         reached.add(path)
-        for _, line in prose(path):
-            for match in LINK.finditer(line):
-                name = (match["target"] or match["image"]).partition("#")[0]
-                there = (ROOT / path.parent / name).resolve()
-                if name and there.is_dir() and there.is_relative_to(ROOT / "docs"):
-                    waiting += [page for page in PAGES if (ROOT / page).parent == there]
-                elif name.endswith(".md") and there.is_relative_to(ROOT):
-                    waiting.append(there.relative_to(ROOT))
+        for target in links(path):
+            name = target.partition("#")[0]
+            there = (ROOT / path.parent / name).resolve()
+            if name and there.is_dir() and there.is_relative_to(ROOT / "docs"):
+                waiting += [page for page in PAGES if (ROOT / page).parent == there]
+            elif name.endswith(".md") and there.is_relative_to(ROOT):
+                waiting.append(there.relative_to(ROOT))
     missing = [path for path in PAGES if path.parts[0] == "docs" and path not in reached]
     assert missing == []
 

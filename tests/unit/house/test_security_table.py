@@ -10,7 +10,7 @@ TABLE = re.compile(r"^\|(?P<threat>[^|]+)\|[^|]+\|(?P<tests>[^|]+)\|$", re.MULTI
 
 
 def test_every_threat_has_tests_that_exist() -> None:
-    text = (ROOT / "docs/concepts/security.md").read_text().split("## What a stranger")[1]
+    text = (ROOT / "docs/concepts/security.md").read_text().split("## What an outsider")[1]
     rows = [m for m in TABLE.finditer(text) if m["threat"].strip() not in ("threat", "---")]
     assert len(rows) >= 11
     for row in rows:

@@ -306,11 +306,12 @@ def test_a_reason_without_a_text_is_named_and_not_linked() -> None:
     assert "reason-Odd" not in str(found.tags)
 
 
-def test_a_warning_that_begins_with_a_reason_is_linked_to_it() -> None:
+def test_warnings_are_linked_to_the_reason_that_they_begin_with() -> None:
     worker = Participant(name="worker-0", samples=1, warnings=["WeightsNotLoaded: x", "Odd: y"])
     found = page(FACTS, [commit(1, participants=[worker])])
     links = [attrs["href"] for tag, attrs in found.tags if tag == "a"]
     assert "#reason-WeightsNotLoaded" in links
+    assert "#reason-TrainingWarning" in links
     assert "Odd: y" in found.text
 
 

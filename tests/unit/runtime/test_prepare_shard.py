@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedjob.errors import FedjobError, InvalidInputError
-from fedjob.protocol.run import WorkerConfig
+from fedjob.protocol.config import WorkerConfig
 from fedjob_runtime.worker.shard_download import (
     ShardChecksumError,
     ShardUnavailableError,

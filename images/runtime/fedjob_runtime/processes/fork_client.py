@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from fedjob.protocol.run import ENV_FORK_SERVER
+from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob_runtime.processes.children import start_child
 
 PATIENCE = 60.0

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import RunPhase, ServerConfig, ServerStatus
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob_runtime.server.clock import Stopped

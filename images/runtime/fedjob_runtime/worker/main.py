@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
-from fedjob.protocol.run import WorkerConfig
+from fedjob.protocol.config import WorkerConfig
 from fedjob.reasons import Reason
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.nvflare_site.kit_check import check_kit

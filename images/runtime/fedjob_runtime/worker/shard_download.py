@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
-from fedjob.protocol.run import WorkerConfig
+from fedjob.protocol.config import WorkerConfig
 from fedjob.reasons import Reason
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.atomic_json import read_json, write_json

@@ -16,7 +16,7 @@ from fedjob.errors import Fault, FedjobError, InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles
 from fedjob.preparation.shards import inspect_shards, shard_files
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.spec import FederatedJob
 from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.job_upload import upload as send

@@ -14,7 +14,7 @@ from fedjob.cli.display.run_view import RunView
 from fedjob.cli.display.screen import screen
 from fedjob.engines.local.observer import RunObserver, Step
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import ClientState, RunEvent, ServerStatus
+from fedjob.protocol.server_status import ClientState, RunEvent, ServerStatus
 
 
 class LiveProgress(AbstractContextManager["LiveProgress"]):

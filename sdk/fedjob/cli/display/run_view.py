@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fedjob.engines.local.observer import Step
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 
 _RECENT = 5
 

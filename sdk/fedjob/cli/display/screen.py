@@ -13,7 +13,7 @@ from fedjob.cli.display.metrics import duration, in_order, number, size, sparkli
 from fedjob.cli.display.run_view import RunView
 from fedjob.engines.local.observer import Step
 from fedjob.engines.local.results.result import RoundLine
-from fedjob.protocol.run import ClientState, ServerStatus
+from fedjob.protocol.server_status import ClientState, ServerStatus
 
 _STATE_STYLES = {
     ClientState.EXPECTED: "dim",

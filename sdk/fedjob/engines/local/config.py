@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.preparation.prepared import PreparedRun
-from fedjob.protocol.run import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
 from fedjob.storage.job_upload import checkpoint_key
 from fedjob.storage.layout import Layout
 

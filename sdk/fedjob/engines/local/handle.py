@@ -16,7 +16,7 @@ from fedjob.engines.local.results.result import RunResult, read_result
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.local.server_status import RETRY, WAIT, fetch
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.base import Model
 
 

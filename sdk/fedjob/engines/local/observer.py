@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 
 
 class Step(StrEnum):

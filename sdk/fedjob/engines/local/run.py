@@ -29,7 +29,8 @@ from fedjob.engines.local.store.embedded_store import EmbeddedStore, StoreStartE
 from fedjob.engines.local.store.ports import Ports
 from fedjob.engines.local.store.shard_urls import ShardUrls
 from fedjob.preparation.prepared import PreparedRun
-from fedjob.protocol.run import ENV_FORK_SERVER, RunPhase, ServerStatus
+from fedjob.protocol.config import ENV_FORK_SERVER
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.job_upload import upload, upload_plan

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fedjob.protocol.run import ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 
 WAIT = 2.0
 """Seconds that the server may hold an answer back; bounds how long `stop` takes."""

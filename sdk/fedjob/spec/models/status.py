@@ -1,4 +1,4 @@
-"""`status`: what the operator tells about a job."""
+"""`status`: what the operator reports about a job."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fedjob.spec.models.lists import list_map
 from fedjob.spec.models.shards import MAX_SHARDS
 
 HISTORY_LENGTH = 20
-"""Rounds kept in the status; all of them are in the log of rounds."""
+"""Rounds in a status, of the job and of its server; the log of rounds has all of them."""
 
 
 class JobState(StrEnum):
-    """The job in one word; the conditions say more."""
+    """State of the job in one word; the conditions have the details."""
 
     PENDING = "Pending"
     UPLOADING = "Uploading"
@@ -48,7 +48,7 @@ class ConditionType(StrEnum):
 
 
 class RestartCause(StrEnum):
-    """Why the server or a worker was started anew."""
+    """Why the server or a worker was restarted."""
 
     DELETED = "Deleted"
     EVICTED = "Evicted"
@@ -177,7 +177,7 @@ class FederatedJobStatus(StatusModel):
     )
     rounds: RoundsStatus | None = None
     history: list[RoundRecord] | None = Field(
-        None, max_length=HISTORY_LENGTH, description="The last 20 committed rounds."
+        None, max_length=HISTORY_LENGTH, description=f"The last {HISTORY_LENGTH} committed rounds."
     )
     server: ServerSiteStatus | None = None
     clients: ClientsStatus | None = None

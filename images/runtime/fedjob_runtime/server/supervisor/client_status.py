@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from fedjob.protocol.run import ClientState, ClientView, WorkerShard
+from fedjob.protocol.config import WorkerShard
+from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.membership import Membership
 

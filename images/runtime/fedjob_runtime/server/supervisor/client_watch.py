@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedjob.protocol.run import ClientState, WorkerShard
+from fedjob.protocol.config import WorkerShard
+from fedjob.protocol.server_status import ClientState
 from fedjob_runtime.atomic_json import read_json
 from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import SegmentReport

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from fedjob.protocol.run import RunPhase, ServerConfig, ServerStatus
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import Clock, Stopped
 from fedjob_runtime.server.supervisor.nvflare_server import ParentError

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fedjob.protocol.run import ClientState, RunPhase
+from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 
 

@@ -14,7 +14,7 @@ from nvflare.fuel.flare_api.api_spec import JobNotDone, NoConnection
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import ServerConfig
+from fedjob.protocol.config import ServerConfig
 from fedjob_runtime.nvflare_site.provisioning import ADMIN_NAME
 from fedjob_runtime.nvflare_site.site_folder import allowed_classes, edit_startup, prepare_site
 from fedjob_runtime.nvflare_site.user_classes import user_classes

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.run import ServerConfig
+from fedjob.protocol.config import ServerConfig
 from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog

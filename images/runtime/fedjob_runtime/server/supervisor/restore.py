@@ -8,14 +8,13 @@ from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import ServerConfig
+from fedjob.protocol.config import ServerConfig
 from fedjob.reasons import Reason
+from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.rounds import RoundLog
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.server.ipc import Handover
-
-HISTORY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def restore(
             "delete the job's rounds/ to start over"
         )
         raise GapError(msg)
-    history = [log.read(number) for number in rounds[-HISTORY:] if number > 0]
+    history = [log.read(number) for number in rounds[-HISTORY_LENGTH:] if number > 0]
     if last < config.spec.federation.num_rounds:
         log.fetch_model(last, handover.model_file(last))
     return Restored(last, history)

@@ -6,11 +6,10 @@ import threading
 from dataclasses import replace
 
 from fedjob.protocol.commit import Commit
-from fedjob.reasons import Reason
+from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import Control, Handover
-from fedjob_runtime.server.supervisor.restore import HISTORY
 from fedjob_runtime.server.supervisor.retry_policy import Failure, RoundTries
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 
@@ -93,13 +92,11 @@ class RunState:
             return
         self.tries.committed(commit)
         self.fruitless = 0
-        history = [*self.status.status.history, commit][-HISTORY:]
+        history = [*self.status.status.history, commit][-HISTORY_LENGTH:]
         self.status.update(completed=commit.round, history=history)
         for participant in commit.participants:
             for warning in participant.warnings:
-                text = warning.removeprefix(f"{Reason.WEIGHTS_NOT_LOADED}: ")
-                self.status.event(
-                    Reason.WEIGHTS_NOT_LOADED, f"{participant.name}: {text}", "Warning"
-                )
+                message = f"{participant.name}: {warning.message}"
+                self.status.event(warning.reason, message, "Warning")
         for failure in commit.failures:
             self.status.event(failure.reason, failure.message, "Warning")

@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from fedjob.protocol.run import RunPhase, ServerConfig
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import Handover, SegmentReport

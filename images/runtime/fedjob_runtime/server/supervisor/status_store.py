@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, Literal
 
-from fedjob.protocol.run import RunEvent, ServerStatus
+from fedjob.protocol.server_status import RunEvent, ServerStatus
 
 KEPT_EVENTS = 100
 

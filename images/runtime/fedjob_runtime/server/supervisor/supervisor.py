@@ -11,7 +11,8 @@ from typing import Protocol
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.run import RunPhase, ServerConfig
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout

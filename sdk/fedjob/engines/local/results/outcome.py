@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fedjob.engines.local.processes.supervision import End
-from fedjob.protocol.run import RunPhase, ServerStatus
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 
 

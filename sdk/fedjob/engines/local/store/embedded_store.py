@@ -18,7 +18,7 @@ from typing import Self
 from fedjob.engines.local.processes import tether
 from fedjob.engines.local.store.ports import Ports
 from fedjob.errors import UnavailableError
-from fedjob.protocol.run import StoreLocation
+from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import StoreError

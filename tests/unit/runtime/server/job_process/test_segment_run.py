@@ -224,7 +224,9 @@ def test_round_ends_at_once_when_all_have_answered(tmp_path: Path) -> None:
         ("worker-1", 2),
         ("worker-2", 1),
     ]
-    assert record["participants"][1]["warnings"] == ["slow"]
+    assert record["participants"][1]["warnings"] == [
+        {"reason": "TrainingWarning", "message": "slow"}
+    ]
     assert record["metrics"] == {"loss": 2.0}
     assert record["failures"] == []
     assert 3 <= record["times"]["train"] < 3.2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fedjob.protocol.run import ClientState, WorkerShard
+from fedjob.protocol.config import WorkerShard
+from fedjob.protocol.server_status import ClientState
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.client_status import (
     SeenClients,

@@ -10,7 +10,7 @@ import pytest
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.commit import ClientFailure
-from fedjob.protocol.run import ClientState, RunPhase
+from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, StoreUnreachableError, Where
 from fedjob_runtime.server.clock import Stopped

@@ -1,0 +1,40 @@
+"""What the operator and the processes in a job's pods agree on: mounts, ports, exit codes, env."""
+
+from __future__ import annotations
+
+HOME = "/work"
+"""The only writable folder: home directory and TMPDIR."""
+JOB_FOLDER = "/opt/fedjob/job"
+"""The generated job folder, a layer of the image."""
+CONFIG = "/etc/fedjob/config"
+"""Mount of the process's configuration file."""
+KIT = "/etc/fedjob/kit"
+"""Mount of the pod's own startup kit."""
+ADMIN_KIT = "/etc/fedjob/admin"
+"""Mount of the admin's startup kit, in the server's pod."""
+URL = "/etc/fedjob/url"
+"""Mount of a worker's presigned URL."""
+URL_FILE = "url"
+"""File name of the URL within that mount."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a mount of the pod)
+
+FL_PORT = 8002
+"""The server's port for the federation and the admin session (mTLS)."""
+HTTP_PORT = 8080
+"""The server's port for /status, /metrics and /healthz."""
+
+EXIT_TERMINAL = 64
+"""A worker's exit code when a restart does not help: its shard or its startup kit is invalid.
+
+EX_USAGE of sysexits.h.
+"""
+
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Environment variables of the server with the store's keys; the last one is optional."""
+SERVER_FILE = "server.json"
+"""The server's configuration, within CONFIG and within the ConfigMap."""
+
+
+def worker_file(worker: str) -> str:
+    """A worker's configuration, within CONFIG and within the ConfigMap."""
+    return f"{worker}.json"

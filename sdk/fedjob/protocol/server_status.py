@@ -1,0 +1,80 @@
+"""The answer of a server to `GET /status`: the only way in which an engine learns of the run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from fedjob.protocol.commit import ClientFailure, Commit
+from fedjob.spec.models.base import Model
+from fedjob.spec.models.status import HISTORY_LENGTH
+
+
+class RunPhase(StrEnum):
+    """Phase of the server, in this order; the last two are final."""
+
+    STARTING = "Starting"
+    WAITING = "WaitingForClients"
+    TRAINING = "Training"
+    FINISHING = "Finishing"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class ClientState(StrEnum):
+    """State of a worker, as the server sees it."""
+
+    EXPECTED = "Expected"
+    CONNECTED = "Connected"
+    TRAINING = "Training"
+    ANSWERED = "Answered"
+    FAILED = "Failed"
+    LOST = "Lost"
+
+
+class ClientView(Model):
+    """A worker, as the server sees it."""
+
+    name: str
+    shard: str
+    state: ClientState = ClientState.EXPECTED
+    restarts: int = Field(0, ge=0, description="Times it registered again after a loss.")
+    last_heartbeat: float | None = Field(None, description="Seconds since the epoch.")
+    samples: int = Field(0, ge=0, description="Of its last accepted result.")
+    message: str = Field("", description="Why it failed, if it did.")
+
+
+class RunEvent(Model):
+    """An event of the run, kept for a person to read."""
+
+    time: float = Field(description="Seconds since the epoch.")
+    type: Literal["Normal", "Warning"] = "Normal"
+    reason: str
+    message: str
+
+
+class ServerStatus(Model):
+    """`GET /status[?since=SEQUENCE&wait=SECONDS]`: waits until `sequence` is above SEQUENCE."""
+
+    sequence: int = Field(0, ge=0, description="Grows with every change.")
+    attempt: int = Field(0, ge=0)
+    phase: RunPhase = RunPhase.STARTING
+    reason: str = Field("", description="From the catalogue, when the phase is Failed.")
+    message: str = ""
+    completed: int = Field(0, ge=0, description="The last committed round.")
+    total: int = Field(0, ge=0)
+    current: int | None = Field(None, description="The round under way, 1..total.")
+    segments: int = Field(0, ge=0, description="NVFlare jobs submitted by this attempt.")
+    clients: list[ClientView] = Field(default_factory=list)
+    history: list[Commit] = Field(
+        default_factory=list, description=f"The last {HISTORY_LENGTH} committed rounds."
+    )
+    failures: list[ClientFailure] = Field(default_factory=list, description="Of the current round.")
+    retries: dict[str, int] = Field(
+        default_factory=dict, description="Transient faults of this start, by kind."
+    )
+    events: list[RunEvent] = Field(default_factory=list, description="The last 100.")
+    result_key: str | None = Field(None, description="Object key of the final model.")
+    result_sha256: str | None = None

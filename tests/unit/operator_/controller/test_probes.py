@@ -1,0 +1,59 @@
+"""/healthz, /readyz and /metrics of the operator."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from fedjob_operator.controller.probes import HealthServer
+from fedjob_operator.controller.workqueue import Health
+
+
+def ask(path: str, health: Health | None) -> tuple[int, str, int]:
+    """Status and text of an answer, and how often metrics were refreshed."""
+    refreshed: list[None] = []
+
+    async def main() -> tuple[int, str]:
+        server = HealthServer(0, lambda: health, lambda: refreshed.append(None))
+        port = await server.start()
+        url = f"http://localhost:{port}{path}"
+        try:
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                return answer.status, await answer.text()
+        finally:
+            await server.stop()
+
+    code, text = asyncio.run(main())
+    return code, text, len(refreshed)
+
+
+@pytest.mark.parametrize(
+    ("health", "code", "text"),
+    [
+        (None, 200, "waiting for the lease\n"),
+        (
+            Health(ok=True, waiting=2, oldest_waiting=0.5, oldest_active=1.0),
+            200,
+            "ok: 2 waiting, the oldest for 0.5 s; the oldest at work for 1.0 s\n",
+        ),
+        (
+            Health(ok=False, waiting=9, oldest_waiting=200.0, oldest_active=0.0),
+            503,
+            "stuck: 9 waiting, the oldest for 200.0 s; the oldest at work for 0.0 s\n",
+        ),
+    ],
+)
+def test_health_is_that_of_the_queue(health: Health | None, code: int, text: str) -> None:
+    assert ask("/healthz", health) == (code, text, 0)
+
+
+def test_operator_that_serves_is_ready() -> None:
+    assert ask("/readyz", None) == (200, "ok\n", 0)
+
+
+def test_metrics_are_refreshed_before_they_are_written() -> None:
+    code, text, refreshed = ask("/metrics", None)
+    assert (code, refreshed) == (200, 1)
+    assert "fedjob_operator_queue_waiting" in text

@@ -1,0 +1,78 @@
+"""Which stages are due: retries, URLs, kits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fedjob_operator.planning.preparation import spec_digest
+from fedjob_operator.state.observed import Kits, Observations, Problem, Stage
+from support.operator_runs import (
+    all_running,
+    condition,
+    names,
+    settle,
+    started,
+)
+from support.operator_samples import (
+    NOW,
+    a_job,
+    knowing,
+    observations_of,
+    observed_of,
+    plan_for,
+    respecified,
+    without,
+)
+
+
+def test_failed_stage_waits_unless_the_spec_changed() -> None:
+    job = a_job()
+    problem = Problem("ShardsMissing", "upload", NOW + 8, made_from=spec_digest(job))
+    observed = observed_of(job, Observations(problems={Stage.INPUTS: problem}))
+    actions = plan_for(job, observed, NOW)
+    assert not actions.stages
+    assert actions.again == pytest.approx(8)
+    assert condition(actions.status, "Accepted")["reason"] == "ShardsMissing"
+    assert plan_for(job, observed, NOW + 8).stages == {Stage.INPUTS}
+    other = a_job(federation={"numRounds": 9})
+    assert plan_for(other, respecified(observed, other), NOW).stages == {Stage.INPUTS}
+
+
+def test_urls_are_renewed_before_they_expire_also_by_another_operator() -> None:
+    """Row 38: the end is in the Secret's annotation."""
+    job = a_job()
+    observed = all_running(started(job))
+    restarted = replace(observed, observations=Observations())
+    first = plan_for(job, restarted, NOW)
+    assert not first.stages
+    assert first.again == pytest.approx(1800)
+    assert plan_for(job, restarted, NOW + 1801).stages == {Stage.URLS}
+    fresh = observations_of(job).urls
+    later = {name: replace(url, expires=NOW + 5400, url="new") for name, url in fresh.items()}
+    renewed = replace(restarted, observations=Observations(urls=later))
+    actions = plan_for(job, renewed, NOW + 1801)
+    assert names(actions.apply) == ["digits-url-worker-0", "digits-url-worker-1"]
+    assert not settle(job, renewed, NOW + 1801).observations.problems
+
+
+def test_existing_kits_are_not_made_again() -> None:
+    job = a_job()
+    observed = started(job)
+    other = Kits("set-2", observed.observations.kits.files if observed.observations.kits else {})
+    assert not plan_for(
+        job, replace(observed, observations=observations_of(job, kits=other)), NOW
+    ).changes
+    lost = without(
+        knowing(observed, kits=None),
+        "Secret",
+        "digits-kit-worker-0",
+    )
+    assert plan_for(job, lost, NOW).stages == {Stage.KITS}
+    made = knowing(lost, kits=other)
+    actions = plan_for(job, made, NOW)
+    assert "digits-kit-server" in names(actions.apply)
+    assert len(names(actions.delete, "Pod")) == 3
+    partial = Kits("set-3", {"server": {}})
+    assert plan_for(job, knowing(lost, kits=partial), NOW).stages == {Stage.KITS}

@@ -1,0 +1,63 @@
+"""Rounds, metrics, expected end and result in the status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fedjob.protocol.server_status import RunPhase
+from support.operator_runs import (
+    published,
+    ready,
+)
+from support.operator_samples import (
+    NOW,
+    a_commit,
+    a_status,
+    heard,
+)
+
+
+def test_eta_follows_the_pace_of_the_last_rounds() -> None:
+    job, observed = ready()
+    said = heard(observed, a_status(completed=2))
+    assert (
+        published(job, said)["eta"]
+        == published(job, said, NOW + 100)["eta"]
+        == "2027-01-15T08:00:15Z"
+    )
+    for phase, completed in ((RunPhase.WAITING, 2), (RunPhase.TRAINING, 0), (RunPhase.TRAINING, 5)):
+        assert "eta" not in published(job, heard(observed, a_status(phase, completed)))
+    undated = a_status(history=[a_commit(1, ended="yesterday")])
+    assert "eta" not in published(job, heard(observed, undated))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        ({"loss": 1.5, "val_accuracy": 0.93456}, "val_accuracy 0.9346"),
+        ({"zeta": 2.0, "beta": 1.0}, "beta 1"),
+        ({}, None),
+    ],
+)
+def test_most_informative_metric_is_shown(metrics: dict[str, float], shown: str | None) -> None:
+    job, observed = ready()
+    said = a_status(completed=1, history=[a_commit(1, metrics=metrics)])
+    assert published(job, heard(observed, said)).get("metric") == shown
+
+
+def test_unknown_fields_keep_their_last_values() -> None:
+    job, observed = ready()
+    status = published(job, heard(observed, a_status(retries={"worker": 2})))
+    quiet = replace(observed, body={**observed.body, "status": status})
+    again = published(job, quiet)
+    for name in ("rounds", "history", "metric", "metrics", "retries", "attempt"):
+        assert again[name] == status[name], name
+
+
+def test_result_without_history_has_no_size() -> None:
+    job, observed = ready()
+    said = a_status(RunPhase.COMPLETE, 5, history=[], result_key="m")
+    status = published(job, heard(observed, said))
+    assert status["result"] == {"uri": "s3://jobs/m", "sha256": "", "size": 0}

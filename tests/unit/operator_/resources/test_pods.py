@@ -1,0 +1,140 @@
+"""The pods: security, mounts, resources, names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fedjob_operator.naming import Body
+from fedjob_operator.resources.pods import server_pod, worker_pod
+from fedjob_operator.state.observed import Defaults
+from support.operator_samples import (
+    DEFAULTS,
+    KEYS,
+    a_job,
+    a_start,
+    every_child,
+)
+
+
+def pods() -> list[Body]:
+    return [body for body in every_child(a_job()) if body["kind"] == "Pod"]
+
+
+@pytest.mark.parametrize("pod", pods(), ids=lambda b: b["metadata"]["name"])
+def test_pods_satisfy_pod_security_restricted(pod: Body) -> None:
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    security = container["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    allowed = {"emptyDir", "configMap", "secret"}
+    assert all(set(volume) - {"name"} <= allowed for volume in spec["volumes"])
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+
+
+@pytest.mark.parametrize("pod", pods(), ids=lambda b: b["metadata"]["name"])
+def test_pods_have_no_token_and_one_writable_folder(pod: Body) -> None:
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    writable = [m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")]
+    assert set(writable) <= {"/work", "/dev/shm"}
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert env["HOME"] == env["TMPDIR"] == "/work"
+    assert "NVIDIA_VISIBLE_DEVICES" not in env
+
+
+@pytest.mark.parametrize("pod", pods(), ids=lambda b: b["metadata"]["name"])
+def test_pods_leave_an_unreachable_node_soon_and_are_restarted_in_place(pod: Body) -> None:
+    spec = pod["spec"]
+    assert spec["restartPolicy"] == "OnFailure"
+    waits = {t["key"]: t["tolerationSeconds"] for t in spec["tolerations"]}
+    assert waits == {
+        "node.kubernetes.io/unreachable": 30,
+        "node.kubernetes.io/not-ready": 30,
+    }
+    assert spec["terminationGracePeriodSeconds"] <= 15
+    assert spec["containers"][0]["image"] == "image@sha256:1"
+
+
+def secrets_of(pod: Body) -> set[str]:
+    """Every Secret that a pod can read."""
+    mounted = {v["secret"]["secretName"] for v in pod["spec"]["volumes"] if "secret" in v}
+    env = pod["spec"]["containers"][0]["env"]
+    return mounted | {e["valueFrom"]["secretKeyRef"]["name"] for e in env if "valueFrom" in e}
+
+
+def test_worker_mounts_only_its_own_kit_and_url() -> None:
+    """Row 38."""
+    pod = worker_pod(a_job(), "worker-1", a_start(), DEFAULTS, gpus=False)
+    assert secrets_of(pod) == {"digits-kit-worker-1", "digits-url-worker-1"}
+    config = next(v for v in pod["spec"]["volumes"] if v["name"] == "config")
+    assert config["configMap"]["items"] == [{"key": "worker-1.json", "path": "worker-1.json"}]
+
+
+def test_server_gets_the_store_keys_copied_or_by_reference() -> None:
+    own = server_pod(a_job(), a_start(), DEFAULTS)
+    assert secrets_of(own) == {"digits-kit-server", "digits-kit-admin", "digits-store"}
+    theirs = server_pod(a_job(storage={"secretRef": {"name": "mine"}}), a_start(), DEFAULTS)
+    assert secrets_of(theirs) == {"digits-kit-server", "digits-kit-admin", "mine"}
+    token = next(e for e in own["spec"]["containers"][0]["env"] if e["name"] == "AWS_SESSION_TOKEN")
+    assert token["valueFrom"]["secretKeyRef"]["optional"] is True
+
+
+def test_gpus_are_limits_and_placement_is_copied() -> None:
+    placement = {
+        "gpu": 2,
+        "runtimeClassName": "nvidia",
+        "priorityClassName": "low",
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "resources": {"limits": {"memory": "8Gi", "cpu": "4"}, "requests": {"memory": "2Gi"}},
+    }
+    job = a_job(workers=placement, image={"pullSecrets": ["a", "b"]})
+    defaults = Defaults(pull_secrets=("b", "c"), keys=KEYS)
+    spec = worker_pod(job, "worker-0", a_start(3), defaults, gpus=True)["spec"]
+    resources = spec["containers"][0]["resources"]
+    assert resources["limits"] == {"memory": "8Gi", "cpu": "4", "nvidia.com/gpu": "2"}
+    assert resources["requests"] == {"memory": "2Gi"}
+    assert spec["runtimeClassName"] == "nvidia"
+    assert spec["priorityClassName"] == "low"
+    assert spec["nodeSelector"] == {"gpu": "a100"}
+    assert spec["tolerations"][-1]["key"] == "nvidia.com/gpu"
+    assert [s["name"] for s in spec["imagePullSecrets"]] == ["a", "b", "c"]
+    env = {e["name"]: e.get("value") for e in spec["containers"][0]["env"]}
+    assert env["OMP_NUM_THREADS"] == "4"
+    fallen = worker_pod(job, "worker-0", a_start(3), defaults, gpus=False)["spec"]
+    assert "nvidia.com/gpu" not in fallen["containers"][0]["resources"]["limits"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "requests", "threads"),
+    [
+        ({}, {"cpu": "100m", "memory": "512Mi"}, "1"),
+        ({"requests": {"cpu": "2500m"}}, {"cpu": "2500m", "memory": "512Mi"}, "2"),
+        ({"limits": {"cpu": "3"}}, {"memory": "512Mi"}, "3"),
+        ({"limits": {"memory": "1Gi"}}, {"cpu": "100m"}, "1"),
+    ],
+)
+def test_requests_that_are_not_given_get_defaults(
+    resources: dict[str, Any], requests: dict[str, str], threads: str
+) -> None:
+    job = a_job(server={"resources": resources})
+    (container,) = server_pod(job, a_start(), DEFAULTS)["spec"]["containers"]
+    assert container["resources"]["requests"] == requests
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert env["OMP_NUM_THREADS"] == threads
+
+
+def test_replacements_have_new_names() -> None:
+    found = [
+        worker_pod(a_job(), "worker-0", a_start(n), DEFAULTS, gpus=False)["metadata"]["name"]
+        for n in range(3)
+    ]
+    assert found == ["digits-worker-0", "digits-worker-0-r1", "digits-worker-0-r2"]

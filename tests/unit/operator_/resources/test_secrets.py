@@ -1,0 +1,30 @@
+"""The contents of Secrets."""
+
+from __future__ import annotations
+
+import base64
+
+from fedjob_operator.naming import annotation
+from fedjob_operator.resources.secrets import kit_secret, url_expires, url_secret
+from fedjob_operator.state.observed import SignedUrl
+from support.operator_samples import (
+    NOW,
+    a_job,
+)
+
+
+def test_contents_of_secrets() -> None:
+    job = a_job()
+    kit = kit_secret(job, "server", "set-7", {"server.key": b"\x00key"})
+    assert base64.b64decode(kit["data"]["server.key"]) == b"\x00key"
+    assert annotation(kit, "fedjob.dev/kits") == "set-7"
+    assert "fedjob.dev/worker" not in kit["metadata"]["labels"]
+    url = url_secret(job, "worker-0", SignedUrl("http://u", "jobs/k", NOW + 60))
+    assert base64.b64decode(url["data"]["url"]) == b"http://u"
+    assert url["metadata"]["labels"]["fedjob.dev/worker"] == "worker-0"
+    assert url_expires(url, "jobs/k") == NOW + 60
+    assert url_expires(url, "jobs/other") == 0
+    assert url_expires(None, "jobs/k") == 0
+    url["metadata"]["annotations"]["fedjob.dev/expires"] = "soon"
+    assert url_expires(url, "jobs/k") == 0
+    assert "http://u" not in repr(SignedUrl("http://u", "k", 0))
