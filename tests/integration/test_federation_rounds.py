@@ -114,8 +114,8 @@ def test_every_committed_model_is_the_weighted_mean_of_what_workers_returned(
             assert call["out_dir"] == f"{call['root']}/runs/round_{number}"
     # A training process looks every half second whether the one that started it is gone.
     deadline = time.monotonic() + 60
-    while fed.leftovers() and fed.processes[fed.workers[0]].poll() is not None:
-        assert time.monotonic() < deadline, fed.leftovers()
+    while fed.orphans() and fed.processes[fed.workers[0]].poll() is not None:
+        assert time.monotonic() < deadline, fed.orphans()
         time.sleep(0.1)
 
 

@@ -198,7 +198,7 @@ def test_row_14_the_slow_are_waited_for_just_so_long(
     assert fed.wait_end() == 0, fed.logs()
     commits = fed.commits()
     assert [p.name for p in commits[0].participants] == ["worker-0"]
-    assert commits[0].failures == [], "being late is no failure"
+    assert commits[0].failures == [], "a late answer does not count as a failure"
     assert commits[0].times.train >= 2
     assert commits[0].times.train < 9
 
@@ -265,7 +265,7 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
         assert "libtorch" in Path(f"/proc/{pid}/maps").read_text(), pid
     with_keys = [
         pid
-        for pid in fed.leftovers()
+        for pid in fed.orphans()
         if b"AWS_SECRET_ACCESS_KEY=" in Path(f"/proc/{pid}/environ").read_bytes()
     ]
     assert with_keys == [supervisor]

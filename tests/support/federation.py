@@ -58,7 +58,7 @@ HYPERPARAMETERS = {
 
 @functools.cache
 def shared_fork_server() -> tuple[int, str]:
-    """(process id, name) of the forge of all federations of these tests; it dies with them.
+    """(process id, name) of the fork server of all federations of these tests; it dies with them.
 
     As in a local run; in a pod each site has its own.
     """
@@ -113,8 +113,8 @@ class Federation:
         shards: The shards' ZIPs, in place of those made from `samples`.
         components: The user's own `executor`, `persistor`, `aggregator`: {path, args}.
         sitecustomize: Code that every process of the federation runs first.
-        shared: Its sites share the tests' forge, as in a local run; else each has its own, as in a
-            pod. What all processes are to run first, a shared one has not run.
+        shared: Its sites share the tests' fork server, as in a local run; else each has its own, as
+            in a pod. Not with `sitecustomize`, which a shared one has not run.
     """
 
     def __init__(
@@ -420,7 +420,7 @@ class Federation:
         return [(pid, line) for pid, line in found if line] + self._forked(self.folder / site)
 
     def _forked(self, folder: Path) -> list[tuple[int, str]]:
-        """Those of the shared forge's processes that run in a folder, which their command names."""
+        """Processes of the shared fork server that run in a folder, which their command names."""
         if not self._shared:
             return []
         found = [(pid, _command_line(pid)) for pid in descendants(shared_fork_server()[0])]
@@ -432,7 +432,7 @@ class Federation:
         assert found, f"no process of {site} has {part!r}: {self.descendants(site)}"
         return found[-1]
 
-    def leftovers(self) -> list[int]:
+    def orphans(self) -> list[int]:
         """Processes of this federation that live, found by their environment or command."""
         mark = f"{MARK}={self.folder}".encode()
         found = [pid for pid, _ in self._forked(self.folder)]
@@ -448,9 +448,9 @@ class Federation:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + 5
-        while self.leftovers() and time.monotonic() < deadline:
+        while self.orphans() and time.monotonic() < deadline:
             time.sleep(0.1)
-        for pid in self.leftovers():
+        for pid in self.orphans():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for process in self.processes.values():

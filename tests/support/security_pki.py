@@ -1,4 +1,4 @@
-"""An authority whose key a test has: kits' certificates made anew, expired, or for another name."""
+"""An authority with a known key: signs kits' certificates again, expired, or for another name."""
 
 from __future__ import annotations
 

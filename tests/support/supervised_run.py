@@ -81,6 +81,7 @@ class FakeCommitter:
         self,
         log: Any,
         handover: Handover,
+        *,
         attempt: int,
         last: int,
         committed: Callable[[Commit], None],
@@ -296,8 +297,8 @@ class SupervisedRun:
             new_committer=self._new_committer,
         )
 
-    def _new_committer(self, *args: Any) -> FakeCommitter:
-        self.committer = FakeCommitter(*args)
+    def _new_committer(self, *args: Any, **keywords: Any) -> FakeCommitter:
+        self.committer = FakeCommitter(*args, **keywords)
         return self.committer
 
     def run(self) -> bool:

@@ -74,6 +74,7 @@ class SegmentController(ModelController):
 
     def __init__(
         self,
+        *,
         num_rounds: int,
         min_clients: int,
         wait_time_after_min_received: float = 10,
@@ -104,9 +105,9 @@ class SegmentController(ModelController):
             self._settings,
             Handover(env_path(ENV_STATE)),
             self,
-            lambda weights, number: mean_for(aggregator, weights, number, self.fl_ctx),
-            self._keep,
-            env_path(ENV_JOB_FOLDER) / "app/custom",
+            new_mean=lambda weights, number: mean_for(aggregator, weights, number, self.fl_ctx),
+            keep=self._keep,
+            custom=env_path(ENV_JOB_FOLDER) / "app/custom",
         )
         try:
             weights = segment.start(self._initial_weights)

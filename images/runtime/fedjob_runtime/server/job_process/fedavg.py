@@ -109,7 +109,7 @@ class _FloatingMean:
 def _move(mean: Tensor, value: Tensor, part: float) -> None:
     """Moves `mean` towards `value` by `part` of the way, in place."""
     moved = torch.add(mean, value - mean, alpha=part)
-    if not all(bool(torch.isfinite(bound)) for bound in moved.aminmax()):
+    if not all(bool(torch.isfinite(limit)) for limit in moved.aminmax()):
         moved = _move_at_the_limits(mean, value, part)
     mean.copy_(moved)
 

@@ -110,6 +110,7 @@ class SegmentRun:
         settings: SegmentSettings,
         handover: Handover,
         tasks: TaskSender,
+        *,
         new_mean: Callable[[Weights, int], Mean],
         keep: Callable[[Weights], None],
         custom: Path,

@@ -30,6 +30,7 @@ class ClientWatch:
         self,
         state_folder: Path,
         workers: Sequence[WorkerShard],
+        *,
         silence: float,
         run: RunState,
         clock: Clock,

@@ -43,6 +43,7 @@ class Committer:
         self,
         log: RoundLog,
         handover: Handover,
+        *,
         attempt: int,
         last: int,
         committed: Callable[[Commit], None],

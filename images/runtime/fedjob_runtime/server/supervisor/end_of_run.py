@@ -1,4 +1,4 @@
-"""How a server start ends: the last status is kept, and the workers are told that they may go."""
+"""The end of a server start: the last status is kept, and the workers are released."""
 
 from __future__ import annotations
 

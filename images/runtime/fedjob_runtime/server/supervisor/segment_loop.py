@@ -85,7 +85,7 @@ class SegmentLoop:
         clients: Who is connected.
         handover: Files shared with the job process.
         parent: NVFlare's parent process.
-        committer: Told which segment makes the rounds.
+        committer: Records which segment makes the rounds.
         memory: Whether a process was OOM-killed.
         clock: Time; its `sleep` raises when the run is asked to stop.
         segment: The number before the first segment's.
@@ -95,6 +95,7 @@ class SegmentLoop:
         self,
         config: ServerConfig,
         run: RunState,
+        *,
         clients: ClientWatch,
         handover: Handover,
         parent: NvflareParent,

@@ -64,18 +64,21 @@ class RunningCommitter(SegmentCommitter, Protocol):
         """Lets the round at hand become durable, for a bounded time, and stops."""
 
 
-NewCommitter = Callable[
-    [
-        RoundLog,
-        Handover,
-        int,
-        int,
-        Callable[[Commit], None],
-        Callable[[FedjobError], None],
-        Callable[[FedjobError], None],
-    ],
-    RunningCommitter,
-]
+class NewCommitter(Protocol):
+    """Makes a committer; the arguments are those of `Committer`."""
+
+    def __call__(
+        self,
+        log: RoundLog,
+        handover: Handover,
+        *,
+        attempt: int,
+        last: int,
+        committed: Callable[[Commit], None],
+        fenced: Callable[[FedjobError], None],
+        failed: Callable[[FedjobError], None],
+    ) -> RunningCommitter:
+        """A committer that has not been started."""
 
 
 class Supervisor:
@@ -123,9 +126,9 @@ class Supervisor:
         self._clients = ClientWatch(
             self._state,
             config.workers,
-            config.spec.federation.heart_beat_timeout,
-            self._run,
-            self._clock,
+            silence=config.spec.federation.heart_beat_timeout,
+            run=self._run,
+            clock=self._clock,
         )
 
     def stop(self) -> None:
@@ -166,11 +169,11 @@ class Supervisor:
         committer = self._new_committer(
             self._log,
             self._handover,
-            attempt,
-            last,
-            run.committed,
-            lambda error: run.fail(Reason.FENCED, str(error)),
-            lambda error: run.fail(error.reason, str(error)),
+            attempt=attempt,
+            last=last,
+            committed=run.committed,
+            fenced=lambda error: run.fail(Reason.FENCED, str(error)),
+            failed=lambda error: run.fail(error.reason, str(error)),
         )
         self._parent.prepare()
         self._parent.start()
@@ -178,13 +181,13 @@ class Supervisor:
         loop = SegmentLoop(
             self._config,
             run,
-            self._clients,
-            self._handover,
-            self._parent,
-            committer,
-            self._memory,
-            self._clock,
-            run.control.segment,
+            clients=self._clients,
+            handover=self._handover,
+            parent=self._parent,
+            committer=committer,
+            memory=self._memory,
+            clock=self._clock,
+            segment=run.control.segment,
         )
         stopped = False
         try:

@@ -27,7 +27,7 @@ from fedjob_runtime.training.weights import load_weights
 
 SEGMENT = 7
 THREE = ("worker-0", "worker-1", "worker-2")
-Act = Callable[["World"], None]
+Act = Callable[["FakeSegment"], None]
 
 
 class NoEvaluation:
@@ -49,7 +49,7 @@ class OnWorkers(NoEvaluation):
     on_workers = True
 
 
-class World:
+class FakeSegment:
     """NVFlare, the supervisor and the clock of one segment.
 
     `at` holds what happens when: seconds on the clock to actions, which run on the next wait.
@@ -83,10 +83,10 @@ class World:
             settings,
             self.handover,
             self,
-            new_mean or (lambda weights, _: WeightedMean(weights)),
-            lambda weights: self.kept.append(float(weights["w"][0])),
-            folder / "custom",
-            self,
+            new_mean=new_mean or (lambda weights, _: WeightedMean(weights)),
+            keep=lambda weights: self.kept.append(float(weights["w"][0])),
+            custom=folder / "custom",
+            clock=self,
         )
 
     # The clock.
@@ -177,31 +177,31 @@ class World:
 
 
 def answering(name: str, value: float, samples: object = 1, **more: Any) -> Act:
-    def act(world: World) -> None:
-        world.answers(name, value, samples, **more)
+    def act(fake: FakeSegment) -> None:
+        fake.answers(name, value, samples, **more)
 
     return act
 
 
-def all_answer(world: World, values: dict[str, float], when: float = 0) -> None:
-    world.at += [(when, answering(name, value)) for name, value in values.items()]
+def all_answer(fake: FakeSegment, values: dict[str, float], when: float = 0) -> None:
+    fake.at += [(when, answering(name, value)) for name, value in values.items()]
 
 
 # The start.
 
 
 def test_initial_model_is_offered_as_round_0(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    assert world.begin(3.0)["w"].tolist() == [3.0, 3.0]
-    assert world.model(0) == [3.0, 3.0]
-    assert world.offered(0)["participants"] == []
-    assert world.report.phase == "started"
+    fake = FakeSegment(tmp_path)
+    assert fake.begin(3.0)["w"].tolist() == [3.0, 3.0]
+    assert fake.model(0) == [3.0, 3.0]
+    assert fake.offered(0)["participants"] == []
+    assert fake.report.phase == "started"
 
 
 def test_later_segment_starts_from_the_committed_model(tmp_path: Path) -> None:
-    first = World(tmp_path)
+    first = FakeSegment(tmp_path)
     first.begin(3.0)
-    later = World(tmp_path, start=0)
+    later = FakeSegment(tmp_path, start=0)
     weights = later.run.start(lambda: pytest.fail("the initial model is committed already"))
     assert weights["w"].tolist() == [3.0, 3.0]
 
@@ -210,15 +210,15 @@ def test_later_segment_starts_from_the_committed_model(tmp_path: Path) -> None:
 
 
 def test_round_ends_at_once_when_all_have_answered(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.at = [
+    fake = FakeSegment(tmp_path)
+    fake.at = [
         (1, answering("worker-0", 2.0, 1, metrics={"loss": 4.0})),
         (2, answering("worker-1", 4.0, 2, metrics={"loss": 1.0}, meta={WARNINGS: ["slow"]})),
         (3, answering("worker-2", 6.0, 1)),
     ]
-    world.finish()
-    assert world.model(1) == [4.0, 4.0]
-    record = world.offered(1)
+    fake.finish()
+    assert fake.model(1) == [4.0, 4.0]
+    record = fake.offered(1)
     assert [(p["name"], p["samples"]) for p in record["participants"]] == [
         ("worker-0", 1),
         ("worker-1", 2),
@@ -230,108 +230,108 @@ def test_round_ends_at_once_when_all_have_answered(tmp_path: Path) -> None:
     assert record["metrics"] == {"loss": 2.0}
     assert record["failures"] == []
     assert 3 <= record["times"]["train"] < 3.2
-    assert (world.report.phase, world.report.outcome) == ("ended", "complete")
-    assert world.kept == [4.0]
-    assert world.handover.torch_file(1).exists()
-    assert world.cancelled == 1
+    assert (fake.report.phase, fake.report.outcome) == ("ended", "complete")
+    assert fake.kept == [4.0]
+    assert fake.handover.torch_file(1).exists()
+    assert fake.cancelled == 1
 
 
 def test_round_waits_after_the_quorum_and_no_longer(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.at = [(1, answering("worker-0", 2.0)), (5, answering("worker-1", 4.0))]
-    world.finish()
-    assert world.model(1) == [3.0, 3.0]
-    assert 15 <= world.now < 15.2
-    assert world.offered(1)["failures"] == []
+    fake = FakeSegment(tmp_path)
+    fake.at = [(1, answering("worker-0", 2.0)), (5, answering("worker-1", 4.0))]
+    fake.finish()
+    assert fake.model(1) == [3.0, 3.0]
+    assert 15 <= fake.now < 15.2
+    assert fake.offered(1)["failures"] == []
 
 
 def test_late_answer_after_the_quorum_still_counts_within_the_wait(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0})
-    world.at.append((9, answering("worker-2", 6.0)))
-    world.finish()
-    assert world.model(1) == [4.0, 4.0]
+    fake = FakeSegment(tmp_path)
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0})
+    fake.at.append((9, answering("worker-2", 6.0)))
+    fake.finish()
+    assert fake.model(1) == [4.0, 4.0]
 
 
 def test_lost_worker_is_not_waited_for(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0})
-    world.at.append((1, lambda w: w.control(lost=("worker-2",))))
-    world.finish()
-    assert world.now < 1.2
-    assert world.report.outcome == "complete"
+    fake = FakeSegment(tmp_path)
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0})
+    fake.at.append((1, lambda w: w.control(lost=("worker-2",))))
+    fake.finish()
+    assert fake.now < 1.2
+    assert fake.report.outcome == "complete"
 
 
 def test_too_few_left_end_the_segment_short(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.at = [(1, lambda w: w.control(lost=("worker-1", "worker-2")))]
-    world.finish()
-    assert (world.report.outcome, world.report.round) == ("short", 1)
-    assert world.handover.offered_round(1) is None
+    fake = FakeSegment(tmp_path)
+    fake.at = [(1, lambda w: w.control(lost=("worker-1", "worker-2")))]
+    fake.finish()
+    assert (fake.report.outcome, fake.report.round) == ("short", 1)
+    assert fake.handover.offered_round(1) is None
 
 
 def test_round_timeout_continues_with_the_quorum_and_asks_for_fresh_processes(
     tmp_path: Path,
 ) -> None:
-    world = World(tmp_path, rounds=2, terms=RoundTerms(1, 1000, 60))
-    world.at = [(1, answering("worker-0", 2.0)), (2, answering("worker-1", 4.0))]
-    world.finish()
-    assert 60 <= world.now < 60.2
-    assert world.report.outcome == "hung"
-    failure = world.offered(1)["failures"][0]
+    fake = FakeSegment(tmp_path, rounds=2, terms=RoundTerms(1, 1000, 60))
+    fake.at = [(1, answering("worker-0", 2.0)), (2, answering("worker-1", 4.0))]
+    fake.finish()
+    assert 60 <= fake.now < 60.2
+    assert fake.report.outcome == "hung"
+    failure = fake.offered(1)["failures"][0]
     assert (failure["name"], failure["reason"]) == ("worker-2", Reason.TRAINING_TIMEOUT)
     assert "did not answer round 1 within roundTimeout (60 s)" in failure["message"]
 
 
 def test_round_timeout_below_the_quorum_ends_the_segment_short(tmp_path: Path) -> None:
-    world = World(tmp_path, terms=RoundTerms(2, 10, 60))
-    world.at = [(1, answering("worker-0", 2.0))]
-    world.finish()
-    assert world.report.outcome == "short"
-    assert set(world.report.failed) == {"worker-1", "worker-2"}
+    fake = FakeSegment(tmp_path, terms=RoundTerms(2, 10, 60))
+    fake.at = [(1, answering("worker-0", 2.0))]
+    fake.finish()
+    assert fake.report.outcome == "short"
+    assert set(fake.report.failed) == {"worker-1", "worker-2"}
 
 
 # More than one round.
 
 
 def test_next_round_starts_from_the_last_mean_and_while_it_is_committed(tmp_path: Path) -> None:
-    world = World(tmp_path, rounds=2, members=("worker-0", "worker-1"))
+    fake = FakeSegment(tmp_path, rounds=2, members=("worker-0", "worker-1"))
 
-    def both(w: World) -> None:
+    def both(w: FakeSegment) -> None:
         for name in w.sent[-1][2]:
             w.answers(name, 10.0 * len(w.sent))
         w.at.append((w.now + 0.01, both))
 
-    world.at = [(0, both)]
-    world.finish()
-    assert [(task, number) for task, number, _, _ in world.sent] == [("train", 0), ("train", 1)]
-    assert world.model(2) == [20.0, 20.0]
-    assert world.report.outcome == "complete"
+    fake.at = [(0, both)]
+    fake.finish()
+    assert [(task, number) for task, number, _, _ in fake.sent] == [("train", 0), ("train", 1)]
+    assert fake.model(2) == [20.0, 20.0]
+    assert fake.report.outcome == "complete"
 
 
 def test_round_is_not_offered_before_the_one_before_is_durable(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.commits = False
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
+    fake = FakeSegment(tmp_path)
+    fake.commits = False
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
     seen: list[object] = []
 
-    def look(w: World) -> None:
+    def look(w: FakeSegment) -> None:
         seen.append(w.handover.offered_round(1))
         w.control(committed=0)
 
-    world.at.append((50, look))
-    world.finish()
+    fake.at.append((50, look))
+    fake.finish()
     assert seen == [None]
-    assert world.offered(1)
+    assert fake.offered(1)
 
 
 def test_segment_stops_after_the_round_when_it_is_asked_to(tmp_path: Path) -> None:
-    world = World(tmp_path, rounds=3)
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
-    world.at.append((0, lambda w: w.control(stop_after_round=True)))
-    world.finish()
-    assert world.report.outcome == "stop"
-    assert world.offered(1)
+    fake = FakeSegment(tmp_path, rounds=3)
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
+    fake.at.append((0, lambda w: w.control(stop_after_round=True)))
+    fake.finish()
+    assert fake.report.outcome == "stop"
+    assert fake.offered(1)
 
 
 @pytest.mark.parametrize("waiting_for", ["answers", "commit"])
@@ -339,31 +339,31 @@ def test_segment_stops_after_the_round_when_it_is_asked_to(tmp_path: Path) -> No
 def test_superseded_segment_ends_without_a_report(
     tmp_path: Path, waiting_for: str, how: str
 ) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
     if waiting_for == "commit":
-        world.commits = False
-        all_answer(world, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
+        fake.commits = False
+        all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
 
-    def end(w: World) -> None:
+    def end(w: FakeSegment) -> None:
         if how == "another segment":
             w.handover.write_control(Control(SEGMENT + 1))
         else:
             w.aborted = True
 
-    world.at.append((1, end))
+    fake.at.append((1, end))
     with pytest.raises(SupersededError):
-        world.finish()
-    assert world.report.phase != "ended"
+        fake.finish()
+    assert fake.report.phase != "ended"
 
 
 # Answers that do not count.
 
 
-def finished_with(world: World, *acts: tuple[float, Act]) -> None:
+def finished_with(fake: FakeSegment, *acts: tuple[float, Act]) -> None:
     """A round in which worker-0 and worker-1 answer well at the end."""
-    world.at = list(acts)
-    world.at += [(5, answering("worker-0", 2.0)), (5, answering("worker-1", 4.0))]
-    world.finish()
+    fake.at = list(acts)
+    fake.at += [(5, answering("worker-0", 2.0)), (5, answering("worker-1", 4.0))]
+    fake.finish()
 
 
 @pytest.mark.parametrize(
@@ -383,81 +383,81 @@ def finished_with(world: World, *acts: tuple[float, Act]) -> None:
 def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
     tmp_path: Path, answer: dict[str, Any], reason: Reason, fragment: str
 ) -> None:
-    world = World(tmp_path)
-    finished_with(world, (1, answering("worker-2", **{"value": 9.0, **answer})))
-    assert world.now < 5.2, "a worker that failed is not waited for"
-    assert world.model(1) == [3.0, 3.0]
-    [failure] = world.offered(1)["failures"]
+    fake = FakeSegment(tmp_path)
+    finished_with(fake, (1, answering("worker-2", **{"value": 9.0, **answer})))
+    assert fake.now < 5.2, "a worker that failed is not waited for"
+    assert fake.model(1) == [3.0, 3.0]
+    [failure] = fake.offered(1)["failures"]
     assert (failure["name"], failure["reason"]) == ("worker-2", reason)
     assert failure["message"].startswith("worker-2: ")
     assert fragment in failure["message"]
 
 
 def test_second_answer_of_a_worker_does_not_count(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
     taken: list[bool] = []
     finished_with(
-        world,
+        fake,
         (1, lambda w: taken.append(w.answers("worker-2", 6.0))),
         (2, lambda w: taken.append(w.answers("worker-2", 600.0))),
     )
     assert taken == [True, False]
-    assert world.model(1) == [4.0, 4.0]
+    assert fake.model(1) == [4.0, 4.0]
 
 
 def test_good_answer_after_a_bad_one_counts(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    finished_with(world, (1, answering("worker-2", 6.0, 0)), (2, answering("worker-2", 6.0)))
-    assert world.offered(1)["failures"] == []
-    assert world.model(1) == [4.0, 4.0]
+    fake = FakeSegment(tmp_path)
+    finished_with(fake, (1, answering("worker-2", 6.0, 0)), (2, answering("worker-2", 6.0)))
+    assert fake.offered(1)["failures"] == []
+    assert fake.model(1) == [4.0, 4.0]
 
 
 def test_answer_of_another_round_or_worker_does_not_count(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
     taken: list[bool] = []
     finished_with(
-        world,
+        fake,
         (1, lambda w: taken.append(w.answers("worker-2", 6.0, number=5))),
         (1, lambda w: taken.append(w.answers("worker-9", 6.0))),
     )
     assert taken == [False, False]
-    assert world.model(1) == [3.0, 3.0]
+    assert fake.model(1) == [3.0, 3.0]
 
 
 def test_answer_after_the_round_is_closed_does_not_count(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    finished_with(world, (1, lambda w: w.control(lost=("worker-2",))))
-    assert not world.answers("worker-2", 6.0)
-    world.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "x"))
-    world.run.refuse("worker-2", ("train", 0), "InvalidResult", "x")
-    assert world.report.failed == {}
+    fake = FakeSegment(tmp_path)
+    finished_with(fake, (1, lambda w: w.control(lost=("worker-2",))))
+    assert not fake.answers("worker-2", 6.0)
+    fake.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "x"))
+    fake.run.refuse("worker-2", ("train", 0), "InvalidResult", "x")
+    assert fake.report.failed == {}
 
 
 def test_failure_that_a_worker_reports_counts_in_its_round_only(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
 
-    def report(w: World) -> None:
+    def report(w: FakeSegment) -> None:
         w.run.note_answer("worker-2", ("train", 4), ("TrainingFailed", "of another round"))
         w.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "worker-2: KeyError"))
         w.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "a second one"))
 
-    finished_with(world, (1, report))
-    assert [f["message"] for f in world.offered(1)["failures"]] == ["worker-2: KeyError"]
+    finished_with(fake, (1, report))
+    assert [f["message"] for f in fake.offered(1)["failures"]] == ["worker-2: KeyError"]
 
 
 def test_undecoded_answer_is_refused_in_its_round_and_too_late_in_another(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
 
-    def refuse(w: World) -> None:
+    def refuse(w: FakeSegment) -> None:
         assert w.run.given("worker-2") == ("train", 0)
         w.run.refuse("worker-2", ("train", 5), "InvalidResult", "worker-2: of another round")
         w.run.refuse("worker-2", ("train", 0), "InvalidResult", "worker-2: not decodable")
         w.run.refuse("worker-2", ("train", 0), "InvalidResult", "worker-2: not decodable")
 
-    finished_with(world, (1, refuse))
-    assert [f["message"] for f in world.offered(1)["failures"]] == ["worker-2: not decodable"]
+    finished_with(fake, (1, refuse))
+    assert [f["message"] for f in fake.offered(1)["failures"]] == ["worker-2: not decodable"]
     assert caplog.text.count("not decodable") == 1
     assert "too late to count" in caplog.text
 
@@ -466,18 +466,18 @@ def test_undecoded_answer_is_refused_in_its_round_and_too_late_in_another(
 
 
 def test_metrics_of_the_server_are_in_the_record(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
-    world.finish(OnServer())
-    assert world.offered(1)["metrics"] == {"val_loss": 4.0, "val_round": 0.0}
+    fake = FakeSegment(tmp_path)
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
+    fake.finish(OnServer())
+    assert fake.offered(1)["metrics"] == {"val_loss": 4.0, "val_round": 0.0}
 
 
 def test_workers_validate_the_new_model_and_a_failure_is_recorded(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    all_answer(world, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
+    fake = FakeSegment(tmp_path)
+    all_answer(fake, {"worker-0": 2.0, "worker-1": 4.0, "worker-2": 6.0})
     taken: list[bool] = []
 
-    def validate(w: World) -> None:
+    def validate(w: FakeSegment) -> None:
         assert w.sent[-1][:3] == ("validate", 0, ["worker-0", "worker-1", "worker-2"])
         assert w.report.phase == "validating"
         taken.append(w.answers("worker-0", 0.0, 1, metrics={"loss": 1.0}, params={}))
@@ -485,14 +485,14 @@ def test_workers_validate_the_new_model_and_a_failure_is_recorded(tmp_path: Path
         taken.append(w.answers("worker-1", 0.0, 3, metrics={"loss": 5.0}, params={}))
         taken.append(w.answers("worker-2", 0.0, 0, metrics={"loss": 9.0}, params={}))
 
-    world.at.append((1, validate))
-    world.finish(OnWorkers())
+    fake.at.append((1, validate))
+    fake.finish(OnWorkers())
     assert taken == [True, False, True, False]
-    record = world.offered(1)
+    record = fake.offered(1)
     assert record["metrics"] == {"val_loss": 4.0}
     assert [p["name"] for p in record["participants"]] == ["worker-0", "worker-1", "worker-2"]
     assert [f["name"] for f in record["failures"]] == ["worker-2"]
-    assert world.report.answered == {"worker-0": 1, "worker-1": 1, "worker-2": 1}
+    assert fake.report.answered == {"worker-0": 1, "worker-1": 1, "worker-2": 1}
 
 
 # Errors of the server's own side.
@@ -504,15 +504,15 @@ class Broken(WeightedMean):
 
 
 def test_error_while_folding_in_is_no_workers_failure(tmp_path: Path) -> None:
-    world = World(tmp_path, new_mean=lambda weights, _: Broken(weights))
-    all_answer(world, {"worker-0": 2.0})
+    fake = FakeSegment(tmp_path, new_mean=lambda weights, _: Broken(weights))
+    all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(KeyError) as caught:
-        world.finish()
-    world.run.fail(caught.value)
-    assert world.report.outcome == "error"
-    assert world.report.error["reason"] == Reason.INTERNAL_ERROR
-    assert "failed in round 1: KeyError: 'w'" in world.report.error["message"]
-    assert world.report.failed == {}
+        fake.finish()
+    fake.run.fail(caught.value)
+    assert fake.report.outcome == "error"
+    assert fake.report.error["reason"] == Reason.INTERNAL_ERROR
+    assert "failed in round 1: KeyError: 'w'" in fake.report.error["message"]
+    assert fake.report.failed == {}
 
 
 @pytest.mark.parametrize(
@@ -525,24 +525,24 @@ def test_error_while_folding_in_is_no_workers_failure(tmp_path: Path) -> None:
 def test_segment_ends_with_the_error_and_whether_it_may_pass(
     tmp_path: Path, error: Exception, outcome: str, reason: str
 ) -> None:
-    world = World(tmp_path)
+    fake = FakeSegment(tmp_path)
 
     def initial() -> dict[str, Tensor]:
         raise error
 
     with pytest.raises(type(error)) as caught:
-        world.run.start(initial)
-    world.run.fail(caught.value)
-    assert (world.report.outcome, world.report.error["reason"]) == (outcome, reason)
+        fake.run.start(initial)
+    fake.run.fail(caught.value)
+    assert (fake.report.outcome, fake.report.error["reason"]) == (outcome, reason)
 
 
 def test_error_of_a_superseded_segment_is_not_reported(tmp_path: Path) -> None:
     """Its files are removed under its feet."""
-    world = World(tmp_path)
-    world.begin()
-    world.handover.write_control(Control(SEGMENT + 1))
-    world.run.fail(FileNotFoundError("rounds/1"))
-    assert world.report.phase == "started"
+    fake = FakeSegment(tmp_path)
+    fake.begin()
+    fake.handover.write_control(Control(SEGMENT + 1))
+    fake.run.fail(FileNotFoundError("rounds/1"))
+    assert fake.report.phase == "started"
 
 
 class Median:
@@ -556,16 +556,14 @@ class Median:
 
 
 def test_authors_aggregator_that_raises_fails_the_run_not_a_worker(tmp_path: Path) -> None:
-    world = World(
+    fake = FakeSegment(
         tmp_path,
         new_mean=lambda weights, number: AuthorsMean(Median(), weights, number, None),  # type: ignore[arg-type]
     )
-    all_answer(world, {"worker-0": 2.0})
+    all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(Exception, match=r"Median\.accept failed in round 1") as caught:
-        world.finish()
-    world.run.fail(caught.value)
-    assert world.report.error["reason"] == Reason.AGGREGATION_FAILED
-    assert (
-        "ValueError: cannot weigh this (test_segment_run.py line" in world.report.error["message"]
-    )
-    assert world.report.failed == {}
+        fake.finish()
+    fake.run.fail(caught.value)
+    assert fake.report.error["reason"] == Reason.AGGREGATION_FAILED
+    assert "ValueError: cannot weigh this (test_segment_run.py line" in fake.report.error["message"]
+    assert fake.report.failed == {}

@@ -28,7 +28,7 @@ class Log:
 
 
 def test_server_with_nothing_to_commit_looks_for_a_newer_one(tmp_path: Path) -> None:
-    """It may have been paused while its workers went to another; a store out of reach is no end."""
+    """It may have been paused while its workers went to the other; a lost store does not end it."""
     away = StoreUnreachableError(Where("b", "AWS"), "no answer", "check it")
     newer = FencedError("attempt 2 has started; stop this one")
     reported: list[tuple[str, FedjobError]] = []
@@ -42,11 +42,11 @@ def test_server_with_nothing_to_commit_looks_for_a_newer_one(tmp_path: Path) -> 
     committer = Committer(
         cast(RoundLog, log),
         Handover(tmp_path),
-        1,
-        0,
-        lambda _: None,
-        lambda found: report("fenced", found),
-        lambda found: report("failed", found),
+        attempt=1,
+        last=0,
+        committed=lambda _: None,
+        fenced=lambda found: report("fenced", found),
+        failed=lambda found: report("failed", found),
         fence_seconds=0.01,
     )
     committer.start()
@@ -69,7 +69,13 @@ def test_round_that_cannot_be_read_fails_the_run(tmp_path: Path) -> None:
         ended.set()
 
     committer = Committer(
-        cast(RoundLog, Log(None)), handover, 1, -1, lambda _: None, lambda _: None, failed
+        cast(RoundLog, Log(None)),
+        handover,
+        attempt=1,
+        last=-1,
+        committed=lambda _: None,
+        fenced=lambda _: None,
+        failed=failed,
     )
     committer.start()
     assert ended.wait(30)

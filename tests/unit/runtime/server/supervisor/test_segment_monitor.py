@@ -1,4 +1,4 @@
-"""When a segment is superseded, and what its job process is told."""
+"""When a segment is superseded, and what its job process is asked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_dead_parent_ends_it() -> None:
     assert watch().step(1, TRAINING, there(ALL), False) == SegmentEnd("parent")
 
 
-def test_a_lost_worker_is_told_of_and_costs_no_segment() -> None:
+def test_a_lost_worker_is_passed_on_and_costs_no_segment() -> None:
     following = watch()
     following.step(1, TRAINING, there(ALL, tuple(ALL)), True)
     rest = {name: ALL[name] for name in ("worker-0", "worker-1")}
@@ -52,7 +52,7 @@ def test_a_lost_worker_is_told_of_and_costs_no_segment() -> None:
 
 
 def test_the_end_of_the_server_s_own_process_is_no_worker_s() -> None:
-    """It was told as the worker `server`, whose third end in a round failed a job of one worker."""
+    """It counted as the worker `server`, whose third end in a round failed a job of one worker."""
     following = watch()
     following.step(1, TRAINING, there(ALL, (*ALL, "server")), True)
     step = following.step(2, TRAINING, there(ALL, tuple(ALL)), True)
@@ -87,7 +87,7 @@ def test_a_job_that_is_gone_blames_a_worker_only_when_others_are_left() -> None:
     assert other.step(2, TRAINING, there(ALL, (), jobs=()), True) == SegmentEnd("job")
 
 
-def test_a_segment_that_does_not_start_is_given_up() -> None:
+def test_a_segment_that_does_not_start_is_superseded() -> None:
     following = watch()
     assert following.step(SCHEDULE_SECONDS, None, there(ALL, jobs=()), True) == SegmentRequest()
     step = following.step(SCHEDULE_SECONDS + 1, None, there(ALL, jobs=()), True)
