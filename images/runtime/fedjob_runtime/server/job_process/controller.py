@@ -85,7 +85,11 @@ class SegmentController(ModelController):
         clients: list[str] | None = None,
     ) -> None:
         super().__init__(
-            persistor_id=persistor_id, ignore_result_error=True, task_check_period=POLL_SECONDS
+            persistor_id=persistor_id,
+            ignore_result_error=True,
+            # An empty model is refused here, with a message; NVFlare's own check raises otherwise.
+            allow_empty_global_weights=True,
+            task_check_period=POLL_SECONDS,
         )
         self._settings = SegmentSettings(
             segment=segment,
