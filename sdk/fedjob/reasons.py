@@ -100,6 +100,19 @@ class Reason(StrEnum):
         "WeightsNotLoaded",
         "A worker seems to train without the global weights (a warning).",
     )
+    METRIC_DROPPED = "MetricDropped", "A metric is not a number and was left out (a warning)."
+    WRAPPER_PREFIX = (
+        "WrapperPrefix",
+        "Names of the weights had a wrapper's prefix, which was taken off (a warning).",
+    )
+    TIED_WEIGHT_FILLED = (
+        "TiedWeightFilled",
+        "A tied weight was left out and filled in from its twin (a warning).",
+    )
+    DTYPE_CONVERTED = (
+        "DtypeConverted",
+        "Floats with whole values were taken for integers (a warning).",
+    )
     TRAINING_WARNING = "TrainingWarning", "An answer came with a text of the author's (a warning)."
     RESULT_TOO_LARGE = "ResultTooLarge", "A worker's answer is larger than allowed."
     BAD_TASK_DATA = "BadTaskData", "A task came without the weights it needs."

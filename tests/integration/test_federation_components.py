@@ -229,11 +229,11 @@ class Net(nn.Module):
         super().__init__()
         self.fc = nn.Linear(1, 1)
         for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
-XX
+            name = "at_" + str(dtype).removeprefix("torch.")
             limit = torch.finfo(dtype)
             self.register_buffer(name, torch.tensor([limit.min, limit.max, 1 / 3], dtype=dtype))
         for dtype in (torch.int64, torch.uint64, torch.int8):
-XX
+            name = "at_" + str(dtype).removeprefix("torch.")
             limit = torch.iinfo(dtype)
             self.register_buffer(name, torch.tensor([limit.min, limit.max], dtype=dtype))
         self.register_buffer("complex64", torch.tensor([1 + 2j, 1e38 - 1e38j]))

@@ -90,6 +90,10 @@ def test_rows_6_40_a_checkpoint_is_the_first_global_model_and_fl_validate_follow
         "NUM_CLASSES": 0,
         "IMG_SIZE": 8,
         "MANIFEST_FILE": "manifest.ndjson",
+        "NUM_ROUNDS": 0,
+        "NUM_CLIENTS": 0,
+        "SHARD_NAME": "shard-1.zip",
+        "STATE_DIR": str(fed.home("worker-1") / "state"),
         "weights": {"worker-0": 1, "worker-1": 3},
         "shift": {"worker-0": 0.0, "worker-1": 4.0},
     }

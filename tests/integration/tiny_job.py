@@ -82,9 +82,9 @@ def environment(**more):
     } | more
 
 
-def fedjob(*args, **popen):
+def fedjob(*args, python=sys.executable, **popen):
     """Start `fedjob ARGS` as a person would."""
-    command = [sys.executable, "-c", "from fedjob.cli import main; main()", *map(str, args)]
+    command = [str(python), "-c", "from fedjob.cli import main; main()", *map(str, args)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | popen
     options.setdefault("env", environment())
     return subprocess.Popen(command, **options)

@@ -41,7 +41,7 @@ from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.processes.children import descendants, start_child
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
 
@@ -99,7 +99,8 @@ class Federation:
     Args:
         folder: Where everything lies.
         store: A running store.
-        model_def: The user's file; its class is `Net`.
+        model_def: The user's file.
+        class_name: What makes its model; None where the job has none.
         samples: Manifest lines of each worker's shard.
         train_fn: Its training function.
         federation: Fields of spec.federation, snake_case.
@@ -137,6 +138,7 @@ class Federation:
         components: Mapping[str, Mapping[str, Any]] | None = None,
         sitecustomize: str | None = None,
         shared: bool = True,
+        class_name: str | None = "Net",
     ) -> None:
         self.folder, self.store, self.name = folder, store, name
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +151,7 @@ class Federation:
         self.workers = [f"worker-{i}" for i in range(len(samples))]
         self.spec = FederatedJobSpec.model_validate(
             {
-                "model": {"source": {"inline": model_def}, "className": "Net"},
+                "model": {"source": {"inline": model_def}, "className": class_name},
                 "federation": dict(federation or {}),
             }
         )
@@ -169,7 +171,8 @@ class Federation:
             "adapter_module": "model_def",
             "train_fn": train_fn,
             "validate_fn": validate_fn,
-            "class_name": "Net",
+            "class_name": class_name,
+            "partial": self.spec.federation.partial,
             "model_args": dict(model_args or {}),
             "hyperparameters": {
                 **HYPERPARAMETERS,
@@ -243,7 +246,7 @@ class Federation:
                     "id": "persistor",
                     "path": "fedjob_runtime.server.job_process.persistor.ModelPersistor",
                     "args": {
-                        "class_name": "Net",
+                        "class_name": arguments["class_name"],
                         "model_args": arguments["model_args"],
                         "num_classes": 0,
                     },
@@ -259,6 +262,7 @@ class Federation:
                         "wait_time_after_min_received": federation.wait_time_after_min_received,
                         "round_timeout": federation.round_timeout,
                         "persistor_id": "persistor",
+                        "partial": federation.partial,
                     },
                 }
             ],

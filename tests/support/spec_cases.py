@@ -69,15 +69,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "spec missing": ({"spec": ABSENT}, "spec", "missing", "add `spec: {model: {source: "),
     "spec text": ({"spec": "x"}, "spec", 'is "x", but must be a mapping', "write for example"),
     "top unknown": ({"sepc": {}}, "sepc", "no field", "write `spec`"),
-    "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "className: Net"),
-    "class missing": ({"spec.model.className": ABSENT}, "spec.model.className", "missing", "Net"),
+    "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "source: {uri: s3://"),
     "class misspelt": (
         {"spec.model.className": ABSENT, "spec.model.classname": "Net"},
         "spec.model.classname",
         "no field",
         "write `className`",
     ),
-    "class with dot": ({"spec.model.className": "a.B"}, "spec.model.className", '"a.B"', "`Net`"),
+    "class with dots": (
+        {"spec.model.className": "a..B"},
+        "spec.model.className",
+        '"a..B"',
+        "`Net`",
+    ),
     "class a keyword": (
         {"spec.model.className": "class"},
         "spec.model.className",
@@ -294,7 +298,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "a whole number from 1 to",
     ),
     "batch huge": (
-        {"spec.training.batchSize": 10**30},
+        {"spec.training.batchSize": 10**18},
         "spec.training.batchSize",
         "is above 1048576",
         "to 1048576",
@@ -326,7 +330,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "rate infinite": (
         {"spec.training.learningRate": float("inf")},
         "spec.training.learningRate",
-        "no finite number",
+        "is not a finite number",
         "to 1000",
     ),
     "epochs negative": (

@@ -7,18 +7,15 @@ at any moment; files survive them all, need no port and can be read by a person 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
+
+from fedjob.atomic_files import write_text
 
 
 def write_json(path: Path, value: object) -> None:
     """Replaces `path` in one step, so that a reader sees the old value or the new one."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with open(scratch, "w", encoding="utf-8") as file:
-        json.dump(value, file)
-    scratch.replace(path)
+    write_text(path, json.dumps(value))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

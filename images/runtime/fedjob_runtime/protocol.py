@@ -16,6 +16,11 @@ BASE = "base"
 SAMPLES = "samples"
 WARNINGS = "warnings"
 """Reply meta beside the weights."""
+PARTIAL = "partial"
+"""Reply meta: true where the weights may be a part of the model; the rest stays as it is."""
+
+STATE_FOLDER = "state"
+"""Below a worker's home: the author's files that live from round to round (env STATE_DIR)."""
 
 GENERATED_MODULE = "train_loop"
 """The adapter module of form C in the job folder."""
@@ -27,6 +32,8 @@ ENV_HOME = "FEDJOB_HOME"
 ENV_JOB_ID = "FEDJOB_JOB_ID"
 ENV_WORKER = "FEDJOB_WORKER"
 ENV_DEVICE = "FEDJOB_DEVICE"
+ENV_SHARD = "FEDJOB_SHARD"
+"""Worker: the file name of its shard."""
 
 
 def env_text(name: str) -> str:
@@ -74,9 +81,10 @@ class JobSettings:
     adapter_module: str
     train_fn: str | None
     validate_fn: str | None
-    class_name: str
+    class_name: str | None
     model_args: dict[str, Any]
     hyperparameters: dict[str, Any]
+    partial: bool = False
 
     @classmethod
     def read(cls, job_folder: Path) -> JobSettings | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -34,6 +35,9 @@ def main() -> None:
     """The entry point: never shows a traceback for an error that fedjob raised on purpose."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    # A path with an umlaut must not end a finished run where the output is ASCII or Latin-1.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except FedjobError as error:

@@ -23,7 +23,7 @@ from fedjob.spec import (
 )
 from fedjob.spec.models.base import Model
 from fedjob.spec.validation.parse import check_job, parse_job
-from fedjob.spec.yaml_text import load_yaml
+from fedjob.spec.yaml import load_yaml
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.manifest_use import (

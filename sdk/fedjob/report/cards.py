@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from fedjob.protocol.commit import Commit
 from fedjob.report.facts import JobFacts
-from fedjob.report.markup import Html, join, tag
-from fedjob.report.problems import reason_link
+from fedjob.report.number_format import count, figure, plural, seconds, size
 from fedjob.report.series import best, headline, metric_series, trained
-from fedjob.report.words import count, figure, plural, seconds, size
 
 TONES = {"Complete": ("good", "✓"), "Failed": ("bad", "✕"), "Suspended": ("warn", "❚❚")}
 
 
-def cards(facts: JobFacts, commits: Sequence[Commit], reasons: Mapping[str, str]) -> Html:
-    """State, rounds, metrics, samples, time and model."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One figure with its label; of the last five, at most one is set.
+
+    Attributes:
+        label: What the figure is.
+        value: The figure.
+        tone: Classes of style.css: good, bad, warn, busy, wide.
+        sign: A character before the value that repeats the tone without colour.
+        total: The value is out of this many.
+        beside: A note below the value.
+        reason: A reason from the catalogue, shown as a link to its text.
+        percent: The length of a progress bar, 0 to 100.
+        sha256: A checksum, in hex.
+    """
+
+    label: str
+    value: str
+    tone: str = ""
+    sign: str = ""
+    total: str = ""
+    beside: str = ""
+    reason: str = ""
+    percent: int | None = None
+    sha256: str = ""
+
+
+def all_cards(facts: JobFacts, commits: Sequence[Commit]) -> list[Card]:
+    """State, rounds, metric, samples, time and model; `commits` ascend by round."""
     rounds = trained(commits)
-    shown = [_state(facts, reasons), _rounds(facts, rounds), *_metric(commits)]
+    shown = [_state(facts), _rounds(facts, rounds), *_metric(commits)]
     if rounds:
         last = rounds[-1]
         clients = plural(len(last.participants), "worker")
         shown.append(
-            _card("Samples a round", count(last.samples), f"from {clients} in round {last.round}")
+            Card(
+                label="Samples a round",
+                value=count(last.samples),
+                beside=f"from {clients} in round {last.round}",
+            )
         )
     wall = wall_seconds(facts, commits)
     if wall is not None:
         took = sorted(commit.times.total for commit in rounds)
         beside = f"{seconds(took[len(took) // 2])} a round, median" if took and took[-1] > 0 else ""
-        shown.append(_card("Wall time", seconds(wall), beside))
+        shown.append(Card(label="Wall time", value=seconds(wall), beside=beside))
     if commits:
         shown.append(_model(commits[-1]))
-    return tag("div", *shown, class_="cards")
+    return shown
 
 
 def wall_seconds(facts: JobFacts, commits: Sequence[Commit]) -> float | None:
-    """As told, or from the first commit's start to the last one's end; None: not known."""
+    """The facts' own, or from the first commit's start to the last one's end; None: not known."""
     if facts.wall_seconds is not None or not commits:
         return facts.wall_seconds
     try:
@@ -46,33 +76,18 @@ def wall_seconds(facts: JobFacts, commits: Sequence[Commit]) -> float | None:
         return None
 
 
-def _card(name: str, value: object, beside: object, tone: str = "") -> Html:
-    return tag(
-        "div",
-        tag("p", name, class_="label"),
-        tag("p", value, class_="value"),
-        tag("p", beside, class_="beside") if beside else "",
-        class_=f"card {tone}".strip(),
-    )
-
-
-def _state(facts: JobFacts, reasons: Mapping[str, str]) -> Html:
+def _state(facts: JobFacts) -> Card:
     tone, sign = TONES.get(facts.state, ("busy", "●"))
-    value = (tag("span", sign, class_="sign", aria_hidden="true"), " ", facts.state)
-    beside = reason_link(facts.reason, reasons) if facts.reason else ""
-    return _card("State", tag("span", *value), beside, tone)
+    return Card(label="State", value=facts.state, tone=tone, sign=sign, reason=facts.reason)
 
 
-def _rounds(facts: JobFacts, rounds: Sequence[Commit]) -> Html:
+def _rounds(facts: JobFacts, rounds: Sequence[Commit]) -> Card:
     done = rounds[-1].round if rounds else 0
-    total = max(1, facts.total_rounds)
-    share = min(100, round(100 * done / total))
-    bar = tag("span", tag("span", style=f"width:{share}%"), class_="progress", aria_hidden="true")
-    value = join((count(done), tag("small", f" / {count(facts.total_rounds)}")))
-    return _card("Rounds", value, bar)
+    share = min(100, round(100 * done / max(1, facts.total_rounds)))
+    return Card(label="Rounds", value=count(done), total=count(facts.total_rounds), percent=share)
 
 
-def _metric(commits: Sequence[Commit]) -> list[Html]:
+def _metric(commits: Sequence[Commit]) -> list[Card]:
     line = headline(metric_series(commits))
     if line is None:
         return []
@@ -83,9 +98,9 @@ def _metric(commits: Sequence[Commit]) -> list[Html]:
         if at == last
         else f"round {last}; best {figure(value)} in round {at}"
     )
-    return [_card(line.name, figure(end), beside)]
+    return [Card(label=line.name, value=figure(end), beside=beside)]
 
 
-def _model(commit: Commit) -> Html:
-    beside = tag("span", "sha256 ", tag("code", commit.sha256))
-    return _card(f"Model of round {commit.round}", size(commit.size), beside, "wide")
+def _model(commit: Commit) -> Card:
+    label = f"Model of round {commit.round}"
+    return Card(label=label, value=size(commit.size), tone="wide", sha256=commit.sha256)

@@ -1,25 +1,37 @@
-"""The page itself."""
+"""The page: what each part shows, put into the template. Escaping is the template engine's."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
 
 from fedjob.protocol.commit import Commit
 from fedjob.reasons import Reason
-from fedjob.report.cards import cards
+from fedjob.report.cards import all_cards
 from fedjob.report.charts import all_charts
 from fedjob.report.facts import JobFacts
-from fedjob.report.markup import Html, join, tag
-from fedjob.report.problems import problems, problems_section, reasons_section
+from fedjob.report.number_format import count, figure, plural
+from fedjob.report.problems import MOST_PROBLEMS, find_problems
+from fedjob.report.scale import coordinate
 from fedjob.report.series import headline, metric_series, trained
-from fedjob.report.table import clients_table, rounds_table
-from fedjob.report.words import count, figure, plural
+from fedjob.report.tables import clients_table, rounds_table
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""The page asks for nothing and runs nothing, whatever a job's names hold."""
+"""The page fetches nothing and runs nothing, whatever a job's names hold."""
 
 CATALOGUE = {reason.value: f"{reason.summary} What to do: {reason.page}." for reason in Reason}
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # control characters, but tab and line ends
+    "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that turn the reading direction
+    "\ud800-\udfff\ufffe\uffff]"  # code points that UTF-8 or HTML cannot carry
+)
 
 
 def build(
@@ -38,70 +50,88 @@ def build(
     """
     known = CATALOGUE if reasons is None else reasons
     ordered = sorted(commits, key=lambda commit: commit.round)
-    charts = all_charts(ordered, facts.shards)
-    found = problems(ordered)
-    body = [
-        _header(facts, ordered),
-        cards(facts, ordered, known),
-        tag("section", tag("h2", "Charts"), tag("div", *charts, class_="charts")) if charts else "",
-        problems_section(found, known),
-        rounds_table(ordered) if ordered else tag("p", "No round is committed yet.", class_="note"),
-        clients_table(ordered, facts.shards),
-        _settings(facts),
-        reasons_section([facts.reason, *(problem.reason for problem in found)], known) or "",
-        tag("footer", f"fedjob report{', ' + facts.generated if facts.generated else ''}"),
-    ]
-    head = [
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{facts.name}: {facts.state}"),
-        tag("link", rel="icon", href="data:,"),
-        tag("style", Html(files("fedjob.report").joinpath("style.css").read_text("utf-8"))),
-    ]
-    page = tag("html", tag("head", *head), tag("body", tag("main", *body)), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
-
-
-def _header(facts: JobFacts, commits: Sequence[Commit]) -> Html:
-    where = tag(
-        "p", "FederatedJob ", tag("bdi", f"{facts.namespace}/{facts.name}"), class_="kicker"
-    )
-    message = tag("p", facts.message, class_="message") if facts.message else ""
-    return tag(
-        "header",
-        where,
-        tag("h1", tag("bdi", facts.name)),
-        tag("p", _sentence(facts, commits)),
-        message,
+    problems = find_problems(ordered)
+    named = [facts.reason, *(problem.reason for problem in problems)]
+    more = len(problems) - MOST_PROBLEMS
+    return _template().render(
+        facts=facts,
+        reasons=known,
+        policy=POLICY,
+        style=Markup(_resource("style.css")),  # noqa: S704 - our own file
+        summary=summarise(facts, ordered),
+        cards=all_cards(facts, ordered),
+        charts=all_charts(ordered, facts.shards),
+        problems=problems[:MOST_PROBLEMS],
+        more_problems=count(more) if more > 0 else "",
+        rounds_table=rounds_table(ordered) if ordered else None,
+        clients_table=clients_table(ordered, facts.shards),
+        explained=[name for name in dict.fromkeys(named) if name in known],
     )
 
 
-def _sentence(facts: JobFacts, commits: Sequence[Commit]) -> Html:
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The sentence below the heading.
+
+    Attributes:
+        rounds: Committed rounds, without round 0.
+        total: Rounds of the job, with their noun.
+        done: The last committed round.
+        workers: Workers that took part, with their noun.
+        metric: Name and value on validation data; empty where there is none.
+    """
+
+    rounds: int
+    total: str
+    done: str = ""
+    workers: str = ""
+    metric: str = ""
+
+
+def summarise(facts: JobFacts, commits: Sequence[Commit]) -> Summary:
+    """The figures of the sentence below the heading; `commits` ascend by round."""
     rounds = trained(commits)
+    total = plural(facts.total_rounds, "round")
     if not rounds:
-        return join(("No round of ", plural(facts.total_rounds, "round"), " is committed yet."))
-    workers = {p.name for commit in rounds for p in commit.participants}
-    told: list[object] = [
-        tag("bdi", facts.class_name or "The model"),
-        f" was trained on {plural(len(workers), 'worker')} over "
-        f"{count(rounds[-1].round)} of {plural(facts.total_rounds, 'round')}",
-    ]
+        return Summary(rounds=0, total=total)
     line = headline(metric_series(commits))
-    if line and line.validation:
-        value = figure(line.points[-1][1])
-        told += ["; on validation data the global model reaches ", tag("b", f"{line.base} {value}")]
-    return join((*told, "."))
-
-
-def _settings(facts: JobFacts) -> Html:
-    if not facts.settings:
-        return Html("")
-    pairs = [
-        tag("div", tag("dt", name), tag("dd", tag("bdi", value)))
-        for name, value in facts.settings.items()
-    ]
-    return tag(
-        "section", tag("h2", "Settings"), tag("dl", *pairs, class_="settings"), id="settings"
+    shown = line is not None and line.validation
+    return Summary(
+        rounds=len(rounds),
+        total=total,
+        done=count(rounds[-1].round),
+        workers=plural(len({p.name for commit in rounds for p in commit.participants}), "worker"),
+        metric=f"{line.base} {figure(line.points[-1][1])}" if line is not None and shown else "",
     )
+
+
+def reason_id(name: str) -> str:
+    """The id of a reason's text; ids hold no blanks."""
+    return "reason-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in name)
+
+
+def printable(value: object) -> object:
+    """A value as the page shows it: floats as coordinates, what cannot be shown as U+FFFD."""
+    if isinstance(value, Markup):
+        return value
+    if isinstance(value, float):
+        return coordinate(value)
+    return _UNPRINTABLE.sub("\ufffd", str(value))
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["reason_id"] = reason_id
+    return environment.from_string(_resource("page.html.j2"))
+
+
+def _resource(name: str) -> str:
+    return files("fedjob.report").joinpath(name).read_text("utf-8")

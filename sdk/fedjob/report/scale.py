@@ -22,6 +22,12 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
+def coordinate(value: float) -> str:
+    """A coordinate as text: two decimals at most, no trailing zeros, never `-0`."""
+    shown = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if shown in ("-0", "") else shown
+
+
 def ticks(low: float, high: float, most: int) -> list[float]:
     """Round values (1, 2 or 5 times a power of ten apart) that enclose low..high.
 

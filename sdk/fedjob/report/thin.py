@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TypeVar
 
-from fedjob.report.words import EN_DASH
+from fedjob.report.number_format import EN_DASH
 
 T = TypeVar("T")
 Point = tuple[int, float]

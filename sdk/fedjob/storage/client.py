@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from fedjob.storage.errors import (
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from botocore.session import Session
     from mypy_boto3_s3 import S3Client
 
     from fedjob.protocol.config import StoreLocation
@@ -64,7 +66,8 @@ def connect(
 
     Args:
         location: The endpoint and region; bucket and prefix do not matter here.
-        credentials: The keys; None is boto3's own chain (environment, profile, pod identity).
+        credentials: The keys; with them the user's own AWS settings are not read at all. None is
+            boto3's own chain (environment, profile, pod identity).
         attempts: Tries of each request, with exponential backoff, on 5xx, timeouts and refused
             connections (botocore's `standard` mode).
         connect_timeout: Seconds to wait for a connection.
@@ -99,9 +102,11 @@ def connect(
             "aws_secret_access_key": credentials.secret_key,
             "aws_session_token": credentials.session_token,
         }
-    # A session of its own: boto3's default session is not safe to make clients from several
+    # A new session each time: boto3's default session is not safe to make clients from several
     # threads.
-    session = boto3.session.Session()
+    session = boto3.session.Session(
+        botocore_session=None if credentials is None else _session_without_user_settings()
+    )
     try:
         return session.client(
             "s3",
@@ -120,6 +125,31 @@ def connect(
                 )
             ]
         ) from error
+
+
+def _session_without_user_settings() -> Session:
+    """A botocore session that reads neither ~/.aws nor any AWS_* variable but AWS_CA_BUNDLE.
+
+    boto3 reads profile and configuration even when it is given the keys, so a profile that does
+    not exist, a file that does not parse or an odd AWS_DEFAULTS_MODE would stop a client that needs
+    none of them (boto/boto3#4121). A CA bundle is a matter of the machine, not of the user's
+    account.
+    """
+    from botocore.configprovider import (
+        BOTOCORE_DEFAUT_SESSION_VARIABLES,
+        ConstantProvider,
+    )
+    from botocore.session import Session
+
+    defaults = {
+        name: default
+        for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+        if name != "ca_bundle"
+    }
+    defaults |= {"config_file": os.devnull, "credentials_file": os.devnull}
+    session = Session(session_vars={name: (None, None, defaults[name], None) for name in defaults})
+    session.get_component("config_store").set_config_provider("s3", ConstantProvider({}))
+    return session
 
 
 def _is_loopback(endpoint: str | None) -> bool:

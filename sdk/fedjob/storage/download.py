@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from fedjob.atomic_files import replacing
 from fedjob.storage.checksum import PIECE
 from fedjob.storage.client import translated
 from fedjob.storage.errors import (
@@ -105,25 +104,16 @@ def receive_file(
         StoreError: Whatever the store refuses; `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with replacing(path, private=True, durable=True) as scratch:
+        with scratch.open("wb") as file:
             found = _copy(client, where, file, size, etag, progress)
-            file.flush()
-            os.fsync(file.fileno())
         if sha256 is not None and found != sha256:
             raise ChecksumMismatchError(
                 where,
                 f"its bytes have SHA-256 {found}, recorded is {sha256}",
                 "it was altered or damaged; restore it from where it came from",
             )
-        temporary.replace(path)
-        _sync_folder(path.parent)
-        return found
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    return found
 
 
 def _copy(
@@ -166,11 +156,3 @@ def _open(client: S3Client, where: Where, first: int, last: int, etag: str) -> A
         raise ObjectChangedError(
             where, "it was replaced while it was being read", "read it again"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -28,15 +28,30 @@ def job_faults(
             f"is {spec.federation.min_clients}, but there are {count} workers, one a shard",
             f"write at most {count}, or add shards",
         )
-    yield from argument_faults(
-        info.constructor, info.class_name, spec.model.args, "spec.model.args"
-    )
+    if info.class_name is None:
+        yield from _faults_without_model(job)
+    else:
+        yield from argument_faults(
+            info.constructor, info.class_name, spec.model.args, "spec.model.args"
+        )
     yield from _config_faults(spec.model.args, "spec.model.args")
     yield from _config_faults(spec.training.extra, "spec.training.extra")
     for path in extra_files:
         problem = name_problem(path)
         if problem is not None:
             yield Fault(f"extra file {path!r}", *problem)
+
+
+def _faults_without_model(job: FederatedJob) -> Iterator[Fault]:
+    spec = job.spec
+    for given, field in (
+        (spec.model.args, "spec.model.args"),
+        (spec.shards is not None and spec.shards.validation, "spec.shards.validation"),
+    ):
+        if given:
+            yield Fault(
+                field, "needs a model, and the job names none", "write spec.model.className"
+            )
 
 
 def _config_faults(value: Any, field: str) -> Iterator[Fault]:

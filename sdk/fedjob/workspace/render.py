@@ -53,7 +53,7 @@ def render_job_folder(
     extra = dict(extra_files or {})
     faults = list(job_faults(job, info, workers, extra))
     environment = _environment()
-    context = {
+    context: dict[str, Any] = {
         "name": job.metadata.name,
         "class_name": info.class_name,
         "train_fn": _train_function(info),
@@ -65,7 +65,7 @@ def render_job_folder(
     python = {f"{CUSTOM}{MODEL_MODULE}.py": source}
     for module in ("fedjob_executor", "fedjob_persistor", *([LOOP_MODULE] * (info.form == "C"))):
         python[f"{CUSTOM}{module}.py"] = environment.get_template(f"{module}.py.j2").render(context)
-    context |= _components(job, info, num_classes, {**extra, **python}, faults)
+    context |= _components(job, info, num_classes, len(workers), {**extra, **python}, faults)
     if faults:
         raise InvalidJobFolderError(faults)
     configs = {f"app/config/{name}": _json(environment, name, context) for name in _CONFIGS}
@@ -95,6 +95,7 @@ def _components(
     job: FederatedJob,
     info: SourceInfo,
     num_classes: int,
+    num_clients: int,
     files: Mapping[str, str],
     faults: list[Fault],
 ) -> dict[str, Component | None]:
@@ -108,6 +109,8 @@ def _components(
         "img_size": training.img_size,
         "manifest_file": training.manifest_file,
         "extra": training.extra,
+        "num_rounds": spec.federation.num_rounds,
+        "num_clients": num_clients,
     }
     executor = Component(
         "fedjob_executor.FedjobExecutor",
@@ -118,6 +121,7 @@ def _components(
             "validate_fn": "fl_validate" if info.has_validate else None,
             **model,
             "hyperparameters": hyperparameters,
+            **({"partial": True} if spec.federation.partial else {}),
         },
     )
     persistor = Component("fedjob_persistor.FedjobPersistor", {**model, "num_classes": num_classes})

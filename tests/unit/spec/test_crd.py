@@ -10,7 +10,7 @@ from fedjob.spec.schema.crd import crd_yaml, custom_resource_definition
 from fedjob.spec.schema.reference import reference
 from fedjob.spec.validation.hints import PATTERN_HINTS
 from fedjob.spec.validation.rules import RULES
-from fedjob.spec.yaml_text import load_yaml
+from fedjob.spec.yaml import load_yaml
 
 ROOT = Path(__file__).parents[3]
 CRD = custom_resource_definition()

@@ -38,6 +38,7 @@ def test_federation_defaults_are_the_documented_ones():
         "wait_time_after_min_received": 10,
         "heart_beat_timeout": 600,
         "round_timeout": None,
+        "partial": False,
         "job_name": "rt_job",
     }
     assert FederationConfig().model_dump() == expected

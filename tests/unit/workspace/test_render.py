@@ -96,6 +96,8 @@ def test_the_client_configuration():
                 "img_size": 224,
                 "manifest_file": "manifest.ndjson",
                 "extra": {"momentum": 0.9, "note": 'quote " and \\'},
+                "num_rounds": 5,
+                "num_clients": 2,
             },
         },
     }
@@ -179,8 +181,8 @@ def test_every_generated_python_file_is_python_and_defines_what_the_configuratio
         ("fedjob_persistor", "FedjobPersistor"),
         ("train_loop", "fl_train"),
     ):
-        tree = ast.parse(files[f"app/custom/{module}.py"])
-        assert name in {getattr(node, "name", None) for node in tree.body}
+        nodes = list(ast.walk(ast.parse(files[f"app/custom/{module}.py"])))
+        assert name in {getattr(node, "name", None) for node in nodes}
 
 
 def test_the_same_job_gives_the_same_bytes():

@@ -1,23 +1,19 @@
-"""What the training function is told besides the weights, and each form's env made of it."""
+"""What the training function gets besides the weights: worker, round, folders, hyperparameters."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fedjob.spec.models.training import RESERVED
 from fedjob_runtime.training.errors import TrainFunctionInvalidError, TrainingError
-
-CLASHES = frozenset(
-    {"SITE_NAME", "JOB_ID", "CURRENT_ROUND", "DEVICE", "DATA_ROOT", "EPOCHS", "BATCH_SIZE", "LR"}
-    | {"NUM_CLASSES", "IMG_SIZE", "MANIFEST_FILE", "local_epochs", "batch_size", "learning_rate"}
-    | {"num_classes", "img_size", "manifest_file"}
-)
-"""Names in env that training.extra cannot have: they have fields of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,13 @@ class TrainingContext:
         num_classes: Classes over all shards; 0 where unknown.
         img_size: Images become squares of this many pixels a side.
         manifest_file: The manifest's file name in data_root.
-        extra: spec.training.extra: more entries for env.
+        extra: spec.training.extra: more entries for env. NUM_ROUNDS, NUM_CLIENTS, SHARD_NAME and
+            STATE_DIR are newer than jobs that may use these names: there, extra has precedence.
+        num_rounds: NUM_ROUNDS of the job; 0 in job folders of an older version.
+        num_clients: NUM_CLIENTS, the workers of the job; 0 in job folders of an older version.
+        shard_name: SHARD_NAME, the file name of the worker's shard.
+        state_dir: STATE_DIR, where the training function may keep files from round to round; None
+            where there is none, as on the server.
     """
 
     worker: str
@@ -51,9 +53,13 @@ class TrainingContext:
     img_size: int = 224
     manifest_file: str = "manifest.ndjson"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    num_rounds: int = 0
+    num_clients: int = 0
+    shard_name: str = ""
+    state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        clash = sorted(CLASHES & set(self.extra))
+        clash = sorted(RESERVED & set(self.extra))
         if clash:
             raise TrainFunctionInvalidError(
                 f"spec.training.extra has {', '.join(clash)}, which env has already",
@@ -71,6 +77,8 @@ class TrainingContext:
         round: int,  # noqa: A002 (the field's name)
         data_root: Path,
         device: str = "auto",
+        shard_name: str = "",
+        state_dir: Path | None = None,
     ) -> TrainingContext:
         """The context from the job folder's `hyperparameters`: spec.training in snake_case.
 
@@ -81,13 +89,20 @@ class TrainingContext:
             round: CURRENT_ROUND, from 0.
             data_root: The shard's folder.
             device: `auto` is the GPU where there is one.
+            shard_name: The shard's file name.
+            state_dir: The folder for files that live from round to round; created.
         """
+        if state_dir is not None:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            state_dir = state_dir.resolve()
         return cls(
             worker=worker,
             job_id=job_id,
             round=round,
             data_root=data_root.resolve(),
             device=pick_device(device),
+            shard_name=shard_name,
+            state_dir=state_dir,
             **hyperparameters,
         )
 
@@ -114,16 +129,20 @@ class TrainingContext:
             "num_classes": self.num_classes,
             "img_size": self.img_size,
             "manifest_file": self.manifest_file,
+            **self._job(),
             **self.extra,
         }
 
     def payload(self, initial_weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """The one argument of form A."""
-        return {
+        payload: dict[str, Any] = {
             "dataset": {"data_root": str(self.data_root)},
             "env": self.documented_env(),
             "initial_weights": initial_weights,
         }
+        if self.state_dir is not None:
+            payload["state_dir"] = str(self.state_dir)
+        return payload
 
     def env(self) -> dict[str, Any]:
         """`env` of form B."""
@@ -139,8 +158,19 @@ class TrainingContext:
             "NUM_CLASSES": self.num_classes,
             "IMG_SIZE": self.img_size,
             "MANIFEST_FILE": self.manifest_file,
+            **self._job(),
             **self.extra,
         }
+
+    def _job(self) -> dict[str, Any]:
+        entries: dict[str, Any] = {
+            "NUM_ROUNDS": self.num_rounds,
+            "NUM_CLIENTS": self.num_clients,
+            "SHARD_NAME": self.shard_name,
+        }
+        if self.state_dir is not None:
+            entries["STATE_DIR"] = str(self.state_dir)
+        return entries
 
 
 def pick_device(wanted: str) -> str:
@@ -168,3 +198,16 @@ def make_fresh(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def working_directory(folder: Path) -> Iterator[None]:
+    """Makes the folder the working directory, and restores the one before."""
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        # By descriptor: its path may have been renamed.
+        os.fchdir(before)
+        os.close(before)

@@ -31,10 +31,15 @@ class TrainingError(FedjobError):
         self.where = where
         self.tensor = tensor
 
-    def __str__(self) -> str:
+    @property
+    def brief(self) -> str:
+        """Who, what, where and the fix, on one line."""
         who = f"{self.worker}: " if self.worker else ""
         where = f" ({self.where})" if self.where else ""
         return f"{who}{self.problem}{where}; {self.fix}"
+
+    def __str__(self) -> str:
+        return self.brief
 
 
 class UserCodeError(TrainingError):

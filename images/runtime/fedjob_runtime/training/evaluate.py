@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fedjob_runtime.training.classification import Tally, multi_label_loss, single_label_loss
-from fedjob_runtime.training.context import TrainingContext, make_fresh
+from fedjob_runtime.training.callable_logger import CallableLogger
+from fedjob_runtime.training.context import TrainingContext, make_fresh, working_directory
 from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
 from fedjob_runtime.training.errors import InvalidResultError
+from fedjob_runtime.training.objective import loss_of, measures_of
 from fedjob_runtime.training.returns import check_samples, clean_metrics
 from fedjob_runtime.training.signatures import call_published
-from fedjob_runtime.training.user_code import guarded
+from fedjob_runtime.training.user_code.guard import guarded
 
 
 class Evaluation(NamedTuple):
@@ -62,7 +63,7 @@ def evaluate(
     if validate_function is None:
         folder = _folder_of(type(model))
         with (
-            guarded("evaluation", folder, context.worker, context.batch_size),
+            guarded("evaluation", folder, context),
             _eval_mode(model),
             torch.no_grad(),
         ):
@@ -70,11 +71,14 @@ def evaluate(
     out_dir = make_fresh(context.validate_dir)
     what = f"{validate_function.__name__} in round {context.round}"
     with (
-        guarded(what, _folder_of(validate_function), context.worker, context.batch_size),
+        guarded(what, _folder_of(validate_function), context),
         _eval_mode(model),
         torch.no_grad(),
+        working_directory(context.data_root),
     ):
-        returned = call_published(validate_function, model, context.env(), out_dir, logger)
+        returned = call_published(
+            validate_function, model, context.env(), out_dir, CallableLogger(logger)
+        )
     return _taken(returned, context, logger)
 
 
@@ -82,14 +86,14 @@ def _built_in(model: nn.Module, context: TrainingContext, generated: bool) -> Ev
     dataset = ManifestDataset(
         context.data_root, context.manifest_file, context.num_classes, context.img_size
     )
-    tally = Tally(dataset.single_label)
-    loss_of = single_label_loss if dataset.single_label and not generated else multi_label_loss
+    measures = measures_of(dataset)
+    loss_function = loss_of(dataset, cross_entropy=not generated)
     for images, labels in DataLoader(dataset, batch_size=context.batch_size):
         labels = labels.to(context.device)
         logits = model(images.to(context.device))
-        tally.add(logits, labels, loss_of(logits, labels))
-    metrics, _ = clean_metrics(tally.metrics())
-    return Evaluation(metrics, tally.samples)
+        measures.add(logits, labels, loss_function(logits, labels))
+    metrics, _ = clean_metrics(measures.metrics())
+    return Evaluation(metrics, measures.samples)
 
 
 def _taken(returned: object, context: TrainingContext, logger: logging.Logger) -> Evaluation:

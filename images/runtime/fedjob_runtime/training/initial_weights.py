@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from fedjob.reasons import Reason
+from fedjob_runtime.training.extra_state import decoded
+from fedjob_runtime.training.notes import Note
 
 MIN_ELEMENTS = 1000
 """Below this many values two random directions are too often alike to tell."""
@@ -30,8 +32,6 @@ and training takes it far from a random one (0.12 measured)."""
 MAX_COSINE_UNTOUCHED = 0.4
 """The bound where, besides, the model that was passed in is as it was: both signs together."""
 
-REASON = Reason.WEIGHTS_NOT_LOADED
-
 
 class InitialWeights(dict[str, Tensor]):
     """`{name: Tensor}` that remembers whether a tensor was taken from it.
@@ -42,7 +42,10 @@ class InitialWeights(dict[str, Tensor]):
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        super().__init__({name: tensor.detach().clone() for name, tensor in weights.items()})
+        """Copies the weights; extra state of modules is as set_extra_state takes it."""
+        super().__init__(
+            decoded({name: tensor.detach().clone() for name, tensor in weights.items()})
+        )
         # One byte shared with forked children, such as the ranks of a multi-GPU training.
         self._flag = mmap.mmap(-1, 1)
 
@@ -153,7 +156,7 @@ def not_loaded_warning(
     weights: Mapping[str, Tensor],
     function: str,
     untouched: bool = False,
-) -> str | None:
+) -> Note | None:
     """A warning for a person where the global weights seem not to have been used; never an error.
 
     Args:
@@ -168,13 +171,15 @@ def not_loaded_warning(
         return None
     load = 'load them before training: model.set_weights(payload["initial_weights"])'
     if given is not None and not given.was_read:
-        return f'{REASON}: {function} never read payload["initial_weights"]; {load}'
+        text = f'{function} never read payload["initial_weights"]; {load}'
+        return Note(Reason.WEIGHTS_NOT_LOADED, text)
     alike = cosine(weights, initial)
     if alike is None or abs(alike) >= (MAX_COSINE_UNTOUCHED if untouched else MAX_COSINE):
         return None
     if given is None:
         load = "train the model that is passed in, and return its weights"
-    return (
-        f"{REASON}: the weights that {function} returned have nothing in common with the global "
-        f"weights (cosine {alike:.3f}), as if trained from a new start; {load}"
+    return Note(
+        Reason.WEIGHTS_NOT_LOADED,
+        f"the weights that {function} returned have nothing in common with the global weights "
+        f"(cosine {alike:.3f}), as if trained from a new start; {load}",
     )

@@ -1,12 +1,11 @@
-"""The user's model_def.py: loading it, building its model class, giving the model its weights."""
+"""Building the author's model from the name in spec.model.className."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import copy
+import functools
 import inspect
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,140 +13,107 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from fedjob_runtime.training.errors import ModelInvalidError, TrainingError
-from fedjob_runtime.training.portable import portable
+from fedjob_runtime.training.config_arguments import with_configs
+from fedjob_runtime.training.errors import ModelInvalidError
+from fedjob_runtime.training.model_state import model_weights, set_weights
 from fedjob_runtime.training.tensor_types import require_averageable
-from fedjob_runtime.training.user_code import fix_of, place_of, summary_of, tail_of
-from fedjob_runtime.training.weights_check import check_names_and_shapes
+from fedjob_runtime.training.user_code.guard import invalid_model
+from fedjob_runtime.training.user_code.module import add_set_weights, load_user_module
 
+__all__ = ["build_model", "load_user_module", "model_weights", "set_weights"]
 
-def load_user_module(folder: Path, module: str) -> ModuleType:
-    """Imports `module` from `folder`, where its own imports of neighbouring files work too.
-
-    Args:
-        folder: The job folder's app/custom.
-        module: Such as `model_def`; loaded once a process for the same file.
-
-    Returns:
-        The module; every model class in it has `set_weights`.
-
-    Raises:
-        ModelInvalidError: There is no such file, or it raises; with its line and traceback's last
-            lines.
-    """
-    folder = folder.resolve()
-    file = folder / f"{module}.py"
-    if not module.isidentifier() or not file.is_file():
-        raise ModelInvalidError(f"{file} does not exist", f"put {module}.py into {folder}")
-    loaded = sys.modules.get(module)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
-        return loaded
-    if module in sys.stdlib_module_names:
-        raise ModelInvalidError(
-            f"{file.name} has the name of a standard library module",
-            "rename it, such as model_def.py",
-        )
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    spec = importlib.util.spec_from_file_location(module, file)
-    if spec is None or spec.loader is None:
-        raise ModelInvalidError(f"{file} cannot be imported", "give a Python source file")
-    created = importlib.util.module_from_spec(spec)
-    sys.modules[module] = created
-    try:
-        spec.loader.exec_module(created)
-    except BaseException as error:
-        del sys.modules[module]
-        raise _invalid(f"{file.name} cannot be imported", error, folder) from error
-    for value in list(vars(created).values()):
-        if inspect.isclass(value) and value.__module__.partition(".")[0] != "torch":
-            _mix_in(value)
-    return created
+_CLASS_NAME = "write the model's name in spec.model.className"
 
 
 def build_model(
     module: ModuleType, class_name: str, args: Mapping[str, Any], num_classes: int
 ) -> nn.Module:
-    """Builds the user's model.
+    """Builds the author's model.
 
     Args:
         module: As `load_user_module` gives it.
-        class_name: The class, a `torch.nn.Module`.
-        args: Keyword arguments of its constructor (spec.model.args).
-        num_classes: Passed too where it is above 0, the constructor takes it and `args` does not
-            have it.
+        class_name: What makes the model: a class derived from `torch.nn.Module`, a function or
+            functools.partial that returns a model, or a name bound to a model, which is copied.
+            `Outer.Inner` for a nested class.
+        args: Keyword arguments (spec.model.args). A mapping becomes a dataclass or pydantic model
+            where the argument is annotated with one.
+        num_classes: Passed too where it is above 0, it is taken and `args` does not have it.
 
     Returns:
         The model, on the CPU, with a `set_weights(dict)` method.
 
     Raises:
-        ModelInvalidError: No such class, arguments that it does not take, its constructor raised,
-            or it has nothing to federate.
+        ModelInvalidError: No such name, arguments that it does not take, it raised, or what it made
+            cannot be federated.
     """
-    model_class = _find_class(module, class_name)
-    keywords = dict(args)
-    if num_classes > 0 and _takes(model_class, "num_classes"):
-        keywords.setdefault("num_classes", num_classes)
-    try:
-        inspect.signature(model_class).bind(**keywords)
-    except TypeError as error:
+    maker = _find(module, class_name)
+    if isinstance(maker, nn.Module):
+        if args:
+            raise ModelInvalidError(
+                f"{class_name} is a model already and takes no arguments, given {_shown(args)}",
+                "leave spec.model.args out, or name the class or a function instead",
+            )
+        # Each caller gets one of its own, with the weights that it had at import.
+        model: object = copy.deepcopy(maker)
+    else:
+        model = _made(module, maker, class_name, args, num_classes)
+    if not isinstance(model, nn.Module):
         raise ModelInvalidError(
-            f"{class_name}{inspect.signature(model_class)}: {error}, given {_shown(keywords)}",
-            "correct spec.model.args (num_classes comes from spec.training.numClasses)",
-        ) from error
-    folder = Path(str(module.__file__)).parent
-    try:
-        model = model_class(**keywords)
-    except BaseException as error:
-        raise _invalid(f"{class_name}({_shown(keywords)}) failed", error, folder) from error
+            f"{class_name} returned a {type(model).__name__}, not a torch.nn.Module",
+            "return the model from it",
+        )
     _check_model(model, class_name)
-    _mix_in(model_class)
+    add_set_weights(type(model))
+    if not hasattr(model, "set_weights"):
+        # torch's own class, such as nn.Sequential: other models of that class stay as they are.
+        model.__dict__["set_weights"] = functools.partial(set_weights, model)
     return model
 
 
-def set_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Loads all weights into a model, in place; none is left as it was.
-
-    Args:
-        model: Any module; on any device.
-        weights: Every tensor of its state dict by name, of its shape; on any device, in any dtype
-            that can be cast to the model's.
-
-    Raises:
-        WeightsError: Names or shapes do not fit; the message names the tensors. Nothing was loaded.
-    """
-    check_names_and_shapes(weights, _tensors(model), "")
-    # Not strict: a module's extra state, which is no tensor, does not travel.
-    model.load_state_dict(dict(weights), strict=False)
-
-
-def model_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The model's tensors, on the CPU, sharing nothing with each other."""
-    return portable(model.state_dict())
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-
-
-def _mix_in(model_class: type) -> None:
-    """Gives the class a `set_weights` where it, and its bases, have none."""
-    if (
-        issubclass(model_class, nn.Module)
-        and model_class is not nn.Module
-        and not hasattr(model_class, "set_weights")
-    ):
-        # On the class, not in a subclass: type(model), pickling and deepcopy stay as they were, and
-        # the models that the user's function builds itself have it too.
-        model_class.set_weights = set_weights  # type: ignore[attr-defined]
+def _made(
+    module: ModuleType,
+    maker: Callable[..., Any],
+    class_name: str,
+    args: Mapping[str, Any],
+    num_classes: int,
+) -> object:
+    keywords = dict(args)
+    if num_classes > 0 and _takes(maker, "num_classes"):
+        keywords.setdefault("num_classes", num_classes)
+    signature = inspect.signature(maker)
+    try:
+        signature.bind(**keywords)
+    except TypeError as error:
+        raise ModelInvalidError(
+            f"{class_name}{signature}: {error}, given {_shown(keywords)}",
+            "correct spec.model.args (num_classes comes from spec.training.numClasses)",
+        ) from error
+    folder = Path(str(module.__file__)).parent
+    keywords = with_configs(maker, keywords, f"spec.model.args of {class_name}")
+    try:
+        return maker(**keywords)
+    except BaseException as error:
+        raise invalid_model(f"{class_name}({_shown(keywords)}) failed", error, folder) from error
 
 
-def _find_class(module: ModuleType, class_name: str) -> type[nn.Module]:
-    found = getattr(module, class_name, None)
-    file = Path(str(module.__file__)).name
-    if inspect.isclass(found) and issubclass(found, nn.Module):
+def _find(module: ModuleType, class_name: str) -> Any:
+    found: Any = module
+    for part in class_name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, nn.Module) or (inspect.isclass(found) and issubclass(found, nn.Module)):
         return found
+    file = Path(str(module.__file__)).name
+    if found is None:
+        problem = f"{class_name} does not exist in {file}"
+    elif inspect.isclass(found):
+        problem = f"{class_name} in {file} is not a class derived from torch.nn.Module"
+    elif callable(found):
+        return found
+    else:
+        problem = (
+            f"{class_name} in {file} is a {type(found).__name__}: not a class derived from "
+            "torch.nn.Module, a function that returns a model, or a model"
+        )
     models = sorted(
         name
         for name, value in vars(module).items()
@@ -158,16 +124,17 @@ def _find_class(module: ModuleType, class_name: str) -> type[nn.Module]:
     offer = (
         f"it has {', '.join(models)}" if models else "it has no class derived from torch.nn.Module"
     )
-    problem = "does not exist" if found is None else "is not a class derived from torch.nn.Module"
-    raise ModelInvalidError(
-        f"{class_name} in {file} {problem} ({offer})",
-        "write the model's class name in spec.model.className",
-    )
+    raise ModelInvalidError(f"{problem} ({offer})", _CLASS_NAME)
 
 
-def _takes(model_class: type[nn.Module], name: str) -> bool:
-    """Whether the constructor takes `name`; **kwargs are taken to go on to the next class's."""
-    for base in model_class.__mro__:
+def _takes(maker: Callable[..., Any], name: str) -> bool:
+    """Whether it takes `name`; a constructor's **kwargs are passed on to the next class's."""
+    if isinstance(maker, functools.partial) and name in maker.keywords:
+        return False
+    if not inspect.isclass(maker):
+        parameter = inspect.signature(maker).parameters.get(name)
+        return parameter is not None and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
+    for base in maker.__mro__:
         constructor = base.__dict__.get("__init__")
         if base is nn.Module:
             return False
@@ -182,24 +149,18 @@ def _takes(model_class: type[nn.Module], name: str) -> bool:
 
 
 def _check_model(model: nn.Module, class_name: str) -> None:
-    lazy = [name for name, value in model.state_dict().items() if is_lazy(value)]
+    state = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
+    if not state:
+        raise ModelInvalidError(f"{class_name} has no weights", "assign its layers in __init__")
+    lazy = [name for name, value in state.items() if is_lazy(value)]
     if lazy:
         raise ModelInvalidError(
             f"{class_name}.{lazy[0]} gets its shape at the first batch (a lazy module)",
             "give the layer its input size, such as nn.Linear(128, 10)",
             tensor=lazy[0],
         )
-    tensors = _tensors(model)
-    if not tensors:
-        raise ModelInvalidError(f"{class_name} has no weights", "assign its layers in __init__")
     require_averageable(model.state_dict(), class_name)
-
-
-def _invalid(problem: str, error: BaseException, folder: Path) -> TrainingError:
-    place = place_of(error, folder)
-    where = f" ({place})" if place else ""
-    tail = tail_of(error, folder)
-    return ModelInvalidError(f"{problem}: {summary_of(error)}{where}:\n{tail}\n", fix_of(error))
+    model_weights(model)  # raises where the extra state of a module cannot travel
 
 
 def _shown(keywords: Mapping[str, Any]) -> str:

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-
-def is_extra_state(name: str) -> bool:
-    """Whether torch keeps a module's own objects, not a tensor of the model, under this name."""
-    return name.rpartition(".")[2] == "_extra_state"
+from fedjob_runtime.training.extra_state import encode, is_extra_state
 
 
 def portable(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
-    """The tensors of a state dict as safetensors and the network take them.
+    """A state dict as safetensors and the network take it.
 
     Args:
-        state_dict: As `model.state_dict()` gives it; a module's extra state, which is no tensor, is
-            left out.
+        state_dict: As `model.state_dict()` gives it, extra state of modules included.
 
     Returns:
         Tensors on the CPU, detached, dense, contiguous, each with a storage of its own (tied
-        weights are cloned). A tensor that already is so is passed on without a copy.
+        weights are cloned). A tensor that already is so is passed on without a copy. Extra state is
+        encoded as `extra_state` says; any other value that is not a tensor is left out.
+
+    Raises:
+        ModelInvalidError: Extra state holds objects that cannot be encoded.
     """
     result: dict[str, Tensor] = {}
     storages: set[int] = set()
-    for name, value in state_dict.items():
-        if not isinstance(value, Tensor) or is_extra_state(name):
-            continue
-        dense = value.detach()
-        if dense.layout is not torch.strided:
-            # Before as_subclass, which a sparse tensor does not have.
-            dense = dense.to_dense()
-        tensor = dense.as_subclass(Tensor)
-        tensor = tensor.cpu().resolve_conj().resolve_neg()
+    for name, value in _flat(state_dict):
+        tensor = value.detach()
+        if tensor.layout is not torch.strided:
+            tensor = tensor.to_dense()
+        # Subclasses, such as a module's own parameter type, do not travel.
+        tensor = tensor.as_subclass(Tensor).cpu().resolve_conj().resolve_neg()
         storage = tensor.untyped_storage()
         if (
             storage.data_ptr() in storages
@@ -47,3 +44,11 @@ def portable(state_dict: Mapping[str, object]) -> dict[str, Tensor]:
             storages.add(tensor.untyped_storage().data_ptr())
         result[name] = tensor
     return result
+
+
+def _flat(state_dict: Mapping[str, object]) -> Iterator[tuple[str, Tensor]]:
+    for name, value in state_dict.items():
+        if isinstance(value, Tensor):
+            yield name, value
+        elif is_extra_state(name):
+            yield from encode(name, value).items()

@@ -6,12 +6,15 @@ import logging
 import math
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from fedjob.reasons import Reason
+from fedjob_runtime.training.answers.adapt import adapted, as_tensor
+from fedjob_runtime.training.answers.difference import added, looks_like_difference
 from fedjob_runtime.training.errors import (
     CheckpointInvalidError,
     InvalidResultError,
@@ -19,12 +22,16 @@ from fedjob_runtime.training.errors import (
     MissingWeightsError,
     UnexpectedTensorError,
 )
+from fedjob_runtime.training.notes import Note
 from fedjob_runtime.training.weights import check_weights, load_checkpoint
 
 logger = logging.getLogger("fedjob.training")
 
+FULL = "full"
+DIFF = "diff"
+"""What `kind` of an answer may be; the default is `full`."""
 MAX_SAMPLES = 2**53
-"""FedAvg weighs in float64, which counts no further."""
+"""FedAvg weighs in float64, where larger counts are not exact."""
 MAX_METRICS = 64
 MAX_METRIC_NAME = 100
 
@@ -36,22 +43,41 @@ class TrainingResult:
     """One worker's accepted result of one round.
 
     Attributes:
-        weights: As the global model: its names, shapes, dtypes; on the CPU.
+        weights: As the global model: its names, shapes, dtypes; on the CPU. Names of it may be
+            missing where a part was allowed.
         samples: Its weight in FedAvg, above 0.
         metrics: Finite numbers.
-        warnings: What a person should know, such as `WeightsNotLoaded: ...`.
+        warnings: What a person should know.
     """
 
     weights: dict[str, Tensor]
     samples: int
     metrics: dict[str, float]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an answer has to fit.
+
+    Attributes:
+        weights: The global model: names, shapes, dtypes, values. Empty: the job has no model.
+        tied: Groups of names that are one tensor in the model.
+        partial: A part of the model is an answer (spec.federation.partial, or because the model's
+            own state_dict() gives only a part).
+        model: The model that the function was given to train; None where it makes its own.
+    """
+
+    weights: Mapping[str, Tensor]
+    tied: Sequence[Sequence[str]] = ()
+    partial: bool = False
+    model: nn.Module | None = None
 
 
 def collect(
     result: object,
     out_dir: Path,
-    reference: Mapping[str, Tensor],
+    expected: Expected,
     worker: str,
     data_root: Path | None = None,
 ) -> TrainingResult:
@@ -59,14 +85,16 @@ def collect(
 
     Args:
         result: `weights` (or `state_dict`), else a `final_checkpoint` path, else the file
-            `out_dir/state_dict.pt`; `samples`; optional `metrics`.
+            `out_dir/state_dict.pt`; `samples` (or `num_samples`); optional `metrics`; optional
+            `kind`: `"diff"` where the weights are to be added to the global model.
         out_dir: The round's folder.
-        reference: The global model's names, shapes and dtypes.
+        expected: What the weights have to fit.
         worker: Named in every error.
         data_root: The shard; a checkpoint may lie there too. Default: where `out_dir` is made.
 
     Raises:
-        InvalidResultError: It is not a dict, has no weights, or samples is no whole number above 0.
+        InvalidResultError: It is not a dict, has no weights, samples is not a whole number above 0,
+            or the weights seem to be a difference without `"kind": "diff"`.
         WeightsError: The weights do not fit the model or are not finite.
         CheckpointInvalidError: The file named is not there, not in the two folders, or no weights.
     """
@@ -74,24 +102,53 @@ def collect(
         raise InvalidResultError(
             f"the training function returned {_article(result)}, not a dict", _RETURN, worker=worker
         )
-    weights = _weights(result, out_dir, data_root or out_dir.parent.parent, worker)
-    samples = check_samples(result.get("samples"), worker)
-    checked = check_weights(weights, reference, worker)
-    metrics, warnings = clean_metrics(result.get("metrics"))
-    return TrainingResult(checked, samples, metrics, tuple(warnings))
+    reference = expected.weights
+    kind = _kind(result, worker)
+    given = _weights(result, out_dir, data_root or out_dir.parent.parent, worker)
+    samples = check_samples(result.get("samples", result.get("num_samples")), worker)
+    weights, notes = adapted(given, reference, expected.tied)
+    if kind == DIFF:
+        if not reference:
+            raise InvalidResultError(
+                "there is no global model yet that a difference could be added to",
+                "return the weights themselves in round 0",
+                worker=worker,
+            )
+        weights = added(weights, reference)
+    checked = check_weights(weights, reference, worker, partial=expected.partial)
+    if kind != DIFF and looks_like_difference(checked, reference, expected.model):
+        raise InvalidResultError(
+            "the weights are near zero beside the global model, as a difference to it is",
+            'return model.state_dict() itself, or say so: {"kind": "diff", "weights": ...}',
+            worker=worker,
+        )
+    metrics, dropped = clean_metrics(result.get("metrics"))
+    notes += [Note(Reason.METRIC_DROPPED, text) for text in dropped]
+    return TrainingResult(checked, samples, metrics, tuple(notes))
+
+
+def _kind(result: Mapping[str, object], worker: str) -> str:
+    kind = result.get("kind", FULL)
+    if kind not in (FULL, DIFF):
+        raise InvalidResultError(
+            f"kind is {kind!r}"[:100] + f", not {FULL!r} or {DIFF!r}",
+            f"leave it out for weights, write {DIFF!r} for a difference to the global model",
+            worker=worker,
+        )
+    return str(kind)
 
 
 def check_samples(value: object, worker: str) -> int:
     """`samples` as an int above 0.
 
     Args:
-        value: An integer of Python, numpy or a one-element tensor; 3.0 counts as 3, True does not.
+        value: An integer of Python, or a tensor or array of one; 3.0 counts as 3, True does not.
         worker: Named in the error.
 
     Raises:
         InvalidSamplesError: It is anything else.
     """
-    given = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    given = _single(value)
     samples = 0
     if isinstance(given, numbers.Integral) and not isinstance(given, bool):
         samples = operator.index(given)
@@ -111,7 +168,7 @@ def clean_metrics(metrics: object) -> tuple[dict[str, float], list[str]]:
     """The finite numbers among the metrics, and a warning about each of the others.
 
     Args:
-        metrics: {name: number or one-element tensor}, or None.
+        metrics: {name: number, or a tensor or array of one}, or None.
     """
     if metrics is None:
         return {}, []
@@ -136,10 +193,7 @@ def clean_metrics(metrics: object) -> tuple[dict[str, float], list[str]]:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, Tensor):
-        if value.numel() != 1 or value.is_complex() or value.is_meta:
-            return None
-        value = value.item()
+    value = _single(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     try:
@@ -147,6 +201,14 @@ def _number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _single(value: object) -> object:
+    """The number in a tensor, array or numpy scalar of one element; anything else as it is."""
+    tensor = as_tensor(value) if hasattr(value, "__array__") else value
+    if isinstance(tensor, Tensor) and tensor.numel() == 1 and not tensor.is_meta:
+        return tensor.item()
+    return value
 
 
 def _weights(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fedjob_runtime.training.errors import ModelInvalidError
-from fedjob_runtime.training.portable import is_extra_state
+from fedjob_runtime.training.extra_state import is_extra_state
 
 AVERAGED = frozenset(
     {
@@ -38,11 +38,11 @@ safetensors does not have, nor packed and exponent-only types, whose mean has no
 SHOWN = 3
 """Tensors that one message names."""
 
-_PERSISTENT = "keep it dense, or out of the state dict: register_buffer(name, x, persistent=False)"
-
 
 def require_averageable(state_dict: Mapping[str, object], source: str) -> None:
     """Refuses a model before its first round if a part of its state cannot be averaged.
+
+    Sparse tensors can: they travel dense (`portable`).
 
     Args:
         state_dict: As `model.state_dict()` gives it; extra state is not looked at.
@@ -74,8 +74,6 @@ def _fault(value: object) -> tuple[str, str] | None:
     dtype = str(value.dtype).removeprefix("torch.")
     if value.is_quantized:
         return f"is quantised ({dtype})", "federate the float model and quantise what comes out"
-    if value.layout is not torch.strided:
-        return f"is sparse ({str(value.layout).removeprefix('torch.')})", _PERSISTENT
     if value.dtype not in AVERAGED:
         other = "use complex64" if value.is_complex() else "use float32 or an integer dtype"
         return f"is {dtype}, which cannot be saved and averaged", other

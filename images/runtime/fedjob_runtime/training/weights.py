@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -14,8 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fedjob.atomic_files import replacing
 from fedjob_runtime.training.errors import CheckpointInvalidError
-from fedjob_runtime.training.portable import is_extra_state, portable
+from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.weights_check import check_weights
 
 __all__ = [
@@ -128,11 +129,15 @@ def _pickled(error: pickle.UnpicklingError) -> str:
     return "pickled objects or no weights at all"
 
 
-def load_weights(path: Path) -> dict[str, Tensor]:
+def load_weights(path: Path, *, may_be_empty: bool = False) -> dict[str, Tensor]:
     """Reads a safetensors file.
 
+    Args:
+        path: The file.
+        may_be_empty: No tensors are weights too: the global model of round 0 of a job without one.
+
     Raises:
-        CheckpointInvalidError: It is missing, damaged or empty.
+        CheckpointInvalidError: It is missing or damaged, or empty where it may not be.
     """
     try:
         weights: dict[str, Tensor] = load_file(path)
@@ -141,6 +146,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             f"{path.name} cannot be read: {str(error)[:200]}",
             "give a file written by safetensors.torch.save_file",
         ) from error
+    if may_be_empty and not weights:
+        return {}
     return unnested(weights, path.name)
 
 
@@ -154,22 +161,8 @@ def save_weights(
         weights: Tensors on any device, tied or not.
         metadata: Text to keep beside them.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(portable(weights), part, metadata=dict(metadata) if metadata else None)
-        _sync(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path, durable=True) as scratch:
+        save_file(portable(weights), scratch, metadata=dict(metadata) if metadata else None)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from fedjob_runtime.training.errors import (
     DtypeMismatchError,
@@ -16,7 +17,8 @@ from fedjob_runtime.training.errors import (
     UnexpectedTensorError,
     WeightsError,
 )
-from fedjob_runtime.training.portable import is_extra_state, portable
+from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.portable import portable
 
 SHOWN = 3
 """Faults of one kind that a message spells out."""
@@ -39,14 +41,19 @@ _Found = tuple[type[WeightsError], str, str]
 
 
 def check_names_and_shapes(
-    weights: Mapping[str, object], reference: Mapping[str, Tensor], source: str
+    weights: Mapping[str, object],
+    reference: Mapping[str, Tensor],
+    source: str,
+    *,
+    partial: bool = False,
 ) -> None:
     """Checks everything but the values; a tensor may be on any device.
 
     Args:
-        weights: What is to be loaded.
+        weights: What is to be loaded. Extra state of modules is not checked, and may be missing.
         reference: The model's tensors: names, shapes, dtypes.
         source: Whose they are, for the error.
+        partial: They may be a part of the model.
 
     Raises:
         WeightsError: The subclass of its gravest fault; the message has them all.
@@ -57,40 +64,55 @@ def check_names_and_shapes(
             "give model.state_dict(), all tensors of the model",
             worker=source,
         )
-    _refuse(_structure(weights, reference), weights, reference, source)
+    found = _structure(weights, reference)
+    if partial:
+        found = [fault for fault in found if fault[0] is not MissingTensorError]
+    _refuse(found, weights, reference, source)
 
 
 def check_weights(
-    weights: Mapping[str, object], reference: Mapping[str, Tensor], worker: str
+    weights: Mapping[str, object],
+    reference: Mapping[str, Tensor],
+    worker: str,
+    *,
+    partial: bool = False,
 ) -> dict[str, Tensor]:
-    """Checks what a worker returned, for FedAvg; nothing of what is refused is to be averaged.
+    """Checks what a worker returned, for FedAvg; nothing of what is refused is averaged.
 
     Args:
         weights: As returned. A dtype that can be cast to the model's (float64 or float16 for
             float32, not float for int) is cast.
         reference: The global model: names, shapes, dtypes. Where it holds an infinity, such as in
-            an attention mask, the same infinity is accepted.
+            an attention mask, the same infinity is accepted. Empty: the job has no model, and the
+            weights may be any.
         worker: Who returned them.
+        partial: They may be a part of the model.
 
     Returns:
         The tensors in the reference's order and dtypes, on the CPU, detached, contiguous, none
-        sharing storage with another.
+        sharing storage with another; then the extra state of modules.
 
     Raises:
         WeightsError: The subclass of its gravest fault (missing, unexpected, shape, dtype,
             non-finite); the message names the worker and the tensors.
     """
-    check_names_and_shapes(weights, reference, worker)
-    tensors = portable(weights)
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    expected_of = reference or {name: torch.zeros_like(value) for name, value in tensors.items()}
+    check_names_and_shapes(weights, expected_of, worker, partial=partial)
+    given = portable(weights)
     result: dict[str, Tensor] = {}
     found: list[_Found] = []
-    for name, expected in reference.items():
-        if name not in tensors:
+    for name, expected in expected_of.items():
+        if name not in given or is_extra_state(name):
             continue
-        value = tensors[name].to(expected.dtype)
-        found += _values(name, tensors[name], value, expected)
+        value = given[name].to(expected.dtype)
+        found += _values(name, given[name], value, expected)
         result[name] = value
-    _refuse(found, weights, reference, worker)
+    for name, value in given.items():
+        if is_extra_state(name):
+            found += _values(name, value, value, expected_of.get(name, torch.zeros(())))
+            result[name] = value
+    _refuse(found, weights, expected_of, worker)
     return result
 
 
@@ -104,9 +126,9 @@ def _structure(weights: Mapping[str, object], reference: Mapping[str, Tensor]) -
             continue
         value = weights[name]
         if not isinstance(value, Tensor):
-            text = (
-                f"{name} is a {type(value).__module__}.{type(value).__name__}, not a torch.Tensor"
-            )
+            found.append((UnexpectedTensorError, name, _not_a_tensor(name, value)))
+        elif is_lazy(value):
+            text = f"{name} gets its shape at the first batch (a lazy module), and there was none"
             found.append((UnexpectedTensorError, name, text))
         elif value.is_meta:
             found.append((UnexpectedTensorError, name, f"{name} is on the meta device: no values"))
@@ -116,10 +138,16 @@ def _structure(weights: Mapping[str, object], reference: Mapping[str, Tensor]) -
         elif not torch.can_cast(value.dtype, expected.dtype):
             text = f"{name} is {_short(value)}, the model has {_short(expected)}"
             found.append((DtypeMismatchError, name, text))
-    for name in weights:
+    for name, value in weights.items():
         if name not in reference and not is_extra_state(str(name)):
-            found.append((UnexpectedTensorError, str(name), f"the model has no {name}"))
+            unknown = isinstance(value, Tensor)
+            text = f"the model has no {name}" if unknown else _not_a_tensor(str(name), value)
+            found.append((UnexpectedTensorError, str(name), text))
     return found
+
+
+def _not_a_tensor(name: str, value: object) -> str:
+    return f"{name} is a {type(value).__module__}.{type(value).__name__}, not a torch.Tensor"
 
 
 def _values(name: str, given: Tensor, value: Tensor, expected: Tensor) -> list[_Found]:
@@ -132,7 +160,8 @@ def _values(name: str, given: Tensor, value: Tensor, expected: Tensor) -> list[_
     if not bad.any():
         return []
     # Some models hold -inf on purpose; NaN never is one.
-    bad &= _readable(value) != _readable(expected.detach().cpu())
+    if value.shape == expected.shape:
+        bad &= _readable(value) != _readable(expected.detach().cpu())
     count = int(bad.sum())
     if not count:
         return []
@@ -175,11 +204,16 @@ def _fix(
     if kind is NonFiniteWeightsError:
         return "lower learning_rate, clip gradients, or look for NaN in the data"
     if kind is DtypeMismatchError:
-        return "return tensors of the model's dtypes: model.state_dict()"
+        return "return whole numbers where the model has integers: model.state_dict()"
     if kind is ShapeMismatchError:
         return "build the model with the same model.args and num_classes as the global one"
     if any(not isinstance(value, Tensor) for value in weights.values()):
-        return "return torch tensors: model.state_dict(), or torch.from_numpy(array)"
+        return "return tensors, arrays or numbers: model.state_dict()"
+    if kind is MissingTensorError and set(weights) <= set(reference):
+        return (
+            "return all tensors of model.state_dict(); where only a part is trained, such as "
+            "adapters, set federation.partial: true"
+        )
     return "return all tensors of model.state_dict() and no others"
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import fedjob_runtime.processes.torch_import  # noqa: F401 (first: see there)  # isort: skip
 
 import logging
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,11 +34,16 @@ from fedjob.reasons import Reason
 from fedjob_runtime.processes.children import exit_when_orphaned
 from fedjob_runtime.protocol import (
     BASE,
+    ENV_DEVICE,
     ENV_HOME,
     ENV_JOB_FOLDER,
+    ENV_JOB_ID,
+    ENV_SHARD,
     FAILURE,
     GENERATED_MODULE,
+    PARTIAL,
     SAMPLES,
+    STATE_FOLDER,
     WARNINGS,
     env_path,
     env_text,
@@ -45,12 +52,9 @@ from fedjob_runtime.protocol import (
 from fedjob_runtime.training.errors import TrainingError
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.forms import TrainingContext, run_training
-from fedjob_runtime.training.model import (
-    build_model,
-    load_user_module,
-    model_weights,
-    set_weights,
-)
+from fedjob_runtime.training.model import build_model, load_user_module, set_weights
+from fedjob_runtime.training.model_state import gives_part
+from fedjob_runtime.training.notes import CONVERSIONS, Note
 from fedjob_runtime.training.signatures import find_validate_function
 from fedjob_runtime.worker.result_cache import Answer, AnswerStore
 from fedjob_runtime.worker.training_lock import training_turn
@@ -66,10 +70,11 @@ class TrainExecutor(Executor):
         adapter_module: The module below app/custom that holds the training function.
         train_fn: Its name.
         validate_fn: The user's fl_validate, or None.
-        class_name: The model's class in model_def.py.
+        class_name: What makes the model in model_def.py; None where the job has no model.
         model_args: Keyword arguments of its constructor.
         hyperparameters: local_epochs, batch_size, learning_rate, num_classes, img_size,
-            manifest_file, extra.
+            manifest_file, extra, num_rounds, num_clients.
+        partial: The training function may return a part of the model (spec.federation.partial).
     """
 
     def __init__(
@@ -78,9 +83,10 @@ class TrainExecutor(Executor):
         adapter_module: str,
         train_fn: str | None,
         validate_fn: str | None,
-        class_name: str,
+        class_name: str | None,
         model_args: dict[str, Any],
         hyperparameters: dict[str, Any],
+        partial: bool = False,
     ) -> None:
         super().__init__()
         self._data_root = data_root
@@ -90,6 +96,8 @@ class TrainExecutor(Executor):
         self._class_name = class_name
         self._args = model_args
         self._hyperparameters = hyperparameters
+        self._partial = partial
+        self._noted: set[Note] = set()
         self._last: Answer | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -108,7 +116,7 @@ class TrainExecutor(Executor):
         except FedjobError as error:
             if isinstance(error, TrainingError) and not error.worker:
                 error.worker = worker
-            logger.error("%s: %s", worker, error)
+            _log(error)
             return _refusal(error.reason, str(error))
         except Exception as error:
             # The boundary to NVFlare: an exception here would end the job for every worker.
@@ -153,18 +161,32 @@ class TrainExecutor(Executor):
         return _reply(answer, number)
 
     def _train(self, weights: dict[str, Tensor], context: TrainingContext) -> Answer:
-        custom, model_module, model = self._model(weights)
-        module = model_module
+        custom, module, model = self._model(weights)
         if self._adapter != "model_def":
             module = load_user_module(custom, self._adapter)
-        reference = weights or model_weights(model)
         result = run_training(
-            module, self._train_fn, model, weights, context, reference=reference, logger=logger
+            module,
+            self._train_fn,
+            model,
+            weights,
+            context,
+            partial=self._partial,
+            logger=logger,
         )
-        return Answer(result.weights, result.samples, result.metrics, list(result.warnings))
+        notes = [str(note) for note in self._new(result.warnings)]
+        part = self._partial or (model is not None and gives_part(model))
+        return Answer(result.weights, result.samples, result.metrics, notes, part)
+
+    def _new(self, notes: Iterable[Note]) -> list[Note]:
+        """Without the conversions that this process has reported in an earlier round."""
+        new = [n for n in notes if n.reason not in CONVERSIONS or n not in self._noted]
+        self._noted.update(new)
+        return new
 
     def _validate(self, weights: dict[str, Tensor], context: TrainingContext) -> Shareable:
         _, module, model = self._model(weights)
+        if model is None:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
         function = find_validate_function(module, self._validate_fn) if self._validate_fn else None
         generated = self._adapter == GENERATED_MODULE
         found = evaluate(model.to(context.device), context, function, logger, generated=generated)
@@ -173,9 +195,11 @@ class TrainExecutor(Executor):
         )
         return FLModelUtils.to_shareable(reply)
 
-    def _model(self, weights: dict[str, Tensor]) -> tuple[Path, ModuleType, torch.nn.Module]:
+    def _model(self, weights: dict[str, Tensor]) -> tuple[Path, ModuleType, torch.nn.Module | None]:
         custom = env_path(ENV_JOB_FOLDER) / "app/custom"
         module = load_user_module(custom, "model_def")
+        if self._class_name is None:
+            return custom, module, None
         classes = int(self._hyperparameters.get("num_classes", 0))
         model = build_model(module, self._class_name, self._args, classes)
         if weights:
@@ -186,10 +210,12 @@ class TrainExecutor(Executor):
         return TrainingContext.from_hyperparameters(
             self._hyperparameters,
             worker=worker,
-            job_id=env_text("FEDJOB_JOB_ID"),
+            job_id=env_text(ENV_JOB_ID),
             round=number,
             data_root=home / self._data_root,
-            device=env_text("FEDJOB_DEVICE"),
+            device=env_text(ENV_DEVICE),
+            shard_name=os.environ.get(ENV_SHARD, ""),
+            state_dir=home / STATE_FOLDER,
         )
 
     def _submit(self, worker: str) -> Shareable:
@@ -198,13 +224,20 @@ class TrainExecutor(Executor):
         return _reply(self._last, None)
 
 
+def _log(error: FedjobError) -> None:
+    """The message once, and the whole traceback of what the author's code raised."""
+    cause = error.__cause__
+    text = error.brief if isinstance(error, TrainingError) else str(error)
+    logger.error("%s", text, exc_info=cause if cause is not None else False)
+
+
 def _reply(answer: Answer, number: int | None) -> Shareable:
     model = FLModel(
         params_type=ParamsType.FULL,
         params=answer.weights,
         metrics=answer.metrics,
         current_round=number,
-        meta={SAMPLES: answer.samples, WARNINGS: answer.warnings},
+        meta={SAMPLES: answer.samples, WARNINGS: answer.warnings, PARTIAL: answer.partial},
     )
     return FLModelUtils.to_shareable(model)
 

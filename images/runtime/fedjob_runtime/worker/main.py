@@ -27,6 +27,14 @@ from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
 from fedjob_runtime.processes.fork_client import environment_with_fork_server
 from fedjob_runtime.processes.oom_watch import MemoryWatch
+from fedjob_runtime.protocol import (
+    ENV_DEVICE,
+    ENV_HOME,
+    ENV_JOB_FOLDER,
+    ENV_JOB_ID,
+    ENV_SHARD,
+    ENV_WORKER,
+)
 from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
 
@@ -138,11 +146,12 @@ def _environment(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> di
     return {
         **env,
         "PYTHONPATH": os.pathsep.join(filter(None, [custom, env.get("PYTHONPATH", "")])),
-        "FEDJOB_HOME": str(home),
-        "FEDJOB_JOB_FOLDER": config.job_folder,
-        "FEDJOB_JOB_ID": config.name,
-        "FEDJOB_WORKER": config.worker,
-        "FEDJOB_DEVICE": config.device,
+        ENV_HOME: str(home),
+        ENV_JOB_FOLDER: config.job_folder,
+        ENV_JOB_ID: config.name,
+        ENV_WORKER: config.worker,
+        ENV_DEVICE: config.device,
+        ENV_SHARD: config.shard,
     }
 
 

@@ -21,12 +21,21 @@ KEPT_ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker returns for one round."""
+    """What a worker returns for one round.
+
+    Attributes:
+        weights: By the names of the global model.
+        samples: Their weight in the mean.
+        metrics: Finite numbers.
+        warnings: `<Reason>: <message>` each.
+        partial: The weights may be a part of the model.
+    """
 
     weights: dict[str, Tensor]
     samples: int
     metrics: dict[str, float]
     warnings: list[str]
+    partial: bool = False
 
 
 class AnswerStore:
@@ -42,7 +51,13 @@ class AnswerStore:
         if not base or facts is None or facts["base"] != base:
             return None
         weights = load_weights(folder / "weights.safetensors")
-        return Answer(weights, facts["samples"], facts["metrics"], facts["warnings"])
+        return Answer(
+            weights,
+            facts["samples"],
+            facts["metrics"],
+            facts["warnings"],
+            facts.get("partial", False),
+        )
 
     def keep(self, round_number: int, base: str, answer: Answer) -> None:
         """Keeps an answer, and drops those of rounds that can no longer be asked."""
@@ -59,6 +74,7 @@ class AnswerStore:
                 "samples": answer.samples,
                 "metrics": answer.metrics,
                 "warnings": answer.warnings,
+                "partial": answer.partial,
             },
         )
         for old in self._folder.iterdir():

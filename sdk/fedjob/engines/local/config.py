@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fedjob.atomic_files import write_text
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
@@ -60,6 +61,5 @@ def worker_configs(prepared: PreparedRun, folder: RunFolder) -> dict[str, Worker
 def write_config(path: Path, config: ServerConfig | WorkerConfig) -> Path:
     """Write a config to its file, readable by the owner only; returns the file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_text(config.model_dump_json(by_alias=True, indent=2))
-    path.chmod(0o600)
+    write_text(path, config.model_dump_json(by_alias=True, indent=2), private=True)
     return path

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from fedjob.atomic_files import write_text
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec import FederatedJob
 from fedjob.spec.models.base import Model
@@ -41,9 +42,7 @@ class RunRecord(Model):
 
     def write(self, path: Path) -> None:
         """Replace `path` in one step."""
-        scratch = path.with_name(f".{path.name}.tmp")
-        scratch.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n")
-        scratch.replace(path)
+        write_text(path, self.model_dump_json(by_alias=True, indent=2) + "\n")
 
 
 def record_of(job: FederatedJob, files: Mapping[str, str | None]) -> RunRecord:

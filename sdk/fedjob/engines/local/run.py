@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from fedjob.atomic_files import write_text
 from fedjob.engines.local.config import server_config, worker_configs, write_config
 from fedjob.engines.local.handle import LiveRun
 from fedjob.engines.local.interruption import Interrupt, Interruption
@@ -108,7 +109,7 @@ class LocalRun:
         urls = self._urls(bucket)
         urls.renew()
         live = LiveRun(pid=os.getpid(), http_port=http_port)
-        self._folder.live.write_text(live.model_dump_json(by_alias=True))
+        write_text(self._folder.live, live.model_dump_json(by_alias=True))
         follower = StatusFollower(http_port, lambda status: self._seen(status, supervision))
         # In reverse: the processes end first, so that no poll has to be waited for.
         stack.callback(follower.stop)
@@ -221,7 +222,7 @@ class LocalRun:
 
     def _told(self, name: str) -> str:
         try:
-            said = json.loads((self._folder.home(name) / "worker.json").read_text())
+            said = json.loads((self._folder.home(name) / "worker.json").read_bytes())
         except (OSError, ValueError):
             return ""
         failed = isinstance(said, dict) and said.get("state") == "Failed"

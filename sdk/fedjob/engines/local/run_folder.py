@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from fedjob.errors import Fault, InvalidInputError
+
+_UNUSABLE = {
+    os.pathsep: f"a {os.pathsep!r}, which separates the folders of PYTHONPATH",
+    "\\": "a backslash, which NVFlare turns into a slash",
+    "\n": "a line break, which logs and commands cannot show",
+}
+"""What a path of a run cannot have: characters that a program we start cannot take as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +28,19 @@ class RunFolder:
 
     @classmethod
     def at(cls, out: Path) -> RunFolder:
-        """The folder at `out`, made absolute; nothing is created."""
-        return cls(out.expanduser().resolve())
+        """The folder at `out`, made absolute; nothing is created.
+
+        Raises:
+            InvalidInputError: Its path has a character with which a run would not work.
+        """
+        path = out.expanduser().resolve()
+        found = [name for part, name in _UNUSABLE.items() if part in str(path)]
+        if any("\ud800" <= character <= "\udfff" for character in str(path)):
+            found.append("bytes that are not UTF-8")
+        if found:
+            fix = "give another folder with --out, one whose path has none"
+            raise InvalidInputError([Fault(repr(str(path)), f"has {' and '.join(found)}", fix)])
+        return cls(path)
 
     @property
     def result(self) -> Path:

@@ -28,6 +28,11 @@ class FederationConfig(Model):
         le=604800,
         description="Seconds after which a round stops waiting for clients; absent: no limit.",
     )
+    partial: bool = Field(
+        False,
+        description="Answers may hold a part of the model's tensors, such as adapters; each tensor "
+        "is averaged over the workers that sent it, and the others stay as they are.",
+    )
     job_name: str = Field(
         "rt_job",
         min_length=1,

@@ -17,6 +17,7 @@ DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 JOB_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
+MODEL_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 CLASS_PATH = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 SHARD_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.zip$"
@@ -109,6 +110,7 @@ KeywordArgs = Annotated[JsonObject, AfterValidator(_check_keywords)]
 LabelValue = Annotated[str, Field(max_length=63)]
 NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=16)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=IDENTIFIER)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=MODEL_NAME)]
 ClassPath = Annotated[str, Field(max_length=200, pattern=CLASS_PATH)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 S3Object = Annotated[str, Field(max_length=1024, pattern=S3_OBJECT)]

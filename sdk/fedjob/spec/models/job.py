@@ -20,7 +20,7 @@ from fedjob.spec.models.status import FederatedJobStatus
 from fedjob.spec.models.storage import StorageSpec
 from fedjob.spec.models.training import TrainingConfig
 from fedjob.spec.models.workers import WorkersSpec
-from fedjob.spec.yaml_dump import dump_yaml
+from fedjob.spec.yaml import dump_yaml
 
 GROUP = "fedjob.dev"
 VERSION = "v1alpha1"

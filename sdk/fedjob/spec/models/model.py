@@ -12,6 +12,7 @@ from fedjob.spec.models.fields import (
     REQUIREMENT,
     Identifier,
     KeywordArgs,
+    ModelName,
     ObjectName,
     S3Object,
 )
@@ -50,10 +51,17 @@ class ModelSpec(Model):
     source: ModelSource = Field(
         description="Where model_def.py comes from.", examples=["{uri: s3://bucket/model_def.py}"]
     )
-    class_name: Identifier = Field(description="The model class in model_def.py.", examples=["Net"])
+    class_name: ModelName | None = Field(
+        None,
+        description="What makes the model in model_def.py: a class (`Outer.Inner` for a nested "
+        "one), a function or partial that returns it, or a name bound to it. Absent: there is no "
+        "model, and the first answers of `fl_train_model(payload)` make the global weights.",
+        examples=["Net"],
+    )
     args: KeywordArgs = Field(
         default_factory=dict,
-        description="Keyword arguments of the class; num_classes is added where it takes it.",
+        description="Keyword arguments of the class or function; num_classes is added where it "
+        "takes it. A mapping becomes a dataclass or pydantic model where the argument is one.",
     )
     train_function: Identifier | None = Field(
         None,

@@ -12,7 +12,7 @@ from fedjob.spec.models.job import GROUP, KIND, MAX_NAME, PLURAL, VERSION, Feder
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob.spec.structural import Schema, structural_schema
 from fedjob.spec.validation.rules import RULES
-from fedjob.spec.yaml_dump import dump_yaml
+from fedjob.spec.yaml import dump_yaml
 
 NAME = f"{PLURAL}.{GROUP}"
 _HEADER = "# Made from sdk/fedjob/spec by `python -m fedjob.spec.schema.crd`; do not edit.\n"

@@ -9,7 +9,8 @@ from fedjob.errors import Fault
 from fedjob.spec.models.federation import FederationConfig
 from fedjob.spec.models.placement import amount
 from fedjob.spec.models.workers import WorkersSpec
-from fedjob.spec.validation.reader import Path, Reader
+from fedjob.spec.validation.reader import Reader
+from fedjob.spec.yaml import Path
 
 KEYWORDS = tuple(keyword.kwlist)
 """What Python does not take for the name of a class or function."""

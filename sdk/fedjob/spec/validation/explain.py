@@ -11,9 +11,7 @@ from pydantic_core import ErrorDetails
 from fedjob.errors import Fault
 from fedjob.spec.structural import Schema
 from fedjob.spec.validation.hints import PATTERN_HINTS, TYPE_WORDS
-from fedjob.spec.validation.reader import Path
-from fedjob.spec.yaml_scalars import resolve
-from fedjob.spec.yaml_text import dotted
+from fedjob.spec.yaml import Path, dotted, resolve
 
 _PYTHON_TYPES = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
 
@@ -145,7 +143,7 @@ def _wrong_value(
     if kind == "less_than_equal":
         return f"{value} is above {shown(node['maximum'])}", f"write {_range(node)}"
     if kind == "finite_number":
-        return f"{value} is no finite number", f"write {_range(node)}"
+        return f"{value} is not a finite number", f"write {_range(node)}"
     if kind == "literal_error":
         options = [str(option) for option in node["enum"]]
         close = difflib.get_close_matches(str(given), options, 1, cutoff=0.5)

@@ -18,6 +18,10 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.DNS_LABEL: ("lower-case letters, digits and `-`", "team-a"),
     fields.DNS_SUBDOMAIN: ("a name: lower-case letters, digits, `-` and `.`", "my-name"),
     fields.IDENTIFIER: ("a Python name: letters, digits and `_`, no digit first", "Net"),
+    fields.MODEL_NAME: (
+        "a Python name: letters, digits and `_`, no digit first; `.` before a nested class",
+        "Net",
+    ),
     fields.CLASS_PATH: ("a module and a class", "model_def.MyClass"),
     fields.FILE_NAME: (
         "a file name: letters, digits, `.`, `_`, `-`",

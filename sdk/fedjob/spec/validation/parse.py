@@ -14,9 +14,9 @@ from fedjob.spec.models.job import API_VERSION, KIND, FederatedJob
 from fedjob.spec.models.unique import repetitions
 from fedjob.spec.structural import Schema, structural_schema
 from fedjob.spec.validation.explain import explain, folded, schema_at, shown, unknown_field
-from fedjob.spec.validation.reader import Path, Reader
+from fedjob.spec.validation.reader import Reader
 from fedjob.spec.validation.rules import broken_rules
-from fedjob.spec.yaml_text import Place, dotted, load_yaml
+from fedjob.spec.yaml import Path, Place, dotted, load_yaml
 
 _METADATA = frozenset(
     [

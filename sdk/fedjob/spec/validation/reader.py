@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from fedjob.spec.yaml import Path
+
 T = TypeVar("T")
-Path = tuple[str | int, ...]
 
 
 class UnreadableError(LookupError):

@@ -97,7 +97,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "spec.model",
-        f"!(self.className in {list(checks.KEYWORDS)})",
+        f"!has(self.className) || !(self.className in {list(checks.KEYWORDS)})",
         "className is a keyword of Python; write the name of the class in model_def.py",
         ".className",
         checks.class_name_no_keyword,

@@ -8,6 +8,7 @@ import stat
 import zipfile
 from pathlib import Path
 
+from fedjob.atomic_files import is_scratch, replacing
 from fedjob.errors import Fault
 from fedjob.workspace.shard.entries import InvalidShardError, is_system_file, name_problem
 
@@ -36,14 +37,9 @@ def pack_shard(
     folder, path = Path(folder), Path(path)
     files = _files(folder, path, manifest_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with zipfile.ZipFile(partial, "w", allowZip64=True) as archive:
-            for name in files:
-                _add(archive, folder / name, name)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as scratch, zipfile.ZipFile(scratch, "w", allowZip64=True) as archive:
+        for name in files:
+            _add(archive, folder / name, name)
     return path
 
 
@@ -62,13 +58,14 @@ def _files(folder: Path, target: Path, manifest_file: str) -> list[str]:
     if not folder.is_dir():
         raise InvalidShardError([Fault(str(folder), "is no folder", "name the shard's folder")])
     names, faults = [], []
-    skipped = {target.resolve(), target.with_name(f".{target.name}.partial").resolve()}
     for root, folders, files in os.walk(folder):
         for item in [*folders, *files]:
             file = Path(root) / item
             name = file.relative_to(folder).as_posix()
             mode = file.lstat().st_mode
-            if stat.S_ISDIR(mode) or is_system_file(name) or file.resolve() in skipped:
+            if stat.S_ISDIR(mode) or is_system_file(name) or is_scratch(item):
+                continue
+            if file.resolve() == target.resolve():
                 continue
             problem = name_problem(name)
             if problem is not None:

@@ -73,7 +73,7 @@ class SourceInfo:
     train_function: str | None
     parameters: tuple[str, ...]
     has_validate: bool
-    class_name: str
+    class_name: str | None
     classes: tuple[str, ...]
     constructor: Constructor
     modules: tuple[str, ...]
@@ -98,7 +98,7 @@ class SourceInfo:
 
 def check_source(
     text: str,
-    class_name: str,
+    class_name: str | None,
     train_function: str | None = None,
     filename: str = "model_def.py",
     requirements: Collection[str] = (),
@@ -107,7 +107,7 @@ def check_source(
 
     Args:
         text: The file.
-        class_name: `model.className`.
+        class_name: `model.className`; None: the job has no model, only a training function.
         train_function: `model.trainFunction`; None finds it by the documented names.
         filename: What messages call the file.
         requirements: `model.requirements`, as pip takes them.
@@ -125,7 +125,7 @@ def check_source(
 
 def _checked(
     text: str,
-    class_name: str,
+    class_name: str | None,
     train_function: str | None,
     filename: str,
     requirements: Collection[str],
@@ -142,7 +142,7 @@ def _checked(
         fault = class_fault(classes[class_name], classes, filename)
         faults += [fault] if fault else []
         constructor = constructor_of(classes[class_name], classes)
-    elif class_name not in bound.bound and not bound.star:
+    elif class_name and class_name.split(".")[0] not in bound.bound and not bound.star:
         faults.append(_no_class(class_name, tuple(classes), filename))
 
     name = train_function or next((n for n in (FORM_A, FORM_B) if n in bound.bound), None)
@@ -155,6 +155,8 @@ def _checked(
             faults.append(_no_function(name, tuple(functions), filename))
     if VALIDATE in functions:
         faults += signature_faults(functions[VALIDATE], "B", filename)
+    if class_name is None and form != "A":
+        faults.append(_no_model(form, name, tuple(classes)))
     info = SourceInfo(
         form=form,
         train_function=name,
@@ -255,6 +257,16 @@ def _no_class(name: str, classes: Sequence[str], filename: str) -> Fault:
         "spec.model.className",
         f"{filename} has no class {name}; {has}",
         f"{fix}name its model class",
+    )
+
+
+def _no_model(form: str, function: str | None, classes: Sequence[str]) -> Fault:
+    what = "the generated training loop" if form == "C" else f"`{function}`"
+    fix = f"write the model's name, such as `{classes[-1] if classes else 'Net'}`"
+    return Fault(
+        "spec.model.className",
+        f"is missing, and {what} trains the model that it names",
+        f"{fix}; only fl_train_model(payload) can do without a model",
     )
 
 

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import SAMPLES
+from fedjob_runtime.protocol import PARTIAL, SAMPLES
 from fedjob_runtime.server.job_process.failures import described, folder_of
-from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
+from fedjob_runtime.training.answers.adapt import as_tensor
+from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
+from fedjob_runtime.training.extra_state import is_extra_state
 from fedjob_runtime.training.weights import check_weights
 
 _FIX = "correct spec.components.aggregator"
@@ -44,8 +47,8 @@ class AggregatorInvalidError(FedjobError):
 class Mean(Protocol):
     """Takes checked results in, one by one, and gives the next global model."""
 
-    def add(self, weights: dict[str, Tensor], samples: int) -> None:
-        """Folds one worker's weights in."""
+    def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
+        """Folds one worker's weights in; names of the global model may be missing."""
 
     def result(self) -> dict[str, Tensor]:
         """The next global model; nothing of this round is kept."""
@@ -72,13 +75,20 @@ class AuthorsMean:
         self._reference = reference
         self._round = round_number
         self._context = fl_ctx
+        self._extra = ExtraStateMean()
         self._guard("reset", lambda: aggregator.reset(fl_ctx))
 
-    def add(self, weights: dict[str, Tensor], samples: int) -> None:
-        """Offers one worker's weights; the number of samples is in the meta, under both names."""
+    def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
+        """Offers one worker's weights; the number of samples is in the meta, under both names.
+
+        The aggregator gets complete models: what a worker did not send is as in the global model.
+        It gets no extra state of modules, which may hold more than numbers.
+        """
+        self._extra.add(weights, samples, worker)
+        complete = {**self._reference, **weights}
         model = FLModel(
             params_type=ParamsType.FULL,
-            params=weights,
+            params={name: value for name, value in complete.items() if not is_extra_state(name)},
             current_round=self._round,
             meta={SAMPLES: samples, MetaKey.NUM_STEPS_CURRENT_ROUND: samples},
         )
@@ -91,7 +101,8 @@ class AuthorsMean:
         model = self._guard("aggregate", lambda: FLModelUtils.from_shareable(reply))
         name = f"{type(self._aggregator).__name__}.aggregate in round {self._round + 1}"
         try:
-            return full_weights(model, self._reference, name)
+            weights = full_weights(model, self._reference, name)
+            return weights | self._extra.result(self._reference)
         except NonFiniteWeightsError as error:
             raise AggregationOverflowError(
                 f"{name}: {error.problem}, while every answer was finite there; divide before "
@@ -121,7 +132,7 @@ def mean_for(
         AggregatorInvalidError: The component does not derive from NVFlare's Aggregator.
     """
     if aggregator is None:
-        return WeightedMean(reference)
+        return ModelMean(reference)
     if not isinstance(aggregator, Aggregator):
         raise AggregatorInvalidError(
             f"spec.components.aggregator: {type(aggregator).__name__} does not derive from "
@@ -143,35 +154,46 @@ def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> di
             answers with such values were refused.
     """
     weights = mean.result()
-    try:
-        return check_weights(weights, reference, "")
-    except NonFiniteWeightsError as error:
-        raise AggregationOverflowError(
-            f"the mean of round {round_number + 1}: {error.problem}, while every answer was finite "
-            "there; report it with the server's log and the model's dtypes"
-        ) from error
+    for name, value in weights.items():
+        count = _new_infinities(value, reference.get(name))
+        if count and not is_extra_state(name):
+            raise AggregationOverflowError(
+                f"the mean of round {round_number + 1}: {name} has {count} of {value.numel()} "
+                "values that are NaN or infinite, while every answer was finite there; report it "
+                "with the server's log and the model's dtypes"
+            )
+    return weights
 
 
-def full_weights(model: FLModel, reference: dict[str, Tensor], who: str) -> dict[str, Tensor]:
-    """The full weights of an answer, checked: NVFlare's executors may answer arrays or differences.
+def _new_infinities(value: Tensor, start: Tensor | None) -> int:
+    """How many values are not finite and not as in the global model."""
+    if not (value.is_floating_point() or value.is_complex()):
+        return 0
+    # torch has no isfinite for floats of one byte.
+    readable = value.float() if value.itemsize == 1 else value
+    bad = ~torch.isfinite(readable)
+    if start is not None and bool(bad.any()):
+        bad &= readable != start.to(readable.dtype)
+    return int(bad.sum())
+
+
+def full_weights(
+    model: FLModel, reference: dict[str, Tensor], who: str, *, partial: bool = False
+) -> dict[str, Tensor]:
+    """The weights of an answer, checked: NVFlare's executors may answer arrays or differences.
 
     Args:
         model: The answer.
-        reference: The global model it was made from.
+        reference: The global model it was made from; empty where there is none yet.
         who: Who answered, for the error.
+        partial: The job takes a part of the model. An answer may declare itself one too: a worker
+            gains nothing by it that other weights would not give.
 
     Raises:
         TrainingError: Names, shapes or values do not fit the global model.
     """
-    given = {name: _tensor(value) for name, value in (model.params or {}).items()}
-    weights = check_weights(given, reference, who)
+    given: dict[str, object] = {n: as_tensor(v) for n, v in (model.params or {}).items()}
     if model.params_type == ParamsType.DIFF:
-        # Once more: a finite difference may lead to an infinite weight.
-        moved = {name: reference[name] + value for name, value in weights.items()}
-        return check_weights(moved, reference, who)
-    return weights
-
-
-def _tensor(value: Any) -> Any:
-    """Arrays become tensors; anything else is left for the check to name."""
-    return torch.as_tensor(value) if hasattr(value, "__array__") else value
+        given = added(given, reference)
+    partial = partial or bool(model.meta.get(PARTIAL))
+    return check_weights(given, reference, who, partial=partial)

@@ -11,7 +11,6 @@ import fedjob_runtime.processes.torch_import  # noqa: F401 (first: see there)  #
 import logging
 from collections.abc import Callable
 
-import torch
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
@@ -39,6 +38,8 @@ from fedjob_runtime.server.job_process.segment_run import (
     SegmentSettings,
     SupersededError,
 )
+from fedjob_runtime.training.answers.adapt import as_tensor
+from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.tensor_types import require_averageable
 
@@ -70,6 +71,7 @@ class SegmentController(ModelController):
         segment: This segment's number, set by the supervisor.
         start_round: The committed round it starts from; -1 where there is none yet.
         clients: The workers that take part.
+        partial: An answer may hold a part of the model (spec.federation.partial).
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class SegmentController(ModelController):
         segment: int = 0,
         start_round: int = -1,
         clients: list[str] | None = None,
+        partial: bool = False,
     ) -> None:
         super().__init__(
             persistor_id=persistor_id,
             ignore_result_error=True,
-            # An empty model is refused here, with a message; NVFlare's own check raises otherwise.
+            # Without a model the first answers make it; an empty one is refused here.
             allow_empty_global_weights=True,
             task_check_period=POLL_SECONDS,
         )
@@ -97,6 +100,7 @@ class SegmentController(ModelController):
             num_rounds=num_rounds,
             members=tuple(clients or ()),
             terms=RoundTerms(min_clients, wait_time_after_min_received, round_timeout),
+            partial=partial,
         )
         self._segment: SegmentRun | None = None
 
@@ -163,7 +167,13 @@ class SegmentController(ModelController):
         try:
             model = self.load_model()
             given = {} if model is None or not model.params else dict(model.params)
-            weights = {str(name): torch.as_tensor(value) for name, value in given.items()}
+            weights = {str(name): as_tensor(value) for name, value in given.items()}
+            wrong = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+            if wrong:
+                raise PersistorError(
+                    f"{source}: {wrong[0]} is a {type(weights[wrong[0]]).__name__}, not a tensor; "
+                    "return make_model_learnable(state_dict, {})"
+                )
         except FedjobError:
             raise
         except Exception as error:
@@ -172,7 +182,7 @@ class SegmentController(ModelController):
                 f"{source} failed: {described(error, folder_of(self.persistor))}\n"
                 "correct it, or leave spec.components.persistor out"
             ) from error
-        if not weights:
+        if not weights and (model is None or getattr(self.persistor, "has_model", True)):
             raise PersistorError(
                 f"{source} gave no weights; return make_model_learnable(state_dict, {{}})"
             )
@@ -182,7 +192,7 @@ class SegmentController(ModelController):
     def _keep(self, weights: dict[str, Tensor]) -> None:
         """Gives the author's own persistor the new global model; ours has nothing to do."""
         if type(self.persistor).save_model is not OwnPersistor.save_model:
-            self.save_model(FLModel(params_type=ParamsType.FULL, params=weights))
+            self.save_model(FLModel(params_type=ParamsType.FULL, params=decoded(weights)))
 
     # What NVFlare calls, on threads of its own.
 

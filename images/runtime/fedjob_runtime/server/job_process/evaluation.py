@@ -30,7 +30,8 @@ class GlobalEvaluation:
     Attributes:
         on_server: A validation shard that no worker has lies in the state folder.
         on_workers: There is no such shard, but the author's code has an fl_validate.
-        settings: What is trained; None with the author's own executor, which is not evaluated.
+        settings: What is trained; None with the author's own executor. There is no evaluation then,
+            nor where the job has no model.
     """
 
     on_server: bool
@@ -41,8 +42,10 @@ class GlobalEvaluation:
     def prepare(cls) -> GlobalEvaluation:
         """Decides by what the supervisor laid out in the state folder."""
         settings = JobSettings.read(env_path(ENV_JOB_FOLDER))
-        on_server = settings is not None and _shard().is_dir()
-        on_workers = settings is not None and settings.validate_fn is not None and not on_server
+        if settings is None or settings.class_name is None:
+            return cls(on_server=False, on_workers=False, settings=settings)
+        on_server = _shard().is_dir()
+        on_workers = settings.validate_fn is not None and not on_server
         return cls(on_server, on_workers, settings)
 
     def run(self, weights: dict[str, Tensor], round_number: int) -> dict[str, float]:
@@ -53,7 +56,7 @@ class GlobalEvaluation:
             round_number: CURRENT_ROUND as the author's code gets it, from 0.
         """
         settings = self.settings
-        if settings is None:
+        if settings is None or settings.class_name is None:
             return {}
         module = load_user_module(env_path(ENV_JOB_FOLDER) / "app/custom", "model_def")
         classes = int(settings.hyperparameters.get("num_classes", 0))

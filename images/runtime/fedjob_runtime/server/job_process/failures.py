@@ -14,7 +14,8 @@ from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
-from fedjob_runtime.training.user_code import is_out_of_memory, place_of, summary_of, tail_of
+from fedjob_runtime.training.user_code import traceback_text
+from fedjob_runtime.training.user_code.guard import is_out_of_memory
 
 _OWN_CODE = Path(__file__).resolve().parents[2]
 """fedjob_runtime: where the lines that a report to us should name are."""
@@ -58,21 +59,22 @@ def failure_of(
     if isinstance(error, FedjobError):
         return JobProcessFailure(error.reason, str(error))
     what = f"the server's job process failed {doing}"
+    summary = traceback_text.failure_of(error).summary
     if is_out_of_memory(error):
         return JobProcessFailure(
             Reason.OUT_OF_MEMORY,
-            f"the server's job process ran out of memory {doing}: {summary_of(error)}; give the "
+            f"the server's job process ran out of memory {doing}: {summary}; give the "
             "server more memory (spec.server.resources.limits.memory)",
         )
     chain = list(_causes(error))
     if any(_disk_is_full(each) for each in chain):
         return JobProcessFailure(
             Reason.NO_SPACE,
-            f"{what}: {summary_of(error)}; free space on the server's disk, or give it more "
+            f"{what}: {summary}; free space on the server's disk, or give it more "
             "(ephemeral storage of spec.server.resources)",
         )
     for each in chain:
-        if place_of(each, custom) is not None:
+        if traceback_text.failure_of(each).place(custom) is not None:
             return JobProcessFailure(
                 Reason.COMPONENT_FAILED,
                 f"{what} in the author's code: {described(each, custom)}\n"
@@ -86,9 +88,7 @@ def failure_of(
             "correct path and args of spec.components, whose classes are built there",
         )
     if passing:
-        return JobProcessFailure(
-            Reason.FEDERATION_FAILED, f"{what}: {summary_of(error)}", may_pass=True
-        )
+        return JobProcessFailure(Reason.FEDERATION_FAILED, f"{what}: {summary}", may_pass=True)
     return JobProcessFailure(
         Reason.INTERNAL_ERROR,
         f"{what}: {described(error, _OWN_CODE)}\n"
@@ -104,9 +104,10 @@ def described(error: BaseException, folder: Path) -> str:
         error: What was raised.
         folder: The code whose line is named; the traceback begins with its first line.
     """
-    place = place_of(error, folder)
+    failure = traceback_text.failure_of(error)
+    place = failure.place(folder)
     where = f" ({place})" if place else ""
-    return f"{summary_of(error)}{where}:\n{tail_of(error, folder)}"
+    return f"{failure.summary}{where}:\n{failure.tail(folder)}"
 
 
 def folder_of(component: object) -> Path:

@@ -15,8 +15,13 @@ from nvflare.app_common.abstract.model import ModelLearnable, make_model_learnab
 from nvflare.app_common.abstract.model_persistor import ModelPersistor as NVFlarePersistor
 
 from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, env_path
-from fedjob_runtime.training.model import build_model, load_user_module, set_weights
-from fedjob_runtime.training.weights import load_checkpoint, portable
+from fedjob_runtime.training.model import (
+    build_model,
+    load_user_module,
+    model_weights,
+    set_weights,
+)
+from fedjob_runtime.training.weights import load_checkpoint
 
 INITIAL_SEED = 0
 """Seed of the initial weights: two starts of the same job begin with the same."""
@@ -26,28 +31,37 @@ class ModelPersistor(NVFlarePersistor):
     """Builds `class_name` of model_def.py; a checkpoint, where given, is the round-0 global model.
 
     Args:
-        class_name: The model's class in app/custom/model_def.py.
+        class_name: What makes the model in app/custom/model_def.py. None: the job has no model, and
+            the first answers make it, unless there is a checkpoint.
         model_args: Keyword arguments of its constructor.
         num_classes: Passed too where the constructor takes it; 0 means unknown.
     """
 
     def __init__(
-        self, class_name: str, model_args: dict[str, Any] | None = None, num_classes: int = 0
+        self, class_name: str | None, model_args: dict[str, Any] | None = None, num_classes: int = 0
     ) -> None:
         super().__init__()
         self._class_name = class_name
         self._args = model_args or {}
         self._num_classes = num_classes
 
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model before round 1."""
+        return self._class_name is not None
+
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
-        """The initial weights by name, on the CPU."""
+        """The initial weights by name, on the CPU; none where the job has no model."""
+        checkpoints = sorted(env_path(ENV_STATE).glob("checkpoint.*"))
+        if self._class_name is None:
+            weights = load_checkpoint(checkpoints[0]) if checkpoints else {}
+            return make_model_learnable(weights=weights, meta_props={})
         torch.manual_seed(INITIAL_SEED)
         module = load_user_module(env_path(ENV_JOB_FOLDER) / "app/custom", "model_def")
         model = build_model(module, self._class_name, self._args, self._num_classes)
-        checkpoints = sorted(env_path(ENV_STATE).glob("checkpoint.*"))
         if checkpoints:
             set_weights(model, load_checkpoint(checkpoints[0]))
-        return make_model_learnable(weights=portable(model.state_dict()), meta_props={})
+        return make_model_learnable(weights=model_weights(model), meta_props={})
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Nothing to do: the supervisor commits every round to the store."""

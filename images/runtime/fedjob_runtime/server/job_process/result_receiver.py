@@ -34,11 +34,15 @@ SLACK_BYTES = 16 << 20
 """Bytes beside the weights: metrics, names, NVFlare's own fields."""
 FACTOR = 2
 """An answer in float64 to a float32 model is twice its size."""
+FIRST_ANSWER_BYTES = 8 << 30
+"""Where the first answers make the model."""
 _FIX = "answer with tensors, arrays, numbers and text only"
 
 
 def answer_limit(weights: dict[str, Tensor]) -> int:
-    """Bytes that a worker's answer to this model may have."""
+    """Bytes that a worker's answer to this model may have; no weights: there is no model yet."""
+    if not weights:
+        return FIRST_ANSWER_BYTES
     return FACTOR * sum(t.numel() * t.element_size() for t in weights.values()) + SLACK_BYTES
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from fedjob.protocol.commit import Participant
 from fedjob_runtime.protocol import SAMPLES, WARNINGS
 from fedjob_runtime.server.job_process.aggregators import Mean
-from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT, WeightedMean
+from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.errors import InvalidSamplesError
 from fedjob_runtime.training.returns import check_samples
 
@@ -26,7 +27,8 @@ class Round:
     Attributes:
         task: What the answers must be to.
         members: The workers that it is sent to.
-        reference: The global model; results must have its names and shapes.
+        reference: The global model; results must have its names and shapes. Without a model the
+            first accepted result takes its place.
         mean: Where accepted results go.
         accepted: Accepted results by worker, in the order of their arrival.
         failed: {reason, message} by worker whose answer does not count.
@@ -45,7 +47,7 @@ class Round:
         self.task = task
         self.members = tuple(members)
         self.reference = reference
-        self.mean: Mean = mean or WeightedMean(reference)
+        self.mean: Mean = mean or ModelMean(reference)
         self.accepted: dict[str, Participant] = {}
         self.failed: dict[str, dict[str, str]] = {}
         self.closed = False

@@ -30,6 +30,7 @@ from fedjob_runtime.server.job_process.fedavg import weighted_metrics
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge
 from fedjob_runtime.server.job_process.round_results import Round, TaskKey, samples_of
 from fedjob_runtime.server.job_process.torch_export import save_torch
+from fedjob_runtime.training.tensor_types import require_averageable
 from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
 
 logger = logging.getLogger("fedjob.server")
@@ -83,6 +84,7 @@ class SegmentSettings:
         num_rounds: Rounds of the whole job.
         members: The workers that take part.
         terms: When a round is over.
+        partial: Whether an answer may hold a part of the model.
     """
 
     segment: int
@@ -90,6 +92,7 @@ class SegmentSettings:
     num_rounds: int
     members: tuple[str, ...]
     terms: RoundTerms
+    partial: bool = False
 
 
 class SegmentRun:
@@ -139,7 +142,7 @@ class SegmentRun:
         start = self._settings.start_round
         self._tell("started", max(start, 0))
         if start >= 0:
-            return load_weights(self._handover.model_file(start))
+            return load_weights(self._handover.model_file(start), may_be_empty=True)
         began = self._clock.time()
         weights = initial()
         target = self._handover.model_file(0)
@@ -226,18 +229,24 @@ class SegmentRun:
                 return False
             try:
                 samples = samples_of(model, name, len(current.members))
-                weights = full_weights(model, current.reference, name)
+                weights = full_weights(
+                    model, current.reference, name, partial=self._settings.partial
+                )
+                if not current.reference:
+                    # The job has no model yet: this answer is what the others must fit.
+                    require_averageable(weights, name)
                 # Before the mean: an answer that cannot be recorded must not be averaged either.
                 current.accept(name, samples, model)
             except Exception as error:  # noqa: BLE001 (a worker's answer may hold anything)
                 current.fail(name, *_fault_of_answer(name, error))
                 return False
             try:
-                current.mean.add(weights, samples)
+                current.mean.add(weights, samples, name)
             except Exception as error:  # noqa: BLE001 (raised by `_watch`, in the main thread)
                 # The weights were checked: no worker is to blame, and the round cannot be had.
                 self._broken = error
                 return False
+            current.reference = current.reference or weights
         return True
 
     def take_metrics(self, model: FLModel) -> bool:

@@ -6,25 +6,22 @@ starts after the last round was committed; else the job process writes the file.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from fedjob.atomic_files import replacing
+from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.weights import load_weights
 
 
 def save_torch(target: Path, weights: dict[str, Tensor]) -> None:
     """Writes a state dict in one step, loadable with weights_only."""
-    scratch = target.with_suffix(".tmp")
-    with open(scratch, "wb") as file:
-        torch.save(weights, file)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(target)
+    with replacing(target, durable=True) as scratch, open(scratch, "wb") as file:
+        torch.save(decoded(weights), file)
 
 
 if __name__ == "__main__":
-    save_torch(Path(sys.argv[2]), load_weights(Path(sys.argv[1])))
+    save_torch(Path(sys.argv[2]), load_weights(Path(sys.argv[1]), may_be_empty=True))

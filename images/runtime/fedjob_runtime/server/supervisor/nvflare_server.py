@@ -84,7 +84,7 @@ class Parent:
             "fed_admin.json",
             {
                 "host": "localhost",
-                "upload_dir": str(self._transfer),
+                "upload_dir": self._config.home,
                 "download_dir": str(self._transfer),
             },
             "admin",
@@ -124,7 +124,10 @@ class Parent:
             ParentError: It was not accepted; the process should be restarted.
         """
         try:
-            return str(self._open().submit_job(str(folder)))
+            # NVFlare 2.9.0 parses the path as part of a command, where quotes vanish. Relative to
+            # upload_dir it is plain, whatever the folder of the run is called. (NVFlare looks in
+            # the current folder first: a local run starts this process in its home.)
+            return str(self._open().submit_job(os.path.relpath(folder, self._config.home)))
         except Exception as error:
             # flare_api raises over a dozen unrelated types, all of which mean the same here.
             raise ParentError(f"NVFlare refused the segment: {error!r}") from error

@@ -77,7 +77,7 @@ def _report_page(config: ServerConfig, log: RoundLog) -> str:
         namespace=config.namespace,
         state="Complete",
         total_rounds=federation.num_rounds,
-        class_name=config.spec.model.class_name,
+        class_name=config.spec.model.class_name or "",
         shards={worker.name: worker.shard for worker in config.workers},
         settings={
             "local epochs": training.local_epochs,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from urllib.parse import unquote
 
 from PIL import Image
 
+from fedjob.atomic_files import write_bytes
 from fedjob.workspace.shard.unicode_names import existing_file
 from fedjob_runtime.training.data.addresses import allowed_hosts
 from fedjob_runtime.training.data.download import MAX_BYTES, fetch, parse_url
@@ -96,7 +95,7 @@ def _cached(url: str, root: Path, hosts: frozenset[str], max_bytes: int, max_pix
         if not target.is_file():
             body = fetch(url, allow_hosts=hosts, max_bytes=max_bytes)
             decode(body, url, max_pixels)
-            _write(target, body)
+            write_bytes(target, body, private=True)
     return target
 
 
@@ -106,14 +105,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _write(target: Path, body: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix="part-")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)

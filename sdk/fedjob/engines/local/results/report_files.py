@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
+from fedjob.atomic_files import write_text
 from fedjob.engines.local.handle import LocalHandle
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import Fault, InvalidInputError
@@ -35,7 +36,7 @@ def facts_of(prepared: PreparedRun) -> JobFacts:
         namespace=job.namespace,
         state="Running",
         total_rounds=spec.federation.num_rounds,
-        class_name=spec.model.class_name,
+        class_name=spec.model.class_name or "",
         shards={name: shard.name for name, shard in prepared.workers.items()},
         settings=settings,
     )
@@ -43,7 +44,7 @@ def facts_of(prepared: PreparedRun) -> JobFacts:
 
 def note_facts(folder: RunFolder, facts: JobFacts) -> None:
     """Write the facts down for `write_report`."""
-    folder.facts.write_text(json.dumps(asdict(facts)), encoding="utf-8")
+    write_text(folder.facts, json.dumps(asdict(facts)))
 
 
 def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
@@ -52,9 +53,7 @@ def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
     for commit in commits:
         path = folder.commits / f"{commit.round}.json"
         if not path.exists():
-            scratch = path.with_suffix(".tmp")
-            scratch.write_text(commit.model_dump_json(by_alias=True), encoding="utf-8")
-            scratch.replace(path)
+            write_text(path, commit.model_dump_json(by_alias=True))
 
 
 def write_report(folder: RunFolder) -> int:
@@ -88,8 +87,6 @@ def write_report(folder: RunFolder) -> int:
     elif not handle.running:
         facts = replace(facts, state="Stopped")
     facts = replace(facts, generated=datetime.now(UTC).isoformat(timespec="seconds"))
-    scratch = folder.report.with_name(f".{folder.report.name}.tmp")
     reasons = {str(reason): reason.summary for reason in Reason}
-    scratch.write_text(build(facts, commits, reasons), encoding="utf-8")
-    scratch.replace(folder.report)
+    write_text(folder.report, build(facts, commits, reasons))
     return sum(commit.round > 0 for commit in commits)

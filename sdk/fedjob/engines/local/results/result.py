@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from fedjob.atomic_files import write_text
 from fedjob.protocol.commit import Commit
 from fedjob.spec.models.base import Model
 
@@ -55,9 +56,7 @@ class RunResult(Model):
 
     def write(self, path: Path) -> None:
         """Replace `path` by this result in one step."""
-        scratch = path.with_name(f".{path.name}.tmp")
-        scratch.write_text(self.text() + "\n")
-        scratch.replace(path)
+        write_text(path, self.text() + "\n")
 
     def text(self) -> str:
         """The JSON text, indented."""

@@ -157,7 +157,7 @@ class EmbeddedStore:
         # It writes its flags here and reads them at the next start: what an older run chose must
         # not come back.
         (self._data_dir / "mini.options").unlink(missing_ok=True)
-        command = [str(program), *_arguments(self._data_dir, self._ports)]
+        command = [str(program), *_arguments(self._ports)]
         with self._log_path.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", tether.__file__, str(_GRACE), *command],
@@ -204,7 +204,7 @@ class EmbeddedStore:
                 time.sleep(0.05)
 
     def _failure(self, problem: str) -> str:
-        text = self._log_path.read_text(errors="replace").strip().splitlines()
+        text = self._log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = "\n".join(f"  {line}" for line in text[-8:])
         return (
             f"embedded store in {self._data_dir}: {problem}; see {self._log_path}, free disk "
@@ -267,9 +267,10 @@ def _take_ports(leases: Ports) -> dict[str, int]:
     return {**ports, "admin.port": admin, "admin.port.grpc": admin + _ADMIN_GRPC_OFFSET}
 
 
-def _arguments(data_dir: Path, ports: Mapping[str, int]) -> list[str]:
+def _arguments(ports: Mapping[str, int]) -> list[str]:
     options: dict[str, str | int] = {
-        "dir": str(data_dir),
+        # The current folder: SeaweedFS would split a path at commas and expand a leading `~`.
+        "dir": ".",
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",  # the default is all addresses
         "disableHttp": "true",  # master and filer serve files over HTTP without asking for keys

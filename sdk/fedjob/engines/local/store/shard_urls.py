@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from fedjob.atomic_files import write_text
 from fedjob.storage.bucket import LONGEST_PRESIGN, Bucket
 
 RENEW_AFTER = LONGEST_PRESIGN / 2
@@ -33,10 +33,6 @@ class ShardUrls:
             return False
         for path, key in self._keys.items():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            scratch = path.with_name(f".{path.name}.tmp")
-            descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(self._bucket.presign_get(key, LONGEST_PRESIGN))
-            scratch.replace(path)
+            write_text(path, self._bucket.presign_get(key, LONGEST_PRESIGN), private=True)
         self._written = now
         return True

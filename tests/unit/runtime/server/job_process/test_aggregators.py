@@ -19,7 +19,7 @@ from fedjob_runtime.server.job_process.aggregators import (
     full_weights,
     mean_for,
 )
-from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.errors import NonFiniteWeightsError
 
 REFERENCE = {"w": torch.zeros(2, dtype=torch.float16), "mask": torch.tensor([-torch.inf, 0.0])}
@@ -58,9 +58,9 @@ def authors(aggregator: ModelAggregator) -> AuthorsMean:
 
 def test_fedavg_without_an_aggregator() -> None:
     mean = mean_for(None, REFERENCE, 0, FLContext())
-    assert isinstance(mean, WeightedMean)
+    assert isinstance(mean, ModelMean)
     for _ in range(3):
-        mean.add(BIG, 100)
+        mean.add(BIG, 100, "worker-0")
     got = aggregate(mean, REFERENCE, 0)
     assert torch.equal(got["w"], BIG["w"])
     assert torch.equal(got["mask"], REFERENCE["mask"]), "an infinity that the model has stays"
@@ -75,8 +75,8 @@ def test_a_component_that_is_no_aggregator_is_refused() -> None:
 
 def test_an_infinite_mean_that_no_worker_sent_is_an_error_of_its_own() -> None:
     mean = authors(Summing())
-    mean.add(BIG, 1)
-    mean.add(BIG, 1)
+    mean.add(BIG, 1, "worker-0")
+    mean.add(BIG, 1, "worker-0")
     with pytest.raises(FedjobError) as caught:
         mean.result()
     assert caught.value.reason is Reason.AGGREGATION_OVERFLOW
@@ -86,14 +86,14 @@ def test_an_infinite_mean_that_no_worker_sent_is_an_error_of_its_own() -> None:
     assert "learning_rate" not in text
 
 
-class Overflowing(WeightedMean):
+class Overflowing(ModelMean):
     def result(self) -> dict[str, Tensor]:
         return {**super().result(), "w": torch.tensor([torch.inf, 0.0], dtype=torch.float16)}
 
 
 def test_the_mean_is_checked_before_it_is_committed() -> None:
     mean = Overflowing(REFERENCE)
-    mean.add(BIG, 1)
+    mean.add(BIG, 1, "worker-0")
     with pytest.raises(FedjobError, match="the mean of round 1: w has 1 of 2 values") as caught:
         aggregate(mean, REFERENCE, 0)
     assert caught.value.reason is Reason.AGGREGATION_OVERFLOW

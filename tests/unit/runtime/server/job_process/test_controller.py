@@ -104,7 +104,7 @@ def raising(error: Exception) -> Callable[[], Any]:
         ),
         (weights(), Reason.MODEL_INVALID, ["AuthorsPersistor.load_model gave no weights"]),
         (lambda: {"w": 1}, Reason.MODEL_INVALID, ["AuthorsPersistor.load_model gave no weights"]),
-        (weights(w="text"), Reason.MODEL_INVALID, ["AuthorsPersistor.load_model failed: "]),
+        (weights(w="text"), Reason.MODEL_INVALID, ["AuthorsPersistor.load_model: w is a str"]),
         (
             weights(w=np.ones(2, np.complex128)),
             Reason.MODEL_INVALID,

@@ -15,7 +15,8 @@ from fedjob.reasons import Reason
 from fedjob_runtime.protocol import SAMPLES, WARNINGS
 from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
 from fedjob_runtime.server.job_process.aggregators import AuthorsMean, Mean
-from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT, WeightedMean
+from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import (
     SegmentRun,
@@ -83,7 +84,7 @@ class FakeSegment:
             settings,
             self.handover,
             self,
-            new_mean=new_mean or (lambda weights, _: WeightedMean(weights)),
+            new_mean=new_mean or (lambda weights, _: ModelMean(weights)),
             keep=lambda weights: self.kept.append(float(weights["w"][0])),
             custom=folder / "custom",
             clock=self,
@@ -498,8 +499,8 @@ def test_workers_validate_the_new_model_and_a_failure_is_recorded(tmp_path: Path
 # Errors of the server's own side.
 
 
-class Broken(WeightedMean):
-    def add(self, weights: dict[str, Tensor], samples: int) -> None:
+class Broken(ModelMean):
+    def add(self, weights: dict[str, Tensor], samples: int, worker: str = "") -> None:
         raise KeyError("w")
 
 
@@ -567,3 +568,32 @@ def test_authors_aggregator_that_raises_fails_the_run_not_a_worker(tmp_path: Pat
     assert fake.report.error["reason"] == Reason.AGGREGATION_FAILED
     assert "ValueError: cannot weigh this (test_segment_run.py line" in fake.report.error["message"]
     assert fake.report.failed == {}
+
+
+# Jobs without a model, and answers with a part of it.
+
+
+def test_first_answer_makes_the_model_that_the_others_must_fit(tmp_path: Path) -> None:
+    fake = FakeSegment(tmp_path)
+    fake.at = [
+        (1, answering("worker-0", 0, params={"w": torch.tensor([1.0, 2.0])})),
+        (2, answering("worker-1", 0, params={"w": torch.tensor([1.0])})),
+        (3, answering("worker-2", 0, params={"w": torch.tensor([3.0, 4.0])})),
+    ]
+    fake.run.run(fake.run.start(dict), NoEvaluation())
+    assert load_weights(fake.handover.model_file(1))["w"].tolist() == [2.0, 3.0]
+    assert [f["reason"] for f in fake.offered(1)["failures"]] == [Reason.SHAPE_MISMATCH]
+
+
+def test_first_answer_that_cannot_be_saved_is_its_workers_failure(tmp_path: Path) -> None:
+    fake = FakeSegment(tmp_path)
+    spectral = torch.ones(2, dtype=torch.complex128)
+    fake.at = [
+        (1, answering("worker-0", 0, params={"w": spectral})),
+        (2, answering("worker-1", 0, params={"w": torch.ones(1)})),
+        (2, answering("worker-2", 0, params={"w": torch.ones(1)})),
+    ]
+    fake.run.run(fake.run.start(dict), NoEvaluation())
+    [failure] = fake.offered(1)["failures"]
+    assert failure["name"] == "worker-0"
+    assert "worker-0.w is complex128" in failure["message"]
