@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line: time, level, logger, message, and what the record adds."""
+"""Logs as JSON, one object a line: time, level, logger, message and the extra fields."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _QUIET = (
     "asyncio",
     "kubernetes",
     "docker",
-    "oras",
 )
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+    """Formats a log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The record as one line."""
         line: dict[str, object] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
@@ -39,7 +38,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_json(level: str = "INFO") -> None:
-    """Sends all logs to stdout as JSON; libraries only from WARNING on."""
+    """Sends all logs to stdout as JSON; those of libraries from WARNING on."""
     handler = logging.StreamHandler(sys.stdout)
     formatter = JsonLines()
     formatter.converter = time.gmtime

@@ -1,6 +1,6 @@
-"""`fedjob-operator`: watches FederatedJobs with kopf, and reconciles them from our own queue.
+"""`fedjob-operator`: watches FederatedJobs with kopf, and reconciles them from its own queue.
 
-kopf only watches: its handlers are coroutines that take an event in and put a key into the queue.
+kopf only watches: its handlers put an event into the cache and a key into the queue.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from fedjob_operator.stages.runner import Preparer
 from fedjob_operator.state.cache import Cache
 
 EXIT_LOST = 75
-"""The lease was lost: the pod is started again, and waits for its turn."""
+"""Exit code after the lease was lost: the kubelet restarts the container, which then waits."""
 
 _log = logging.getLogger("fedjob.operator")
 
 
 class Operator:
-    """All parts of the operator, wired.
+    """The operator, assembled from its parts.
 
     Args:
-        settings: The operator's.
-        environment: Where the default store's keys are.
-        client: Of the API server.
+        settings: The operator's settings.
+        environment: Environment variables with the default store's keys.
+        client: Connection to the API server.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Operator:
         self._stop.set()
 
     async def run(self) -> int:
-        """Serves until it is told to stop; the exit code."""
+        """Serves until `stop` is called; returns the exit code."""
         await self._http.start()
         lost = False
         try:
@@ -133,13 +133,13 @@ class Operator:
         return "lease" in tasks and tasks["lease"] in done
 
     async def _first(self, acquire: Any) -> bool:
-        """Whether the lease was had before the operator was told to stop."""
+        """Whether the lease was acquired before `stop` was called."""
         taken, stop = asyncio.create_task(acquire), asyncio.create_task(self._stop.wait())
         done, pending = await asyncio.wait({taken, stop}, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
         if taken in done:
-            taken.result()  # an error is no lease
+            taken.result()  # raises where acquiring failed
         return taken in done
 
     async def _watch(self, flag: asyncio.Event) -> None:
@@ -182,7 +182,7 @@ class Operator:
         return on_child
 
     async def _resync(self) -> None:
-        """Looks at everything now and then, whatever events were missed."""
+        """Compares the cache with the cluster regularly, and reconciles every job."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             try:
@@ -210,7 +210,7 @@ class Operator:
 
 
 def tune(options: kopf.OperatorSettings) -> None:
-    """Kopf as a mere watcher: it writes nothing, and keeps nothing on our objects."""
+    """Reduces kopf to a watcher: it writes nothing to the cluster."""
     options.posting.enabled = False
     options.peering.standalone = True
     options.scanning.disabled = True  # no list of CRDs and namespaces
@@ -226,7 +226,7 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
     else:
         await kube_config.load_kube_config()
     configuration = Configuration.get_default_copy()
-    # Cluster bounds the calls; beside them, long-polls must not keep the lease's own calls waiting.
+    # Cluster bounds its calls; long polls must not keep the calls of the lease waiting.
     configuration.connection_pool_maxsize = 0
     async with ApiClient(configuration) as client:
         operator = Operator(settings, environment, client)
@@ -237,8 +237,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
 
 
 def main() -> int:
-    """The command; everything is set by the environment, see fedjob_operator.settings."""
-    # kopf asks getpass for a user name, which a container's uid may not have.
+    """The command; fedjob_operator.settings lists the environment variables that it reads."""
+    # kopf calls getpass.getuser, which fails for a uid without a name.
     os.environ.setdefault("USER", "fedjob")
     try:
         settings = read_settings(os.environ)

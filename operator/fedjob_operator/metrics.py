@@ -1,4 +1,4 @@
-"""The operator's own metrics, in Prometheus' form; those of a job are its server's."""
+"""Prometheus metrics of the operator; the metrics of a job are served by its server."""
 
 from __future__ import annotations
 

@@ -121,14 +121,14 @@ def worker_names(count: int) -> list[str]:
     return [f"worker-{index}" for index in range(count)]
 
 
-def pod_name(job: str, site: str, ordinal: int) -> str:
-    """`<job>-<site>` for the first pod of a slot, then `<job>-<site>-r<ordinal>`."""
-    return f"{job}-{site}" + (f"-r{ordinal}" if ordinal else "")
+def pod_name(job: str, slot: str, ordinal: int) -> str:
+    """`<job>-<slot>` for the first pod of a slot, then `<job>-<slot>-r<ordinal>`."""
+    return f"{job}-{slot}" + (f"-r{ordinal}" if ordinal else "")
 
 
-def kit_name(job: str, site: str) -> str:
-    """The Secret of a startup kit; sites are `server`, `admin` and the workers."""
-    return f"{job}-kit-{site}"
+def kit_name(job: str, holder: str) -> str:
+    """The Secret of a startup kit; its holder is `server`, `admin` or a worker."""
+    return f"{job}-kit-{holder}"
 
 
 def url_name(job: str, worker: str) -> str:

@@ -10,9 +10,8 @@ from pydantic import Field, ValidationError
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec.models.base import Model
 from fedjob.storage.bucket import LONGEST_PRESIGN
+from fedjob_operator.resources.pod_contract import STORE_KEYS
 from fedjob_operator.state.observed import Defaults
-
-STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class Settings(Model):
@@ -25,13 +24,13 @@ class Settings(Model):
     namespaces: list[str] = Field(
         default_factory=list, description="Namespaces to serve; none: the whole cluster."
     )
-    namespace: str = Field("fedjob-system", description="The operator's own.")
+    namespace: str = Field("fedjob-system", description="The operator's namespace.")
     pod_name: str = Field(
-        "fedjob-operator", description="Who holds the lease: no two that run may share it."
+        "fedjob-operator", description="Identity in the lease, unique among running operators."
     )
-    lease: bool = Field(True, description="Whether one of several operators acts at a time.")
+    lease: bool = Field(True, description="Whether only the operator that holds the lease acts.")
     lease_name: str = Field(
-        "fedjob-operator", description="The Lease's: operators of another one do not count."
+        "fedjob-operator", description="Name of the Lease that operators compete for."
     )
     store_bucket: str = Field("", description="Bucket of jobs that name none.")
     store_prefix: str = Field("", description="Put before `jobs/`.")
@@ -39,17 +38,17 @@ class Settings(Model):
     store_region: str = "us-east-1"
     store_external_endpoint: str | None = Field(
         None,
-        description="Under which the operator itself reaches the default store, where that is not "
-        "the endpoint of the pods: an operator outside the cluster.",
+        description="URL under which the operator reaches the default store, where it differs from "
+        "the pods': for an operator outside the cluster.",
     )
     base_image: str = Field("", description="Runtime image of jobs that name none.")
-    repository: str = Field("", description="Where jobs' images go, without a tag.")
-    registry_insecure: bool = Field(False, description="The registry speaks plain HTTP.")
+    repository: str = Field("", description="Repository of jobs' images, without a tag.")
+    registry_insecure: bool = Field(False, description="Whether the registry uses plain HTTP.")
     base_insecure: bool | None = Field(
-        None, description="The same of the base image's registry, where that is another."
+        None, description="Whether the base image's registry uses plain HTTP, where it is another."
     )
-    registry_ca: str = Field("", description="File of certificates to trust for the registry.")
-    registry_config: str = Field("", description="File: docker config JSON for push and pull.")
+    registry_ca: str = Field("", description="File with CA certificates of the registry.")
+    registry_config: str = Field("", description="Docker config file for push and pull.")
     pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in each job's namespace."
     )
@@ -58,20 +57,24 @@ class Settings(Model):
         LONGEST_PRESIGN,
         ge=60,
         le=LONGEST_PRESIGN,
-        description="How long a worker's presigned URL lives; it is renewed at half of that.",
+        description="Lifetime of a worker's presigned URL; it is renewed at half of that.",
     )
     poll: Literal["direct", "proxy"] = Field(
         "direct", description="How servers are reached: `proxy` goes through the API server."
     )
-    resync_seconds: float = Field(300.0, ge=5, description="Every job is looked at so often.")
+    resync_seconds: float = Field(
+        300.0, ge=5, description="Seconds between two comparisons of the cache with the cluster."
+    )
     http_port: int = Field(8080, ge=0, le=65535, description="/healthz, /readyz, /metrics.")
-    workers: int = Field(16, ge=1, le=256, description="Jobs reconciled at once.")
+    workers: int = Field(
+        16, ge=1, le=256, description="Number of jobs that are reconciled at once."
+    )
     default_cpu: str = "100m"
     default_memory: str = "512Mi"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def defaults(self, environment: Mapping[str, str]) -> Defaults:
-        """What jobs get that choose nothing themselves."""
+        """The settings for jobs that choose nothing themselves."""
         keys = {key: environment[key] for key in STORE_KEYS if environment.get(key)}
         return Defaults(
             bucket=self.store_bucket,
@@ -93,7 +96,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Reads the settings.
 
     Raises:
-        InvalidInputError: Every variable that cannot be used.
+        InvalidInputError: Names every variable that cannot be used.
     """
     given: dict[str, object] = {}
     for name, field in Settings.model_fields.items():

@@ -1,4 +1,4 @@
-"""Times as Kubernetes writes them: RFC 3339 in UTC, whole seconds. Pure."""
+"""Times as Kubernetes writes them: RFC 3339 in UTC, in whole seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def rfc3339(seconds: float) -> str:
 
 
 def epoch(text: str | None) -> float | None:
-    """Text as seconds since the epoch; None for none, or for what is no time."""
+    """Text as seconds since the epoch; None where there is none, or it is not a time."""
     if not text:
         return None
     try:

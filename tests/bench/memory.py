@@ -18,7 +18,7 @@ class MemorySampler:
     processes is what the group costs the machine. A peak shorter than the period may be missed.
 
     Args:
-        groups: The process ids of every group, asked for anew at each sample.
+        groups: The process ids of every group, read again at each sample.
     """
 
     def __init__(self, groups: Callable[[], Mapping[str, Sequence[int]]]) -> None:

@@ -103,7 +103,7 @@ def _wait(poc: Poc, deadline: float, what: str) -> None:
 
 
 def _times(log: Path, text: str) -> list[float]:
-    """When NVFlare said so, in seconds since the epoch."""
+    """When NVFlare logged it, in seconds since the epoch."""
     moments = []
     with contextlib.suppress(FileNotFoundError):
         for line in log.read_text(errors="replace").splitlines():

@@ -25,6 +25,7 @@ from e2e.job_snapshot import CHILDREN, Body
 from e2e.kube import Kube
 from e2e.lifecycle_steps import EXPIRE, PATIENCE, STEPS, Fleet, Step, delete_children
 from e2e.operator_deployment import OperatorDeployment
+from fedjob.backoff import Backoff
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob.storage.patience import Patience
 from fedjob_operator.controller import workqueue as queue
@@ -79,8 +80,7 @@ def testbed(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fa
             patch.setattr(runner, "make_kits", ReusedKits())
             # Dozens of calls are held at once here; an operator normally has a few in flight.
             patch.setattr(api, "PARALLEL", 512)
-            patch.setattr(queue, "FIRST_BACKOFF", 0.1)
-            patch.setattr(queue, "LONGEST_BACKOFF", 1.0)
+            patch.setattr(queue, "BACKOFF", Backoff(first=0.1, longest=1.0))
             yield made
         finally:
             deployment.tear_down()
@@ -274,7 +274,7 @@ def test_operator_recovers_from_every_lost_event(
                 wrong = await fleet.wait(want)
                 assert not wrong, complaint(step, script, want, wrong)
             await until(
-                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+                lambda: operator.operator is not None and not operator.operator._cache.all_keys()
             )
             assert not operator.ended
             assert script.tracks[fleet.jobs[-1]].dropped
@@ -342,7 +342,7 @@ def test_late_response_does_not_recreate_children_of_a_deleted_job(
             before = len(script.mutations)
             operator.proxy.release.set()
             await until(
-                lambda: operator.operator is not None and not operator.operator._world.all_keys()
+                lambda: operator.operator is not None and not operator.operator._cache.all_keys()
             )
             await fleet.quiet(time.monotonic() + 60)
             created = [m.call for m in script.mutations[before:] if "POST" in m.call]

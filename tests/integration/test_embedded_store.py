@@ -184,7 +184,7 @@ def test_a_store_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("files", [None, []], ids=["no package", "no program"])
-def test_an_absent_package_is_told_with_the_command_that_installs_it(
+def test_error_for_an_absent_package_has_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: list[str] | None
 ) -> None:
     class Empty:

@@ -70,7 +70,7 @@ def test_a_run_is_found_stopped_and_forgotten_from_another_process(tmp_path):
         assert holder.stdout.readline() == b"up\n"
         assert handle.running
         assert handle.status() is None, "its server does not answer"
-        with pytest.raises(UnavailableError, match="goes on after"):
+        with pytest.raises(UnavailableError, match="still running after"):
             handle.wait(0.1)
         handle.suspend()
         assert not handle.running

@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_work_is_not_started_again_and_others_go_on(python)
     assert any("worker-0 cannot work" in line and "bad shard" in line for line in notes.lines)
 
 
-def test_what_a_worker_says_itself_is_told_instead_of_its_log(python):
+def test_failure_that_a_worker_reported_stands_instead_of_its_log(python):
     worker = python("worker-0", "print('a long log'); raise SystemExit(64)")
     supervision = Supervision(
         python("server", SLEEP),

@@ -23,7 +23,7 @@ from fedjob_operator.image.errors import (
     RegistryUnreachableError,
 )
 from fedjob_operator.image.layer import sha256_digest
-from fedjob_operator.image.registry import Repository
+from fedjob_operator.image.registry_client import Repository
 from integration.test_image_servers import CuttingRelay, RegistryServer, push_base, repository
 
 FILES = {"meta.json": b"{}", "app/custom/model_def.py": b"class Net: pass\n"}
@@ -238,7 +238,7 @@ def test_operators_that_know_nothing_of_each_other_converge(
 ) -> None:
     """This registry refuses a manifest that another is just writing."""
     base, target = names
-    monkeypatch.setattr("fedjob_operator.image.append.one_at_a_time", contextlib.nullcontext)
+    monkeypatch.setattr("fedjob_operator.image.append.build_lock", contextlib.nullcontext)
     with repository(base) as opened:
         push_base(opened)
     for number in range(3):
@@ -270,7 +270,7 @@ def test_a_push_cut_anywhere_is_finished_by_the_next(
     base, target = names
     with repository(base) as opened:
         push_base(opened)
-    monkeypatch.setattr("fedjob_operator.image.append._AT_ONCE", 1)
+    monkeypatch.setattr("fedjob_operator.image.append._PARALLEL", 1)
     send = Repository._begin, Repository._finish, Repository.push_manifest
     left = allowed
 

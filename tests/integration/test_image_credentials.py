@@ -92,7 +92,7 @@ def test_a_private_ca_does_not_replace_the_public_ones(secured: Secured) -> None
     ("secret", "says", "fix"),
     [
         (("pusher", "wrong"), "with our credentials", SECRET),
-        (None, "as nobody", "spec.image.pullSecrets"),
+        (None, "without credentials", "spec.image.pullSecrets"),
     ],
     ids=["wrong password", "no Secret"],
 )
@@ -175,7 +175,7 @@ def test_tokens_are_fetched_for_each_scope(tokens: tuple[RegistryServer, TokenSe
 
 def test_nobody_may_pull_but_not_push(tokens: tuple[RegistryServer, TokenServer]) -> None:
     registry, _ = tokens
-    with pytest.raises(RegistryRefusedError, match=r"POST .*jobs/nobody.* as nobody"):
+    with pytest.raises(RegistryRefusedError, match=r"POST .*jobs/nobody.* without credentials"):
         ensure_image_now(
             make(f"{registry.name}/base:1", f"{registry.name}/jobs/nobody", insecure=True)
         )

@@ -36,11 +36,11 @@ from cryptography.x509.oid import NameOID
 
 from fedjob.engines.local.store.ports import Ports
 from fedjob_operator.image import manifests as documents
-from fedjob_operator.image.connection import Access
 from fedjob_operator.image.credentials import Credentials
 from fedjob_operator.image.layer import sha256_digest
 from fedjob_operator.image.reference import Reference
-from fedjob_operator.image.registry import Repository
+from fedjob_operator.image.registry_client import Repository
+from fedjob_operator.image.registry_connection import Access
 
 ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "pusher", "s3cret"

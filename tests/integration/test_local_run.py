@@ -1,4 +1,4 @@
-"""`fedjob run`, as a person runs it: to the end, broken off, killed, gone on with (rows 12, 13)."""
+"""`fedjob run`, as a person runs it: to the end, interrupted, killed, resumed (rows 12, 13)."""
 
 import hashlib
 import json
@@ -40,11 +40,11 @@ def command_of(pid):
         return None
 
 
-def process_with(out, words):
-    """The id of the run's process whose command line has these words (not of its tether)."""
+def process_with(out, text):
+    """The id of the run's process whose command line has this text (not of its supervisor)."""
     seen = {pid: command[0] for pid in left(out) if (command := command_of(pid))}
-    found = [pid for pid, line in seen.items() if words in line and "tether.py" not in line]
-    assert len(found) == 1, (words, seen)
+    found = [pid for pid, line in seen.items() if text in line and "die_with_parent.py" not in line]
+    assert len(found) == 1, (text, seen)
     return found[0]
 
 
@@ -71,7 +71,7 @@ def check_results(out, rounds):
 
 
 def test_a_run_to_its_end_and_what_another_call_does(tmp_path, shards):
-    """Complete; again: says so; another job: refused; more rounds: goes on; --fresh: anew."""
+    """Complete; again: says so; another job: refused; more rounds: resumed."""
     out = tmp_path / "out"
     job = write_job(tmp_path, rounds=2)
     code, stdout, stderr = finish(fedjob("run", job, "--out", out))
@@ -101,7 +101,7 @@ def test_a_run_to_its_end_and_what_another_call_does(tmp_path, shards):
     job = write_job(tmp_path, rounds=3)
     code, stdout, stderr = finish(fedjob("run", job, "--out", out))
     assert code == 0, stderr
-    assert "goes on" in stderr
+    assert "resuming the run in this folder" in stderr
     check_results(out, 3)
 
 
@@ -146,7 +146,7 @@ def test_what_dies_is_started_again_and_every_round_counts_once(tmp_path, shards
     assert code == 0, stderr
     assert check_results(out, 4)["restarts"] == {"worker-0": 1, "server": 1}
     assert json.loads(stdout)["restarts"] == {"worker-0": 1, "server": 1}
-    assert "the store ended and was started again" in stderr
+    assert "the store ended and was restarted" in stderr
     assert "worker-0 ended with signal 9" in stderr
 
 

@@ -150,9 +150,9 @@ def test_nothing_is_wider_than_the_window_and_nothing_else_is_fetched(
     (folder / "report.html").write_text(CASES[case], encoding="utf-8")
     (folder / "measure.html").write_text(WRAPPER.format(width=width), encoding="utf-8")
     page = browse(chromium, tmp_path / "profile", "--dump-dom", f"{url}/measure.html")
-    told = re.search(r'<pre id="out">\{(.*?)\}</pre>', page)
-    assert told, page[-2000:]
-    found = dict(re.findall(r'"(\w+)":"?([^",]+)', told[1]))
+    measured = re.search(r'<pre id="out">\{(.*?)\}</pre>', page)
+    assert measured, page[-2000:]
+    found = dict(re.findall(r'"(\w+)":"?([^",]+)', measured[1]))
     assert int(found["inner"]) == width
     assert int(found["scroll"]) <= width
     assert int(found["charts"]) >= 4

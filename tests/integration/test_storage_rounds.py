@@ -150,7 +150,7 @@ def test_of_servers_that_race_one_commits_and_its_model_stays(
     assert log.commits() == [0, 1, 2, 3]
 
 
-def test_a_server_whose_model_was_swept_away_is_told_that_the_round_is_taken(
+def test_server_whose_model_was_swept_away_learns_that_the_round_is_taken(
     log: RoundLog,
     bucket: Bucket,
     model: Callable[[bytes], Path],
@@ -228,10 +228,10 @@ def test_of_processes_that_race_one_commits(
         assert server.stdin is not None
         server.stdin.write("go\n")
         server.stdin.flush()
-    said = [server.communicate()[0].strip() for server in servers]
-    assert sorted(said) == ["taken", "taken", "won"]
+    answers = [server.communicate()[0].strip() for server in servers]
+    assert sorted(answers) == ["taken", "taken", "won"]
     log.fetch_model(0, tmp_path / "out")
-    assert (tmp_path / "out").read_bytes() == paths[said.index("won")].read_bytes()
+    assert (tmp_path / "out").read_bytes() == paths[answers.index("won")].read_bytes()
 
 
 def test_attempts_grow_also_when_claimed_at_once(log: RoundLog) -> None:
@@ -324,7 +324,7 @@ def test_a_tampered_model_is_not_taken(
         ),
     ],
 )
-def test_a_damaged_commit_is_told(
+def test_damaged_commit_is_an_error(
     log: RoundLog, bucket: Bucket, layout: Layout, body: bytes, message: str
 ) -> None:
     bucket.put_bytes(layout.commit(0), body)

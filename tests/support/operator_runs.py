@@ -30,7 +30,7 @@ def started(job: FederatedJob, observations: Observations | None = None) -> Obse
 
 
 def all_running(observed: Observed) -> Observed:
-    """The same with every pod running and ready."""
+    """The observed job with every pod running and ready."""
     for kind, name in list(observed.children):
         if kind == "Pod":
             observed = with_pod(observed, name, **running())
@@ -65,7 +65,7 @@ def settle(job: FederatedJob, observed: Observed, now: float = NOW) -> Observed:
 
 
 def settle_and_read(job: FederatedJob, observed: Observed, now: float = NOW) -> Observed:
-    """The same for a run that fails, with the log of rounds read once its server has ended."""
+    """`settle` for a run that fails, with the log of rounds read once its server has ended."""
     observed = settle(job, observed, now)
     assert observed.body["status"]["state"] == "Failing"
     assert Stage.LOG in plan_for(job, observed, now).stages

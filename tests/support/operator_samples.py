@@ -1,4 +1,4 @@
-"""A job, what may be observed of it, and a cluster simulated as far as the plan needs one."""
+"""Sample jobs, observations and server statuses, and a cluster that applies plans to them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def resource(job: FederatedJob, status: Body | None = None) -> Body:
 
 
 def prepared_of(job: FederatedJob, workers: int = 2, *, https: bool = False) -> Prepared:
-    """Everything prepared."""
+    """The results of all stages."""
     return Prepared(
         made_from=inputs_digest(job),
         num_classes=10,
@@ -101,7 +101,7 @@ def observations_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observa
 def observed_of(
     job: FederatedJob, observations: Observations | None = None, **more: Any
 ) -> Observed:
-    """A job of which nothing is there yet."""
+    """A job without any objects yet."""
     known = observations if observations is not None else observations_of(job)
     return Observed(resource(job), observations=known, **{"defaults": DEFAULTS, **more})
 
@@ -132,7 +132,7 @@ def simulate(observed: Observed, actions: Actions, now: float = NOW) -> Observed
 
 
 def with_pod(observed: Observed, name: str, **changes: Any) -> Observed:
-    """The same with a pod's status changed; `deleting` sets its deletionTimestamp."""
+    """The observed job with a pod's status changed; `deleting` sets its deletionTimestamp."""
     pod = dict(observed.children["Pod", name])
     deleting = changes.pop("deleting", None)
     if deleting is not None:
@@ -142,7 +142,7 @@ def with_pod(observed: Observed, name: str, **changes: Any) -> Observed:
 
 
 def without(observed: Observed, kind: str, name: str) -> Observed:
-    """The same without an object."""
+    """The observed job without one of its objects."""
     children = {key: body for key, body in observed.children.items() if key != (kind, name)}
     return replace(observed, children=children)
 
@@ -179,7 +179,7 @@ def a_commit(number: int, attempt: int = 1, **more: Any) -> Commit:
 
 
 def a_status(phase: RunPhase = RunPhase.TRAINING, completed: int = 2, **more: Any) -> ServerStatus:
-    """What a server says, with both workers there."""
+    """The status of a server with both workers connected."""
     fields: dict[str, Any] = {
         "attempt": 1,
         "phase": phase,
@@ -196,17 +196,17 @@ def a_status(phase: RunPhase = RunPhase.TRAINING, completed: int = 2, **more: An
 
 
 def complete_status(rounds: int = 5) -> ServerStatus:
-    """What a server says at its end."""
+    """The last status of a server whose run is complete."""
     return a_status(RunPhase.COMPLETE, rounds, result_key="model_out/m", result_sha256="d" * 64)
 
 
 def knowing(observed: Observed, **changes: Any) -> Observed:
-    """The same with other observations."""
+    """The observed job with other observations."""
     return replace(observed, observations=replace(observed.observations, **changes))
 
 
-def heard(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
-    """The same, with what the server in that pod said."""
+def reporting(observed: Observed, status: ServerStatus, pod: str = "digits-server") -> Observed:
+    """The observed job with a status that the server in that pod reported."""
     uid = observed.children["Pod", pod]["metadata"]["uid"]
     return replace(
         observed, observations=replace(observed.observations, server=ServerView(uid, status))
@@ -214,19 +214,19 @@ def heard(observed: Observed, status: ServerStatus, pod: str = "digits-server") 
 
 
 def respecified(observed: Observed, job: FederatedJob, generation: int = 2) -> Observed:
-    """The same after `kubectl apply` of another spec."""
+    """The observed job after `kubectl apply` of another spec."""
     body = resource(job, observed.body.get("status"))
     body["metadata"]["generation"] = generation
     return replace(observed, body=body)
 
 
 def record_in(observed: Observed, name: str = "digits") -> Record:
-    """What the operator remembers."""
+    """The record of the job."""
     return read_record(observed.children.get(("ConfigMap", record_name(name))))
 
 
 def remembering(observed: Observed, job: FederatedJob, record: Record) -> Observed:
-    """The same with this record."""
+    """The observed job with this record."""
     body = record_map(job, record)
     return replace(observed, children={**observed.children, key_of(body): body})
 

@@ -1,4 +1,4 @@
-"""An authority with a known key: signs kits' certificates again, expired, or for another name."""
+"""An authority whose key a test has: new certificates for kits, expired ones, other names."""
 
 from __future__ import annotations
 

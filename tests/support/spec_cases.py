@@ -357,7 +357,24 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "not finite",
         "finite number",
     ),
-    "extra reserved": ({"spec.training.extra.LR": 1}, "spec.training.extra", "`LR`", "rename it"),
+    "extra of our own": (
+        {"spec.training.extra.DEVICE": "cuda"},
+        "spec.training.extra.DEVICE",
+        "is set by fedjob itself",
+        "rename it",
+    ),
+    "extra contradicts a field": (
+        {"spec.training.learningRate": 0.5, "spec.training.extra.LR": 1},
+        "spec.training.extra.LR",
+        "is 1, but training.learningRate is 0.5",
+        "keep one",
+    ),
+    "extra sets a field to what it cannot be": (
+        {"spec.training.extra.IMG_SIZE": "64"},
+        "spec.training.imgSize",
+        "must be a whole number",
+        "without quotes",
+    ),
     "rounds zero": (
         {"spec.federation.numRounds": 0},
         "spec.federation.numRounds",
@@ -743,7 +760,9 @@ API_ACCEPTS: dict[str, str] = {
     "args empty name": _FREE,
     "args long list": _FREE,
     "args long text": _FREE,
-    "extra reserved": _FREE,
+    "extra of our own": _FREE,
+    "extra contradicts a field": _FREE,
+    "extra sets a field to what it cannot be": _FREE,
     "component args": _FREE,
 }
 """Of REFUSED, what the API server accepts, and why."""

@@ -33,8 +33,8 @@ class HealthServer:
     async def start(self) -> int:
         """Begins to serve; returns the port."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, port=self._port)
-        await site.start()
+        listener = web.TCPSite(self._runner, port=self._port)
+        await listener.start()
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -95,7 +95,7 @@ class Reconciler:
             await self._executor.carry_out(key, uid, actions)
         except ApiError as error:
             if error.refused and self._observer.is_still(key, uid):
-                await self._publish_refusal(key, view, error)
+                await self._publish_refusal(key, self._cache.job(key) or body, view, error)
             raise
         if not self._observer.is_still(key, uid):
             return 0.0  # deleted meanwhile
@@ -119,15 +119,13 @@ class Reconciler:
         self._observer.forget(key)
         self._forget(key)
 
-    async def _publish_refusal(self, key: Key, view: JobView, error: ApiError) -> None:
+    async def _publish_refusal(self, key: Key, body: Body, view: JobView, error: ApiError) -> None:
         """Shows in the status what the cluster refuses, before the queue backs off."""
         last = view.observations.problems.get(Stage.APPLY)
         problem = _refusal(view.job, last, error, self._now())
         self._cache.set_problem(key, Stage.APPLY, problem)
-        body = self._cache.job(key)
-        if body is not None:
-            status = plan(view.with_problem(Stage.APPLY, problem)).status
-            await self._statuses.write(key, body, status)
+        status = plan(view.with_problem(Stage.APPLY, problem)).status
+        await self._statuses.write(key, body, status)
 
 
 def _refusal(job: FederatedJob, last: Problem | None, error: ApiError, now: float) -> Problem:

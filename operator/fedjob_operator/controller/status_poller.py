@@ -13,10 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
-from pydantic import ValidationError
 
 from fedjob.errors import UnavailableError
+from fedjob.protocol import status_poll
 from fedjob.protocol.server_status import ServerStatus
+from fedjob.protocol.status_poll import Follower
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Key
 from fedjob_operator.planning.status_writes import HEARTBEAT_SECONDS
@@ -73,8 +74,6 @@ class Poller:
         cluster: For polls through the API server; None polls pods directly.
         cache: Gets the servers' statuses.
         wake: Has a job reconciled.
-        retry: Seconds before a server that did not answer is asked again.
-        pause: Seconds between two answers.
     """
 
     def __init__(
@@ -82,12 +81,8 @@ class Poller:
         cluster: Cluster | None,
         cache: Cache,
         wake: Callable[[Key], None],
-        *,
-        retry: float = RETRY_SECONDS,
-        pause: float = PAUSE_SECONDS,
     ) -> None:
         self._cluster, self._cache, self._wake = cluster, cache, wake
-        self._retry, self._pause = retry, pause
         self._tasks: dict[Key, tuple[Target, asyncio.Task[None]]] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -113,35 +108,35 @@ class Poller:
             await self._session.close()
 
     async def _follow(self, key: Key, target: Target) -> None:
-        since: int | None = None
+        follower = Follower()
         last: ServerStatus | None = None
         while True:
             try:
-                status = await self._ask(key, target, since)
+                status = await self._ask(key, target, follower.since)
             except UnavailableError as error:
                 _log.debug(str(error), extra={"job": "/".join(key)})
-                since = None  # a restarted server counts from 0 again
-                await asyncio.sleep(self._retry)
+                follower.lost()
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
-            since = status.sequence
+            # Heartbeats alone wake nobody.
             reduced = significant(status)
-            if reduced != last:
+            if follower.is_new(status) and reduced != last:
                 last = reduced
                 self._cache.learn(key, server=ServerView(pod=target.uid, status=status))
                 self._wake(key)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _ask(self, key: Key, target: Target, since: int | None) -> ServerStatus:
-        query = f"since={since}&wait={WAIT_SECONDS}" if since is not None else "wait=0"
+        query = status_poll.query(since, WAIT_SECONDS)
         if self._cluster is not None:
             answer = await self._cluster.proxy(key[0], target.name, HTTP_PORT, "status", query)
             text = json.dumps(answer)
         else:
             text = await self._direct(target, query)
-        try:
-            return ServerStatus.model_validate_json(text)
-        except ValidationError as error:
-            raise SilentServerError(f"{target.name}: the answer is not a status: {error}") from None
+        status = status_poll.parse(text)
+        if status is None:
+            raise SilentServerError(f"{target.name}: the answer is not a status; see its log")
+        return status
 
     async def _direct(self, target: Target, query: str) -> str:
         if self._session is None:

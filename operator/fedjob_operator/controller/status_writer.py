@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from fedjob_operator.planning.event_rules import events_of_change, server_events
 from fedjob_operator.planning.status_writes import write_delay
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.cache import Cache
+
+_log = logging.getLogger("fedjob.status")
 
 
 class StatusWriter:
@@ -79,8 +82,9 @@ class StatusWriter:
         return None
 
     async def write_events(self, key: Key, body: Body, actions: Actions) -> None:
-        """Writes the plan's Events, and forwards the server's new ones."""
+        """Writes and logs the plan's Events, and forwards the server's new ones."""
         for event in actions.events:
+            _log.info(event.message, extra={"job": "/".join(key), "reason": event.reason})
             await self._events.write(body, event)
         server = self._cache.observations(key).server
         if server is None:

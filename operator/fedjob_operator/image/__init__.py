@@ -1,7 +1,7 @@
-"""The job's image: the base and the job folder, in a registry, named by digest.
+"""The job's image: base image and job folder, in a registry, referenced by digest.
 
-Belongs here: layers, manifests, tags, and the two ways to push them, `append` (over the OCI
-distribution API) and `docker` (through a daemon). Does not belong here: what the job folder holds
-(fedjob.workspace), reading Secrets or writing status (the reconcile does both), and base images
-themselves (images/).
+Belongs here: layers, manifests, tags, the registry client, and the builders `append` (over the OCI
+distribution API) and `docker` (with a Docker daemon). Does not belong here: the content of the job
+folder (fedjob.workspace), reading Secrets (fedjob_operator.stages), writing status
+(fedjob_operator.controller), and the base images themselves (images/).
 """

@@ -1,4 +1,4 @@
-"""What the Docker daemon builds from: a Dockerfile, the requirements and the job folder."""
+"""The build context for the Docker daemon: Dockerfile, requirements and job folder."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.layer import JOB_FOLDER, make_tar
 
 LAYER_LABEL = "dev.fedjob.layer"
-"""Label of a built image: the digest that its job folder has as a layer."""
+"""Label of a built image: the digest that the job folder would have as a layer."""
 _PIP = "/opt/fedjob/venv/bin/pip"
 _USER = "10001:10001"
-"""What images/runtime runs as; pip needs root, the job must not have it."""
+"""The user of images/runtime: the build needs root for pip, the job must not have it."""
 
 
 def render_dockerfile(base: str, layer_digest: str, requirements: Iterable[str]) -> str:
-    """Writes the Dockerfile.
+    """Renders the Dockerfile.
 
     Args:
         base: `registry/repository@digest`.
-        layer_digest: Of the job folder, for the label.
-        requirements: One requirement of PEP 508 each; may be empty.
+        layer_digest: The job folder's layer digest, for the label.
+        requirements: PEP 508 requirements, one per item; may be empty.
 
     Raises:
-        ImageRequestInvalidError: A requirement would be an option of pip, or several lines.
+        ImageRequestInvalidError: A requirement is a pip option, empty or several lines.
     """
     lines = list(requirements)
     for number, line in enumerate(lines):
         if not line.strip() or line.lstrip().startswith("-") or len(line.splitlines()) != 1:
             raise ImageRequestInvalidError(
                 f"spec.model.requirements[{number}]",
-                f"{line!r} is no requirement",
-                "write one package each, such as 'scikit-learn==1.7.2'",
+                f"{line!r} is not a requirement",
+                "write one package per item, such as 'scikit-learn==1.7.2'",
             )
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fedjob_operator.image", ""),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 (a Dockerfile, not HTML; its values are digests and ours)
+        autoescape=False,  # noqa: S701 (a Dockerfile, not HTML)
     )
     return environment.get_template("Dockerfile.j2").render(
         base=base,
@@ -53,7 +53,7 @@ def render_dockerfile(base: str, layer_digest: str, requirements: Iterable[str])
 
 
 def make_context(dockerfile: str, files: Mapping[str, bytes], requirements: Iterable[str]) -> bytes:
-    """Packs the build context as a tar, the same for the same inputs, for Docker's cache."""
+    """Packs the build context as a tar; equal inputs give equal bytes, for Docker's cache."""
     lines = "".join(f"{line}\n" for line in requirements)
     return make_tar(
         {

@@ -1,4 +1,4 @@
-"""Docker config JSON, as Secrets of type kubernetes.io/dockerconfigjson hold it."""
+"""Reads docker config JSON, the content of Secrets of type kubernetes.io/dockerconfigjson."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fedjob_operator.image.reference import Reference, canonical_registry
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user of a registry.
+    """User name and password for a registry.
 
     Attributes:
         username: User name.
-        password: Password or access token; never printed.
+        password: Password or access token; excluded from the repr.
     """
 
     username: str
@@ -30,15 +30,15 @@ class Credentials:
 def credentials_for(
     docker_config: str | None, reference: Reference, secret: str
 ) -> Credentials | None:
-    """Picks the entry for a repository, the way the kubelet does.
+    """Selects the entry for a repository, by the kubelet's rules.
 
     Keys may carry a scheme, a `/v1/` or `/v2/` suffix, a path, and `*` within a part of the host
     (https://kubernetes.io/docs/concepts/containers/images/#config-json). The longest path wins.
 
     Args:
-        docker_config: The document's text, or None where there is no Secret.
+        docker_config: The document's text; None without a Secret.
         reference: The repository.
-        secret: Where the document came from, for the error.
+        secret: Origin of the document, for error messages.
 
     Raises:
         RegistryRefusedError: The document, or the entry for this registry, cannot be used.
@@ -58,10 +58,10 @@ def credentials_for(
 
 
 def merge_docker_configs(documents: Iterable[str]) -> str:
-    """Joins several documents into one; of two entries for one key, the first stays.
+    """Merges several documents into one; of two entries for one key, the first wins.
 
     Raises:
-        RegistryRefusedError: One of them is no docker config JSON.
+        RegistryRefusedError: A document is not docker config JSON.
     """
     merged: dict[str, Any] = {}
     for number, document in enumerate(documents):
@@ -76,7 +76,7 @@ def _auths(document: str, registry: str, secret: str) -> Mapping[str, Any]:
     except (ValueError, KeyError, TypeError):
         auths = None
     if not isinstance(auths, Mapping):
-        raise RegistryRefusedError(registry, f"{secret} holds no docker config JSON", secret)
+        raise RegistryRefusedError(registry, f"{secret} is not docker config JSON", secret)
     return auths
 
 

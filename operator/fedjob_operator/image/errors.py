@@ -1,4 +1,4 @@
-"""What can go wrong between the operator and a registry, each with a reason and a fix."""
+"""Errors of image builds and registries, each with a reason and a fix."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from fedjob.reasons import Reason
 
 
 class ImageError(FedjobError):
-    """The job's image is not there, and why.
+    """The job's image could not be found or built.
 
     Attributes:
-        reason: For the condition ImageReady.
-        transient: Whether the same request may succeed later with nothing changed.
-        subject: What it is about: a registry, a repository, an image or a field.
+        reason: Reason of the condition ImageReady.
+        transient: Whether the same request may succeed later without a change.
+        subject: The registry, repository, image or field concerned.
         problem: What is wrong.
         fix: What to do.
     """
@@ -28,24 +28,24 @@ class ImageError(FedjobError):
 
 
 class ImageBuildFailedError(ImageError):
-    """The image cannot be put together, or the registry cannot store it."""
+    """The image cannot be built, or the registry cannot store it."""
 
 
 class ImageRequestInvalidError(ImageError):
-    """The request contradicts itself; nothing was sent anywhere."""
+    """The request is invalid; nothing was sent."""
 
     reason = Reason.SPEC_INVALID
     exit_code = EXIT_INVALID
 
 
 class BaseImageMissingError(ImageError):
-    """The registry has no such base image, or none for the nodes' platform."""
+    """The registry does not have the base image, or not for the nodes' platform."""
 
     reason = Reason.BASE_IMAGE_MISSING
 
 
 class RegistryUnreachableError(ImageError):
-    """The registry gave no usable answer over all retries."""
+    """The registry gave no usable response in all retries."""
 
     reason = Reason.REGISTRY_UNREACHABLE
     transient = True
@@ -53,11 +53,11 @@ class RegistryUnreachableError(ImageError):
 
 
 class RegistryRefusedError(ImageError):
-    """The registry, or its token server, refuses us.
+    """The registry or its token server refuses access.
 
     Attributes:
         registry: Host and port.
-        secret: What the credentials came from; empty where there were none.
+        secret: Origin of the credentials; empty without credentials.
     """
 
     reason = Reason.REGISTRY_REFUSED

@@ -1,4 +1,4 @@
-"""The job folder as one layer: the same files always give the same bytes."""
+"""Packs the job folder as one layer; equal files give equal bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from fedjob_operator.image.errors import ImageRequestInvalidError
+from fedjob_operator.resources import pod_contract
 
-JOB_FOLDER = "opt/fedjob/job"
-"""Where the job folder lies in the image, without the leading slash, as tar entries are named."""
+JOB_FOLDER = pod_contract.JOB_FOLDER.removeprefix("/")
+"""Path of the job folder in the image, without the leading slash, as in tar entries."""
 _WHITEOUT = ".wh."
 
 
@@ -22,9 +23,9 @@ class Layer:
     """A layer, ready to be pushed.
 
     Attributes:
-        data: tar, compressed with gzip.
-        digest: Of `data`: what the manifest names.
-        diff_id: Of the tar inside: what the config names.
+        data: The tar, compressed with gzip.
+        digest: Digest of `data`, for the manifest.
+        diff_id: Digest of the uncompressed tar, for the config.
     """
 
     data: bytes = field(repr=False)
@@ -33,27 +34,27 @@ class Layer:
 
 
 def sha256_digest(data: bytes) -> str:
-    """`sha256:` and the hash in hexadecimal, as the OCI image specification writes digests."""
+    """The SHA-256 digest in the OCI image specification's form: `sha256:` and hexadecimal."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def make_layer(files: Mapping[str, bytes]) -> Layer:
-    """Packs a job folder: no clock, no user, no order but the names'.
+    """Packs a job folder, independent of clock, user and the order of `files`.
 
     Args:
         files: Content by path in the job folder, such as `app/custom/model_def.py`.
 
     Raises:
-        ImageRequestInvalidError: There are no files, or a path leaves the folder, is both file and
-            folder, or would delete a file of the base image.
+        ImageRequestInvalidError: There are no files, or a path is outside the folder, is both a
+            file and a folder, or would delete a file of the base image.
     """
     raw = make_tar(files, JOB_FOLDER)
     data = gzip.compress(raw, compresslevel=6, mtime=0)
-    return Layer(data, sha256_digest(data), sha256_digest(raw))
+    return Layer(data=data, digest=sha256_digest(data), diff_id=sha256_digest(raw))
 
 
 def make_tar(files: Mapping[str, bytes], root: str) -> bytes:
-    """Packs files below `root` (which may be empty), folders first, see `make_layer`."""
+    """Packs files below `root` (which may be empty), sorted by name; see `make_layer`."""
     folders = _folders_of(files, root)
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -75,12 +76,12 @@ def _folders_of(files: Mapping[str, bytes], root: str) -> set[str]:
     folders = {root} if root else set()
     for path in files:
         parts = PurePosixPath(path).parts
-        # A name of the form .wh.x in a layer deletes x of the layers below it.
+        # In a layer, a file named .wh.x deletes x of the layers below.
         hidden = any(part.startswith(_WHITEOUT) for part in parts)
         if str(PurePosixPath(path)) != path or path.startswith("/") or ".." in parts or hidden:
             raise ImageRequestInvalidError(
                 f"job folder: {path!r}",
-                "it is no path inside the job folder",
+                "it is not a path inside the job folder",
                 "use a relative path without '..', '//' and names that begin with '.wh.'",
             )
         for parent in PurePosixPath(path).parents:

@@ -1,7 +1,7 @@
-"""Manifests and configs of images: read the base's, write the job's.
+"""Manifests and configs of images: reads those of the base, writes those of the job's image.
 
-Two families are understood, and what is written is of the base's family: the OCI image
-specification 1.1 and Docker's image manifest version 2, schema 2.
+Supports the OCI image specification 1.1 and Docker's image manifest version 2, schema 2; the job's
+image has the format of its base.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EPOCH = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What the image runs on, in Go's names.
+    """Operating system and architecture, in Go's names.
 
     Attributes:
         os: Such as `linux`.
@@ -49,8 +49,8 @@ class Document:
     """A manifest or an index, as a registry stores it.
 
     Attributes:
-        media_type: What it says it is, or the registry does.
-        body: Its bytes: the digest is of these.
+        media_type: The document's `mediaType`, or the registry's Content-Type.
+        body: The exact bytes, which the digest covers.
     """
 
     media_type: str
@@ -58,7 +58,7 @@ class Document:
 
     @property
     def digest(self) -> str:
-        """What it is addressed by."""
+        """The digest of the bytes."""
         return sha256_digest(self.body)
 
 
@@ -68,7 +68,7 @@ class ImageDocuments:
 
     Attributes:
         config: The config's bytes.
-        manifest: The manifest that names it.
+        manifest: The manifest that refers to the config.
     """
 
     config: bytes
@@ -76,15 +76,15 @@ class ImageDocuments:
 
 
 def read_document(body: bytes, content_type: str, name: str) -> Document:
-    """Tells what a registry answered.
+    """Reads a manifest or index that a registry returned.
 
     Args:
-        body: The answer's bytes.
-        content_type: Its header; used where the document has no `mediaType` (OCI allows that).
-        name: The image, for errors.
+        body: The response's bytes.
+        content_type: The response's header, used if the document has no `mediaType`.
+        name: The image, for error messages.
 
     Raises:
-        ImageBuildFailedError: It is neither a manifest nor an index of the two families.
+        ImageBuildFailedError: It is not a manifest or index of a supported format.
     """
     stated = _object(body, name).get("mediaType")
     media_type = stated if isinstance(stated, str) else content_type.partition(";")[0].strip()
@@ -94,14 +94,14 @@ def read_document(body: bytes, content_type: str, name: str) -> Document:
             f"its manifest is of type {media_type!r}",
             "push it as an OCI image or as a Docker image of schema 2",
         )
-    return Document(media_type, body)
+    return Document(media_type=media_type, body=body)
 
 
 def platform_digest(index: Document, platform: Platform, name: str) -> str:
-    """Picks the manifest of a platform out of an index or manifest list.
+    """The digest of a platform's manifest in an index or manifest list.
 
     Raises:
-        BaseImageMissingError: The index has none for it.
+        BaseImageMissingError: The index has no manifest for the platform.
         ImageBuildFailedError: The index cannot be read.
     """
     offered = []
@@ -112,24 +112,24 @@ def platform_digest(index: Document, platform: Platform, name: str) -> str:
             return str(entry.get("digest"))
     raise BaseImageMissingError(
         name,
-        f"it is there for {', '.join(offered) or 'no platform'}, but not for {platform}",
+        f"it exists for {', '.join(offered) or 'no platform'}, but not for {platform}",
         f"push it for {platform}, or name another in spec.image.base",
     )
 
 
 def config_digest(manifest: Document, name: str) -> str:
-    """The digest of the config that a manifest names."""
+    """The digest of the manifest's config."""
     config = _object(manifest.body, name).get("config")
     return str(config.get("digest")) if isinstance(config, dict) else ""
 
 
 def layer_descriptors(manifest: Document, name: str) -> list[dict[str, Any]]:
-    """Digest and size of every layer, lowest first."""
+    """The descriptors of all layers, lowest first."""
     return _list(_object(manifest.body, name), "layers", name)
 
 
 def diff_ids(config: bytes, name: str) -> list[str]:
-    """The hashes of the unpacked layers, lowest first."""
+    """The digests of the uncompressed layers, lowest first."""
     found = _object(config, name).get("rootfs", {}).get("diff_ids")
     if not isinstance(found, list):
         raise _broken(name, "its config has no rootfs.diff_ids")
@@ -137,22 +137,22 @@ def diff_ids(config: bytes, name: str) -> list[str]:
 
 
 def labels(config: bytes, name: str) -> dict[str, str]:
-    """The labels of an image."""
+    """The labels in an image's config."""
     return dict(_object(config, name).get("config", {}).get("Labels") or {})
 
 
 def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
-    """The base's documents with one layer more; user, entrypoint and environment stay.
+    """The base's documents with one more layer; user, entrypoint and environment stay.
 
-    Pure and without a clock, so that the digest can be known before anything is pushed.
+    Pure and without a clock, so that the digest is known before anything is pushed.
 
     Args:
-        base: The base image, of one platform.
-        layer: What is put on top.
-        name: The base's name, for errors.
+        base: The base image for one platform.
+        layer: The layer to add on top.
+        name: The base's name, for error messages.
 
     Raises:
-        ImageBuildFailedError: The base's documents contradict each other.
+        ImageBuildFailedError: The base's manifest and config contradict each other.
     """
     config, manifest = _object(base.config, name), _object(base.manifest.body, name)
     layers = layer_descriptors(base.manifest, name)
@@ -182,10 +182,10 @@ def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
         "layers": [*layers, on_top],
     }
     if media_type == OCI_MANIFEST:
-        # Not the base's name: the same base under two names shall give one image.
+        # Without the base's name: the same base under two names must give one image.
         kept = copy.deepcopy(manifest.get("annotations") or {})
         new["annotations"] = {**kept, _BASE_DIGEST: base.manifest.digest}
-    return ImageDocuments(new_config, Document(media_type, _bytes(new)))
+    return ImageDocuments(config=new_config, manifest=Document(media_type, _bytes(new)))
 
 
 def _object(body: bytes, name: str) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _object(body: bytes, name: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise _broken(name, "its manifest or config is no JSON object")
+        raise _broken(name, "its manifest or config is not a JSON object")
     return value
 
 

@@ -1,11 +1,12 @@
-"""Image references: `registry/repository:tag@digest` taken apart."""
+"""Parses image references: `registry/repository:tag@digest`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import oras.defaults
+import docker.auth
 
 from fedjob_operator.image.errors import ImageRequestInvalidError
 
@@ -14,13 +15,13 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _REGISTRY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
-_INDEX: str = oras.defaults.registry.index_name
-_INDEX_HOSTS = {_INDEX, oras.defaults.registry.index_hostname}
-_INDEX_API: str = oras.defaults.registry.default_v2_registry["host"]
+_INDEX: str = docker.auth.INDEX_NAME
+_INDEX_HOSTS = {_INDEX, urlsplit(docker.auth.INDEX_URL).netloc}
+_INDEX_API = f"registry-1.{_INDEX}"
 
 
 def canonical_registry(host: str) -> str:
-    """One name for a registry that has two: the default one, and its index."""
+    """The canonical name of a registry: the default registry has two."""
     return _INDEX if host in _INDEX_HOSTS else host
 
 
@@ -29,11 +30,11 @@ class Reference:
     """One image, or a repository of images.
 
     The grammar is that of the OCI distribution specification and of Docker's reference package:
-    the first component is a registry where it has a dot or a colon or is `localhost`.
+    the first component is a registry if it contains a dot or a colon or is `localhost`.
 
     Attributes:
         registry: Host and port, as written.
-        repository: The path below it, as the API wants it.
+        repository: The repository's full path in the registry's API.
         tag: Tag, or None.
         digest: `sha256:` and 64 hexadecimal digits, or None.
     """
@@ -45,14 +46,14 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, field: str) -> Reference:
-        """Reads a reference.
+        """Parses a reference.
 
         Args:
             text: `[registry/]repository[:tag][@digest]`.
-            field: Where it was written, for the error.
+            field: The field that contains it, for error messages.
 
         Raises:
-            ImageRequestInvalidError: It is no reference.
+            ImageRequestInvalidError: It is not a valid reference.
         """
         rest, at, digest = text.partition("@")
         first, slash, below = rest.partition("/")
@@ -73,14 +74,14 @@ class Reference:
         if wrong:
             raise ImageRequestInvalidError(
                 field,
-                f"{text!r} is no image reference",
+                f"{text!r} is not an image reference",
                 "write registry/repository:tag or registry/repository@sha256:... in lower case",
             )
-        return cls(registry, path, tag or None, digest or None)
+        return cls(registry=registry, repository=path, tag=tag or None, digest=digest or None)
 
     @property
     def host(self) -> str:
-        """Where the registry's API answers."""
+        """Host and port of the registry's API."""
         return _INDEX_API if self.registry == _INDEX else self.registry
 
     @property
@@ -90,7 +91,7 @@ class Reference:
 
     @property
     def version(self) -> str:
-        """What to ask the registry for: the digest, else the tag, else `latest`."""
+        """The version to request: the digest, else the tag, else `latest`."""
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:

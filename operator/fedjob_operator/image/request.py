@@ -1,4 +1,4 @@
-"""What is asked of the image builders, and what they answer."""
+"""Request and result of the image builders."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fedjob_operator.image.connection import Access
 from fedjob_operator.image.credentials import credentials_for
 from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
+from fedjob_operator.image.registry_connection import Access
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def own_platform() -> Platform:
-    """Linux on the processor that this process runs on: the operator's node is like the others."""
+    """Linux on this process's architecture: all nodes are assumed to have the same one."""
     machine = this_machine.machine()
     return Platform("linux", _ARCHITECTURES.get(machine, machine.lower()))
 
@@ -28,17 +28,17 @@ class ImageRequest:
 
     Attributes:
         base: Reference of the runtime image.
-        repository: Where the job's image goes, without a tag.
+        repository: Repository of the job's image, without a tag.
         files: The job folder: content by relative path.
-        requirements: What pip installs; only builder `docker` can.
+        requirements: Packages to install with pip; only builder `docker` supports them.
         builder: `append` or `docker`.
         pull_secret: Docker config JSON with the credentials of both registries, or None; see
             `credentials.merge_docker_configs` for several Secrets.
-        ca_pem: Certificates to trust beside the public ones, or None.
-        insecure: The repository's registry speaks plain HTTP.
-        base_insecure: So does the base's; a base in the repository's registry follows `insecure`.
-        secret_name: What errors call the origin of `pull_secret`.
-        platform: Which manifest of a multi-platform base is taken.
+        ca_pem: Certificates to trust in addition to the public ones, or None.
+        insecure: Whether the repository's registry speaks plain HTTP.
+        base_insecure: Whether the base's registry does; ignored for a base in the same registry.
+        secret_name: Name of the origin of `pull_secret`, for error messages.
+        platform: Selects one manifest of a multi-platform base.
     """
 
     base: str
@@ -54,14 +54,14 @@ class ImageRequest:
     platform: Platform = field(default_factory=own_platform)
 
     def base_reference(self) -> Reference:
-        """The base, taken apart; raises ImageRequestInvalidError."""
+        """The parsed base; raises ImageRequestInvalidError."""
         return Reference.parse(self.base, "spec.image.base")
 
     def target_reference(self) -> Reference:
-        """The repository, taken apart.
+        """The parsed repository.
 
         Raises:
-            ImageRequestInvalidError: It is none, or has a tag or a digest.
+            ImageRequestInvalidError: It is invalid, or has a tag or a digest.
         """
         target = Reference.parse(self.repository, "spec.image.repository")
         if target.tag or target.digest:
@@ -82,10 +82,10 @@ class ImageRequest:
         credentials = credentials_for(self.pull_secret, reference, secret)
         own = reference.registry == self.target_reference().registry
         return Access(
-            credentials,
-            secret if credentials is not None else "",
-            self.ca_pem,
-            self.insecure if own else self.base_insecure,
+            credentials=credentials,
+            secret=secret if credentials is not None else "",
+            ca_pem=self.ca_pem,
+            insecure=self.insecure if own else self.base_insecure,
         )
 
 
@@ -95,9 +95,9 @@ class ImageResult:
 
     Attributes:
         reference: `registry/repository@sha256:...`.
-        digest: Of the manifest.
-        cache_hit: It was there already; nothing was pushed.
-        seconds: How long it took to find out, or to build.
+        digest: Digest of the manifest.
+        cache_hit: Whether the image existed already; then nothing was pushed.
+        seconds: Duration of the search or build, in seconds.
     """
 
     reference: str

@@ -1,4 +1,4 @@
-"""The tag of a job's image: a hash of all that is in it."""
+"""The tag of a job's image: a hash of its content."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 def image_tag(
     base_digest: str, layer_digest: str, requirements: Iterable[str] = (), dockerfile: str = ""
 ) -> str:
-    """Names an image by content: the same inputs, the same tag, and nobody needs to remember it.
+    """The tag of an image by its content: equal inputs give equal tags, without any stored state.
 
     Args:
-        base_digest: Of the base's manifest for the nodes' platform.
-        layer_digest: Of the job folder's layer.
-        requirements: What pip installs; their order does not matter.
-        dockerfile: The rendered Dockerfile, so that a new fedjob with another recipe builds anew;
+        base_digest: Digest of the base's manifest for the nodes' platform.
+        layer_digest: Digest of the job folder's layer.
+        requirements: Packages to install with pip; their order does not matter.
+        dockerfile: The rendered Dockerfile, so that a new version of it leads to a new build;
             empty for an appended layer.
 
     Returns:

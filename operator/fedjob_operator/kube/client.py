@@ -1,4 +1,4 @@
-"""The API server: every call the operator makes, with typed errors. Nothing is decided here."""
+"""Every call of the operator to the API server, with typed errors. Nothing is decided here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VERSIONS = {
     "Service": "v1",
     "NetworkPolicy": "networking.k8s.io/v1",
 }
-"""The kinds of children, with their versions."""
+"""The kinds of children, with their API versions."""
 TIMEOUT = 30.0
 PARALLEL = 32
 
@@ -49,7 +49,7 @@ class ApiError(UnavailableError):
         code: HTTP status; 0 when there was no answer.
         status_reason: Kubernetes' own reason, such as `AlreadyExists`.
         detail: Kubernetes' message.
-        retry_after: Seconds that the server asks us to wait, if it does.
+        retry_after: Seconds that the API server asks to wait; None where it does not ask.
     """
 
     reason = Reason.ADMISSION_REFUSED
@@ -70,7 +70,7 @@ class ApiError(UnavailableError):
 
     @property
     def refused(self) -> bool:
-        """What we sent is refused, and will be until something is changed."""
+        """Whether the same request will be refused until something is changed."""
         return self.code in (400, 403, 404, 422)
 
 
@@ -85,8 +85,8 @@ class Cluster:
     """The API server, through the kubernetes client's dynamic client.
 
     Args:
-        client: Of the API server.
-        left: Seconds for which this process may still change anything; None: for ever.
+        client: Connection to the API server.
+        left: Gives the seconds for which this process may still change anything; None: no limit.
     """
 
     def __init__(self, client: ApiClient, left: Callable[[], float] | None = None) -> None:
@@ -147,7 +147,7 @@ class Cluster:
         """Deletes the object that was observed and no later one of its name.
 
         Returns:
-            The object where it lingers through its grace; None where it is gone.
+            The object while it is in its grace period; None where it is gone.
         """
         meta = body["metadata"]
         path = path_of(body["apiVersion"], body["kind"], meta["namespace"], meta["name"])
@@ -161,7 +161,7 @@ class Cluster:
             answer = await self._call("delete", path, body=options)
         except ApiError as error:
             if error.code == 409:
-                # Most likely the name is another object's by now; if not, it was not deleted.
+                # The name may belong to another object by now; else the object was not deleted.
                 found = await self.get(
                     body["apiVersion"], body["kind"], meta["namespace"], meta["name"]
                 )
@@ -181,7 +181,7 @@ class Cluster:
     async def proxy(self, namespace: str, pod: str, port: int, path: str, query: str) -> Body:
         """GET from a pod's port, through the API server: for an operator outside the cluster."""
         url = path_of("v1", "Pod", namespace, f"{pod}:{port}", f"proxy/{path}")
-        # A long-poll keeps no other call waiting.
+        # A long poll must not take a slot from other calls.
         return await self._answer("get", f"{url}?{query}", _request_timeout=TIMEOUT + 60)
 
     async def _apply(self, path: str, body: Body) -> Body:
@@ -209,49 +209,47 @@ class Cluster:
             code = int(answer.status)
             found: Body = json.loads(await answer.read())
             return found
-        except DynamicApiError as error:
-            code = int(error.status or 0)
-            raise _api_error(subject, error.status, error.body, error.headers) from error
-        except ApiException as error:
+        except (DynamicApiError, ApiException) as error:
             code = int(error.status or 0)
             raise _api_error(subject, error.status, error.body, error.headers) from error
         except (aiohttp.ClientError, TimeoutError, OSError, json.JSONDecodeError) as error:
-            detail = f"no answer ({error!r}); it is tried again"
+            detail = f"no answer ({error!r}); the operator tries again"
             raise ApiError(subject, 0, "Unreachable", detail) from error
         finally:
             API_CALLS.labels(method.upper(), str(code)).inc()
 
     def may_act(self, subject: str) -> None:
-        """For what is changed elsewhere than at the API server, such as in the store.
+        """Checks the lease before something outside the API server is changed, such as the store.
 
         Args:
-            subject: What would be changed.
+            subject: What is about to be changed.
 
         Raises:
-            ApiError: The lease has run out, so another operator may act.
+            ApiError: The lease has expired, so another operator may act.
         """
         self._patience(subject)
 
     def _patience(self, subject: str) -> float:
         """Seconds to wait for the answer to a call that changes something.
 
-        Asked at the last moment: a process that was frozen for a while does not know of it.
+        Checked last, because a process that was frozen does not notice it.
         """
         left = self._left() if self._left is not None else TIMEOUT
         if left <= 0:
-            detail = "the lease has run out and another operator may act, so nothing is sent"
+            detail = "the lease has expired and another operator may act, so nothing is sent"
             raise ApiError(subject, 0, "NotLeading", detail)
         return min(TIMEOUT, left)
 
 
 def _api_error(subject: str, status: Any, body: Any, headers: Any) -> ApiError:
     try:
-        told = json.loads(body)
+        found = json.loads(body)
     except (TypeError, ValueError):
-        told = {}
-    detail = str(told.get("message") or body or "no message")[:2000]
+        found = None
+    answer = found if isinstance(found, dict) else {}
+    detail = str(answer.get("message") or body or "no message")[:2000]
     after: str | None = None
     if isinstance(headers, Mapping):
         after = headers.get("Retry-After")
     wait = float(after) if after and after.replace(".", "", 1).isdigit() else None
-    return ApiError(subject, int(status or 0), str(told.get("reason") or "Unknown"), detail, wait)
+    return ApiError(subject, int(status or 0), str(answer.get("reason") or "Unknown"), detail, wait)

@@ -1,10 +1,11 @@
-"""Kubernetes Events, for `kubectl describe fj`: one object for what is said again and again."""
+"""Kubernetes Events, for `kubectl describe fj`: a repeated event is one object with a count."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 
 from fedjob.spec.models.job import API_VERSION, KIND
 from fedjob_operator.kube.client import ApiError, Cluster
@@ -13,26 +14,35 @@ from fedjob_operator.state.actions import EventNote
 from fedjob_operator.times import rfc3339
 
 AGAIN_SECONDS = 60.0
-"""What is repeated within this time is counted once."""
+"""An event that is repeated within this time is written once."""
 LONGEST_MESSAGE = 1000
-KEPT = 4096
+MOST_KEPT = 4096
+"""Events whose count is kept."""
 
 _log = logging.getLogger("fedjob.events")
 
 
-def event_name(job: Body, news: EventNote) -> str:
-    """The same for the same words about the same job, also in another process."""
-    text = "\0".join([str(job["metadata"].get("uid")), news.type, news.reason, news.message])
+def event_name(job: Body, note: EventNote) -> str:
+    """Equal for equal events of the same job, also in another process."""
+    text = "\0".join([str(job["metadata"].get("uid")), note.type, note.reason, note.message])
     return f"{job['metadata']['name']}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def event_body(job: Body, news: EventNote, count: int, first: float, last: float) -> Body:
-    """The Event."""
+def event_body(job: Body, note: EventNote, count: int, first: float, last: float) -> Body:
+    """The Event object.
+
+    Args:
+        job: The job that it is about.
+        note: Type, reason and message.
+        count: How often it occurred.
+        first: When it first occurred, seconds since the epoch.
+        last: When it last occurred, seconds since the epoch.
+    """
     meta = job["metadata"]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": event_name(job, news), "namespace": meta["namespace"]},
+        "metadata": {"name": event_name(job, note), "namespace": meta["namespace"]},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -40,9 +50,9 @@ def event_body(job: Body, news: EventNote, count: int, first: float, last: float
             "namespace": meta["namespace"],
             "uid": meta.get("uid"),
         },
-        "type": news.type,
-        "reason": news.reason,
-        "message": news.message[:LONGEST_MESSAGE],
+        "type": note.type,
+        "reason": note.reason,
+        "message": note.message[:LONGEST_MESSAGE],
         "source": {"component": MANAGER},
         "reportingComponent": MANAGER,
         "count": count,
@@ -52,22 +62,22 @@ def event_body(job: Body, news: EventNote, count: int, first: float, last: float
 
 
 class EventWriter:
-    """Writes Events; one that cannot be written is logged and left."""
+    """Writes Events; an Event that cannot be written is logged and dropped."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._said: dict[str, tuple[int, float, float]] = {}
+    def __init__(self, cluster: Cluster, *, now: Callable[[], float] = time.time) -> None:
+        self._cluster, self._now = cluster, now
+        self._written: dict[str, tuple[int, float, float]] = {}
 
-    async def write(self, job: Body, news: EventNote) -> None:
-        """Tells a piece of news, unless it was told within AGAIN_SECONDS."""
-        now, name = time.time(), event_name(job, news)
-        count, first, last = self._said.get(name, (0, now, 0.0))
+    async def write(self, job: Body, note: EventNote) -> None:
+        """Writes an event, unless an equal one was written within AGAIN_SECONDS."""
+        now, name = self._now(), event_name(job, note)
+        count, first, last = self._written.get(name, (0, now, 0.0))
         if now - last < AGAIN_SECONDS:
             return
-        while len(self._said) >= KEPT:
-            self._said.pop(next(iter(self._said)))
-        self._said[name] = (count + 1, first, now)
+        while len(self._written) >= MOST_KEPT:
+            self._written.pop(next(iter(self._written)))
+        self._written[name] = (count + 1, first, now)
         try:
-            await self._cluster.apply(event_body(job, news, count + 1, first, now))
+            await self._cluster.apply(event_body(job, note, count + 1, first, now))
         except ApiError as error:
             _log.warning(str(error), extra={"job": job["metadata"]["name"]})

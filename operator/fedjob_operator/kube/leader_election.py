@@ -1,7 +1,8 @@
-"""One of several operators acts: a Lease, renewed while it does, given back when it stops.
+"""Leader election: the operator that holds a Lease acts, renews it, and releases it when it stops.
 
-No clock is compared with another machine's: who waits measures how long the Lease has not changed
-before its own eyes; who holds it measures from before the call that renewed it, and stops earlier.
+Clocks of two machines are never compared. A waiting operator measures how long it has observed the
+Lease unchanged. The holder measures from before the call that renewed the Lease, and stops acting
+earlier than the others take over.
 """
 
 from __future__ import annotations
@@ -17,25 +18,24 @@ from fedjob_operator.naming import Body
 
 VERSION = "coordination.k8s.io/v1"
 LASTS_SECONDS = 30
-"""After a crash the next operator waits this long; a busy API server answers within it."""
+"""Lease duration: after a crash the next operator waits this long."""
 RENEW_SECONDS = 4.0
 RETRY_SECONDS = 2.0
 ACTS_SECONDS = LASTS_SECONDS - 2 * RENEW_SECONDS
-"""So long after its last renewal the holder sends nothing more: what it sent arrives before another
-acts."""
+"""How long after its last renewal the holder acts: what it has sent arrives before another acts."""
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""It goes on while the machine sleeps."""
+"""A clock that also counts while the machine sleeps."""
 
 _log = logging.getLogger("fedjob.lease")
 
 
 def is_free(lease: Body | None, holder: str, unchanged: float) -> bool:
-    """Whether `holder` may take the lease: it is nobody's, its own, or has run out.
+    """Whether `holder` may take the lease: it is free, its own, or expired.
 
     Args:
-        lease: As it was just read.
-        holder: Who asks.
-        unchanged: Seconds for which `holder` has seen it like this.
+        lease: The Lease as it was just read; None where there is none.
+        holder: Identity of this operator.
+        unchanged: Seconds for which `holder` has observed the Lease unchanged.
     """
     spec = (lease or {}).get("spec") or {}
     owner = spec.get("holderIdentity")
@@ -47,10 +47,10 @@ class Lease:
     """The operator's lease.
 
     Args:
-        cluster: Where it is.
-        namespace: The operator's own.
-        name: The Lease's.
-        holder: This process: no other that runs may have the name.
+        cluster: The API server.
+        namespace: Namespace of the operator and of the Lease.
+        name: Name of the Lease.
+        holder: Identity of this process, unique among running operators.
     """
 
     def __init__(self, cluster: Cluster, namespace: str, name: str, holder: str) -> None:
@@ -60,7 +60,7 @@ class Lease:
         self._seen, self._since = "", 0.0
 
     def left(self) -> float:
-        """Seconds for which this process may still act; none where it does not hold the lease."""
+        """Seconds for which this process may still act; negative without the lease."""
         return self._renewed + ACTS_SECONDS - _now()
 
     async def acquire(self) -> None:
@@ -68,13 +68,15 @@ class Lease:
         waits = False
         while not await self._try():
             if not waits:
-                _log.info("another operator acts; waiting", extra={"holder": self._holder})
+                _log.info(
+                    "another operator holds the lease; waiting", extra={"holder": self._holder}
+                )
                 waits = True
             await asyncio.sleep(RETRY_SECONDS)
         _log.info("acting", extra={"holder": self._holder})
 
     async def keep(self) -> None:
-        """Renews the lease; returns when it is lost, and then this process must not act."""
+        """Renews the lease; returns once it is lost, after which this process must not act."""
         while (left := self.left()) > 0:
             await asyncio.sleep(min(RENEW_SECONDS, left))
             with contextlib.suppress(TimeoutError):
@@ -83,7 +85,7 @@ class Lease:
         _log.error("the lease is lost", extra={"holder": self._holder})
 
     async def release(self) -> None:
-        """Gives the lease back, so that the next operator need not wait for its end."""
+        """Releases the lease, so that the next operator need not wait until it expires."""
         try:
             found = await self._cluster.get(VERSION, "Lease", self._namespace, self._name)
             if found is not None and found["spec"].get("holderIdentity") == self._holder:
@@ -123,7 +125,7 @@ class Lease:
         return True
 
     def _unchanged(self, lease: Body | None) -> float:
-        """Seconds since this process first saw the lease as it is."""
+        """Seconds for which this process has observed the lease unchanged."""
         version = str(lease["metadata"].get("resourceVersion")) if lease is not None else ""
         if version != self._seen:
             self._seen, self._since = version, _now()

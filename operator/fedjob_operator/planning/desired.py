@@ -95,12 +95,12 @@ def key_of(body: Body) -> ChildKey:
 def drifted(want: Body, have: Body | None) -> tuple[bool, str]:
     """Whether an existing object differs from the wanted one, and where.
 
-    Fields that others added are ignored; a field that the operator no longer sets counts, which the
-    hash of the object as it was written shows.
+    Fields that others added are ignored. A field that the operator stopped setting counts too: the
+    hash of the object as it was written shows it.
 
     Returns:
         Whether it differs, and the path of the first field that does; never its value, which may
-        be secret. False and an empty text where there is no object.
+        be secret. False and an empty text where the object does not exist.
     """
     if have is None:
         return False, ""
@@ -108,7 +108,7 @@ def drifted(want: Body, have: Body | None) -> tuple[bool, str]:
     if path is not None:
         return True, f"{path} differs"
     if annotation(want, DIGEST) != annotation(have, DIGEST):
-        return True, "a field that is no longer set differs"
+        return True, "a field was set before and should be absent"
     return False, ""
 
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedjob.backoff import Backoff
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
 from fedjob.spec.models.status import RestartCause
 from fedjob_operator.resources.pod_config import PodConfig
-from fedjob_operator.resources.pod_contract import EXIT_TERMINAL
 from fedjob_operator.state.pod_status import OVERDUE_SECONDS, PodView
 from fedjob_operator.state.record import PodSlot
 
@@ -182,10 +182,10 @@ def _plan_absent(
     slot: PodSlot, leaving: Sequence[PodView], others: tuple[PodView, ...], now: float
 ) -> SlotPlan:
     """Plans a slot whose current pod is being deleted, or does not exist."""
-    going = next((p for p in leaving if p.ordinal == slot.ordinal), None)
-    if going is not None and not slot.disruption:
+    leaving_pod = next((p for p in leaving if p.ordinal == slot.ordinal), None)
+    if leaving_pod is not None and not slot.disruption:
         # Recorded while the pod still exists: the cause disappears with it.
-        slot = slot.model_copy(update={"disruption": cause_of_loss(going)})
+        slot = slot.model_copy(update={"disruption": cause_of_loss(leaving_pod)})
     waits = [p.deleting + OVERDUE_SECONDS - now for p in leaving if p.deleting is not None]
     if any(not p.ended for p in others):
         waits.append(DELETED_RECHECK_SECONDS)
@@ -194,10 +194,10 @@ def _plan_absent(
         return SlotPlan(slot=slot, delete=others, again=max(waits))
     if slot.seen:
         # A pod that still exists after its grace period is on a node that does not answer.
-        cause = RestartCause.NODE_LOST if going is not None else slot.disruption
+        cause = RestartCause.NODE_LOST if leaving_pod is not None else slot.disruption
         loss = f"the pod of start {slot.ordinal + 1} is gone"
         return _lost(slot, others, now, loss=loss, cause=cause or RestartCause.DELETED)
-    if going is not None:
+    if leaving_pod is not None:
         # A pod that cannot be deleted still has the name.
         slot = _next(slot, slot.ordinal + 1)
     return _start(slot, others, now)
@@ -274,7 +274,7 @@ def _counted(slot: PodSlot, pod: PodView) -> PodSlot:
 
 
 def _folded(slot: PodSlot) -> PodSlot:
-    """Keeps in the sum the restarts within a pod that is no longer the current one."""
+    """Keeps in the sum the restarts within an earlier pod."""
     return slot.model_copy(update={"restarts": slot.total, "in_place": 0, "excused": 0})
 
 

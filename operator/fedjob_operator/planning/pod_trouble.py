@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
 from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob.reasons import Reason
 from fedjob_operator.planning.completion import exhausted
 from fedjob_operator.planning.pod_lifecycle import SlotPlan
 from fedjob_operator.planning.status_inputs import StatusInputs
-from fedjob_operator.resources.pod_contract import EXIT_TERMINAL
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.pod_status import PodView, termination_message
 
@@ -20,7 +20,7 @@ def connected(status: ServerStatus | None) -> set[str]:
 
 
 def worker_trouble(inputs: StatusInputs, name: str) -> tuple[str, str]:
-    """A reason, empty where there is no trouble, and what the worker is doing."""
+    """A reason, empty without trouble, and what the worker is doing."""
     plan, spec = inputs.workers[name], inputs.view.job.spec
     most = spec.workers.max_restarts
     if exhausted(inputs.view.job, {name: plan.slot}):

@@ -124,15 +124,15 @@ def _due(view: JobView, wanted: set[Stage]) -> tuple[frozenset[Stage], float | N
 def _kits(view: JobView, workers: int) -> tuple[str, tuple[Body, ...], frozenset[ChildKey]]:
     """Name of the set, Secrets to write, and the names of all its Secrets."""
     job, made = view.job, view.observations.kits
-    sites = [SERVER, "admin", *worker_names(workers)]
-    keys = {site: ("Secret", kit_name(job.metadata.name, site)) for site in sites}
+    holders = [SERVER, "admin", *worker_names(workers)]
+    keys = {holder: ("Secret", kit_name(job.metadata.name, holder)) for holder in holders}
     kept = frozenset(keys.values())
     sets = _kit_sets(view.owned, keys)
     if len(sets) == 1 and (found := sets.pop()):
         return found, (), kept
     if made is None or not made.files.keys() >= keys.keys():
         return "", (), kept
-    bodies = tuple(kit_secret(job, site, made.name, made.files[site]) for site in sites)
+    bodies = tuple(kit_secret(job, holder, made.name, made.files[holder]) for holder in holders)
     return made.name, bodies, kept
 
 

@@ -23,7 +23,7 @@ def queue_of(job: FederatedJob) -> str:
 
 
 def queued(pod: Body, job: FederatedJob, total: int) -> Body:
-    """The pod as a member of the job's group of `total` pods; unchanged where there is no queue."""
+    """The pod as a member of the job's group of `total` pods; unchanged without a queue."""
     queue = queue_of(job)
     if not queue:
         return pod

@@ -1,4 +1,7 @@
-"""What the operator and the processes in a job's pods agree on: mounts, ports, exit codes, env."""
+"""What the operator and the processes in a job's pods agree on: mounts, ports, environment.
+
+Exit codes are in `fedjob.protocol.exit_codes`, because the local engine needs them too.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,6 @@ FL_PORT = 8002
 """The server's port for the federation and the admin session (mTLS)."""
 HTTP_PORT = 8080
 """The server's port for /status, /metrics and /healthz."""
-
-EXIT_TERMINAL = 64
-"""A worker's exit code when a restart does not help: its shard or its startup kit is invalid.
-
-EX_USAGE of sysexits.h.
-"""
 
 STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 """Environment variables of the server with the store's keys; the last one is optional."""

@@ -73,7 +73,7 @@ class _Shape:
     """What differs between the server's pod and a worker's.
 
     Attributes:
-        site: `server` or a worker.
+        slot: `server` or a worker.
         component: Value of the component label.
         placement: The spec's section of the pod.
         container: Fields of the container.
@@ -81,7 +81,7 @@ class _Shape:
         grace: Seconds between SIGTERM and SIGKILL.
     """
 
-    site: str
+    slot: str
     component: str
     placement: Placement
     container: Body
@@ -124,7 +124,7 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
         ("admin", _secret(kit_name(name, "admin")), ADMIN_KIT),
     ]
     shape = _Shape(
-        site=SERVER,
+        slot=SERVER,
         component=SERVER,
         placement=spec,
         container=container,
@@ -164,7 +164,7 @@ def worker_pod(
         ("shm", {"emptyDir": {"medium": "Memory"}}, SHARED_MEMORY),
     ]
     shape = _Shape(
-        site=worker,
+        slot=worker,
         component=WORKER,
         placement=spec,
         container=container,
@@ -175,7 +175,7 @@ def worker_pod(
 
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
-    site, placement = shape.site, shape.placement
+    slot, placement = shape.slot, shape.placement
     pulls = dict.fromkeys([*job.spec.image.pull_secrets, *defaults.pull_secrets])
     mounts = [
         {"name": name, "mountPath": path, "readOnly": "emptyDir" not in volume}
@@ -183,8 +183,8 @@ def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) 
     ]
     meta = metadata_of(
         job,
-        pod_name(job.metadata.name, site, start.ordinal),
-        worker="" if shape.component == SERVER else site,
+        pod_name(job.metadata.name, slot, start.ordinal),
+        worker="" if shape.component == SERVER else slot,
         component=shape.component,
         annotations={
             ORDINAL: str(start.ordinal),

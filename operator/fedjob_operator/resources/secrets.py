@@ -25,18 +25,18 @@ SHARD_KEY = "fedjob.dev/shard"
 """Annotation with the object that a presigned URL reads, as `bucket/key`."""
 
 
-def kit_secret(job: FederatedJob, site: str, kit_set: str, files: Mapping[str, bytes]) -> Body:
-    """A site's startup kit; only that site's pod mounts it (row 38).
+def kit_secret(job: FederatedJob, holder: str, kit_set: str, files: Mapping[str, bytes]) -> Body:
+    """A startup kit; only the pod of its holder mounts it (row 38).
 
     Args:
         job: The job that owns it.
-        site: `server`, `admin` or a worker.
+        holder: `server`, `admin` or a worker.
         kit_set: Name of the set that the kit belongs to.
         files: The four files of the kit, by name.
     """
-    worker = site if site.startswith("worker-") else ""
+    worker = holder if holder.startswith("worker-") else ""
     meta = metadata_of(
-        job, kit_name(job.metadata.name, site), worker=worker, annotations={KIT_SET: kit_set}
+        job, kit_name(job.metadata.name, holder), worker=worker, annotations={KIT_SET: kit_set}
     )
     return sealed(_secret(meta, files))
 

@@ -21,7 +21,7 @@ class JobFacts:
         wall_seconds: From start to end; None: from the first commit's start to the last one's end.
         shards: Worker -> file name of its shard, for workers with no accepted answer too.
         settings: More to show as it is, in this order: label -> value.
-        generated: When the page was made, RFC 3339; empty: not told.
+        generated: When the page was made, RFC 3339; empty: not shown.
     """
 
     name: str

@@ -94,8 +94,8 @@ def best(line: Series) -> tuple[int, float]:
 def phases(commit: Commit) -> tuple[float, ...]:
     """Seconds of a round in the order of PHASES; `other` is what the total has beyond them."""
     times = commit.times
-    told = (times.train, times.aggregate, times.evaluate, times.commit)
-    return (*told, max(0.0, times.total - sum(told)))
+    known = (times.train, times.aggregate, times.evaluate, times.commit)
+    return (*known, max(0.0, times.total - sum(known)))
 
 
 def trained(commits: Sequence[Commit]) -> list[Commit]:

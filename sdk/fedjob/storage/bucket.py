@@ -128,12 +128,8 @@ class Bucket:
         """All bytes of a small object, checked against its recorded SHA-256."""
         return receive_bytes(self._client, self.where(key))
 
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        """`length` bytes from `start`; fewer where the object ends."""
-        return self._range(self._require(key), start, length)
-
     def head(self, key: str) -> ObjectInfo | None:
-        """What is known of an object; None where there is none (or no bucket: S3 does not tell)."""
+        """Size and checksum of an object; None where object or bucket do not exist."""
         where = self.where(key)
         try:
             with translated(where):
@@ -157,7 +153,7 @@ class Bucket:
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, key: str) -> None:
-        """Deletes an object; none there is no error."""
+        """Deletes an object; one that does not exist is not an error."""
         where = self.where(key)
         with translated(where):
             self._client.delete_object(Bucket=where.bucket, Key=key)
@@ -262,7 +258,7 @@ class Bucket:
             key: The object.
             path: Where to; its folder is made.
             sha256: What the bytes must have; by default the recorded one, where there is one.
-            progress: Told of the bytes that arrived.
+            progress: Called with the bytes that arrived.
 
         Returns:
             The SHA-256 of the bytes, in hex.
@@ -290,7 +286,7 @@ class Bucket:
         """
         if not 1 <= seconds <= LONGEST_PRESIGN:
             raise InvalidInputError(
-                [Fault("presigned URL", f"{seconds} s is no lifetime", "use 1 to 3600 seconds")]
+                [Fault("presigned URL", f"{seconds} s is not a lifetime", "use 1 to 3600 seconds")]
             )
         where = self.where(key)
         with translated(where):
@@ -311,7 +307,7 @@ class Bucket:
     def _require(self, key: str) -> ObjectInfo:
         info = self.head(key)
         if info is None:
-            with translated(self.where("")):  # tell a missing bucket from a missing object
+            with translated(self.where("")):  # distinguishes a missing bucket
                 self._client.head_bucket(Bucket=self.location.bucket)
             raise ObjectMissingError(
                 self.where(key), "the object does not exist", "upload it, or correct the key"

@@ -206,13 +206,13 @@ def _from_answer(where: Where, error: ClientError) -> StoreError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     message = str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"{code} {message}".strip()
+    answer = f"{code} {message}".strip()
     if status == 404 and code in {"", "404"} and not error.operation_name.startswith("Head"):
         # S3 names what is missing, save for HEAD. Kubernetes may send a connection elsewhere while
         # a store's endpoints change: a proxy that answers there knows no job's objects.
         return StoreUnreachableError(
             where,
-            "404 without S3's words: something else answers at its address",
+            "404 without an error code of S3: something else answers at its address",
             "try again; if it stays, check spec.storage.endpoint",
         )
     if code in {"NoSuchBucket", "NoSuchBucketPolicy"} or (status == 404 and not where.key):
@@ -223,13 +223,13 @@ def _from_answer(where: Where, error: ClientError) -> StoreError:
         )
     if code == "RequestTimeTooSkewed":
         return CredentialsRefusedError(
-            where, f"the store refused our clock ({said})", "set this machine's clock (NTP)"
+            where, f"the store refused our clock ({answer})", "set this machine's clock (NTP)"
         )
     if code in _EXISTS or status == 412:
         return AlreadyExistsError(where, "an object exists already", "read it, or use another key")
     if code in _REFUSED or status in {401, 403}:
         return CredentialsRefusedError(
-            where, f"the store refused the credentials ({said})", _KEYS_FIX
+            where, f"the store refused the credentials ({answer})", _KEYS_FIX
         )
     if status == 404:
         return ObjectMissingError(
@@ -237,8 +237,8 @@ def _from_answer(where: Where, error: ClientError) -> StoreError:
         )
     if status >= 500 or status == 429 or code in _BUSY:
         return StoreUnreachableError(
-            where, f"the store failed: HTTP {status} {said}", "try again; see the store's own log"
+            where, f"the store failed: HTTP {status} {answer}", "try again; see the store's own log"
         )
     return StoreError(
-        where, f"the store refused: HTTP {status} {said}", "see the store's own log for why"
+        where, f"the store refused: HTTP {status} {answer}", "see the store's own log for why"
     )

@@ -94,7 +94,7 @@ def receive_file(
         size: Of the object, bytes.
         etag: The version to read.
         sha256: What the bytes must have; None takes any.
-        progress: Told of the bytes that arrived.
+        progress: Called with the bytes that arrived.
 
     Returns:
         The SHA-256 of the bytes, in hex.

@@ -34,7 +34,9 @@ class Layout:
     def __post_init__(self) -> None:
         faults = [
             Fault(
-                field, f"{value!r} is no DNS label", "use 1-63 of a-z, 0-9 and -, not at the ends"
+                field,
+                f"{value!r} is not a DNS label",
+                "use 1-63 of a-z, 0-9 and -, not at the ends",
             )
             for field, value in (
                 ("metadata.namespace", self.namespace),

@@ -1,4 +1,4 @@
-"""What is said of an object, and of an upload."""
+"""Descriptions of an object and of an upload."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What the store tells of an object without sending it.
+    """Metadata of an object.
 
     Attributes:
         key: Its key.
@@ -25,7 +25,7 @@ class ObjectInfo:
 
 
 class Outcome(StrEnum):
-    """What an upload came to."""
+    """How an upload ended."""
 
     UPLOADED = "uploaded"
     SKIPPED = "skipped"

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from fedjob.backoff import Backoff
 from fedjob.storage.errors import StoreUnreachableError
 
 T = TypeVar("T")
+
+
+_BACKOFF = Backoff(first=0.2, longest=4.0, jitter=0.33)
 
 
 def _not_counted(_error: StoreUnreachableError) -> None:
     return None
 
 
-def _as_it_is() -> None:
+def _same_connection() -> None:
     return None
 
 
@@ -29,32 +33,34 @@ class Patience:
 
     Attributes:
         seconds: From the first failure to giving up; the last error is then raised.
-        on_retry: Called with the error before each wait, to count and to tell (CONTRACT row 29).
-        first_wait: Seconds before the second try; doubled each time, with jitter.
-        longest_wait: Bound of one wait, in seconds.
+        on_retry: Called with the error before each wait, to count and report (CONTRACT row 29).
+        backoff: The waits; with jitter, because servers and workers that lost the store together
+            must not return together.
         clock: Monotonic seconds.
         sleep: Waits for seconds.
     """
 
     seconds: float = 120.0
     on_retry: Callable[[StoreUnreachableError], None] = _not_counted
-    first_wait: float = 0.25
-    longest_wait: float = 5.0
+    backoff: Backoff = _BACKOFF
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def call(self, operation: Callable[[], T], afresh: Callable[[], None] = _as_it_is) -> T:
+    def call(
+        self, operation: Callable[[], T], reconnect: Callable[[], None] = _same_connection
+    ) -> T:
         """What `operation` returns; it must be safe to run twice.
 
         Args:
             operation: Asks the store.
-            afresh: Called before each further try: what failed may be the connection's far end.
+            reconnect: Called before each further try: the far end of the connection may have
+                failed.
 
         Raises:
             StoreUnreachableError: The last one, when patience is at its end.
         """
         deadline: float | None = None
-        wait = self.first_wait
+        failures = 0
         while True:
             try:
                 return operation()
@@ -64,8 +70,7 @@ class Patience:
                 if now >= deadline:
                     raise
                 self.on_retry(error)
-                # Jitter: servers and workers that lost the store together must not return together.
-                jittered = wait * random.uniform(0.5, 1.0)  # noqa: S311
-                self.sleep(min(jittered, deadline - now))
-                wait = min(wait * 2, self.longest_wait)
-                afresh()
+                failures += 1
+                wait = self.backoff.delay(failures, random.random())  # noqa: S311 - jitter
+                self.sleep(min(wait, deadline - now))
+                reconnect()

@@ -163,8 +163,8 @@ class RoundLog:
                 raise
             return self._settle(stored, body)
         # Again, because uploading took a while. A fenced server that slips through here commits the
-        # successor of the last commit like any other: the log stays whole, and the newer server is
-        # told.
+        # successor of the last commit like any other: the log stays whole, and the newer server
+        # gets RoundTakenError.
         self.require_newest(commit.attempt)
         key = self._layout.commit(number)
         if not self._put_once(key, body):
@@ -232,7 +232,7 @@ class RoundLog:
         }
 
     def _patiently(self, operation: Callable[[], T]) -> T:
-        # On a new connection each time: one that led astray, or to a sick replica, does for good.
+        # Reconnect on every retry: a pooled connection may be pinned to a bad endpoint.
         return self._patience.call(operation, self._bucket.close)
 
     def _numbers(self, prefix: str, parse: Callable[[str], int | None]) -> list[int]:
@@ -284,4 +284,4 @@ class RoundLog:
                 if info.key not in keep:
                     self._bucket.delete(info.key)
         except (StoreUnreachableError, ObjectMissingError):
-            return  # the round is committed; leftovers cost space only
+            return  # the round is committed; models left behind only cost space

@@ -17,7 +17,7 @@ class RangedReader(io.RawIOBase):
     """A read-only, seekable view of an object of known size.
 
     The last `_KEPT` ranges are kept, so that reading which alternates between a ZIP's directory (at
-    the end) and an entry does not fetch them anew. A range that touches the end reaches back from
+    the end) and an entry does not fetch them twice. A range that touches the end reaches back from
     it: `zipfile` looks there first, several times. Not safe for use from several threads.
     """
 

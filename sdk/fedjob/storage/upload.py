@@ -29,7 +29,7 @@ _MOST_PARTS = 9_000
 
 
 class _Tally:
-    """Counts the bytes that arrived, from several threads, and tells of them in order."""
+    """Counts the bytes that arrived, from several threads, and reports them in order."""
 
     def __init__(self, key: str, total: int, progress: Progress | None) -> None:
         self._key, self._total, self._progress = key, total, progress
@@ -62,7 +62,7 @@ def send_file(
         sha256: Of the file, as read just before.
         size: Of the file, bytes.
         parallel: Parts under way at once; each takes `PART` bytes of memory.
-        progress: Told of the bytes that arrived.
+        progress: Called with the bytes that arrived.
 
     Raises:
         ChecksumMismatchError: When the file changed since its SHA-256 was taken; nothing is stored.

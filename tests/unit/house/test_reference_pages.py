@@ -15,7 +15,7 @@ from fedjob.reasons import Reason
 from fedjob.spec.models.status import ConditionType, JobState, RestartCause
 from fedjob_operator.settings import STORE_KEYS, Settings
 from support.pending import PATHS, not_pending
-from support.repository import ROOT, text_of, tracked
+from support.repository import PACKAGES, ROOT, python_files, text_of, tracked
 
 REFERENCE = Path("docs/reference")
 LAYOUT = Path("docs/contributing/layout.md")
@@ -98,6 +98,18 @@ def test_reasons_of_conditions_are_explained() -> None:
     assert [name for name in sorted(written) if name not in page] == []
 
 
+def spellings() -> dict[str, set[str]]:
+    """How code names each reason: the enum's member, the text, errors that carry it."""
+    found = {reason.value: {reason.name, reason.value} for reason in Reason}
+    carries = re.compile(
+        r"^class (\w+)\((?:(?!^class ).)*?reason\b[^\n=]*= Reason\.(\w+)", re.M | re.S
+    )
+    for path in python_files(*PACKAGES):
+        for error, member in carries.findall(text_of(path)):
+            found[Reason[member].value].add(error)
+    return found
+
+
 def test_every_reason_leads_to_the_code_that_decides_it() -> None:
     rows = cells(LAYOUT)
     begin = next(i for i, row in enumerate(rows) if row[0] == "reasons")
@@ -109,10 +121,10 @@ def test_every_reason_leads_to_the_code_that_decides_it() -> None:
     names = {reason.value for reason in Reason}
     wrong = [(LAYOUT, f"{name} is missing") for name in sorted(names - where.keys())]
     assert where.keys() <= names
+    named = spellings()
     for name, paths in where.items():
-        member = Reason(name).name
         files = [file for path in paths for file in tracked(path) if file.suffix == ".py"]
-        if not any(re.search(rf"\b({member}|{name})\b", text_of(file)) for file in files):
+        if not any(re.search(rf"\b({'|'.join(named[name])})\b", text_of(file)) for file in files):
             wrong.append((LAYOUT, f"{name} is not in {', '.join(paths)}"))
     assert not_pending(wrong, PATHS) == []
 

@@ -62,7 +62,7 @@ def test_a_name_cannot_leave_its_folder(path: str) -> None:
         LAYOUT.round_file(0, path)
 
 
-def test_all_faults_of_the_names_are_told_at_once() -> None:
+def test_all_faults_of_the_names_are_reported_at_once() -> None:
     with pytest.raises(InvalidInputError) as caught:
         Layout("a/b", "..", "x/../y")
     assert [fault.field for fault in caught.value.faults] == [

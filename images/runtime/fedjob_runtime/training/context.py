@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from fedjob.spec.models.training import RESERVED
+from fedjob.spec.env_names import OWN
 from fedjob_runtime.training.errors import TrainFunctionInvalidError, TrainingError
 
 
@@ -59,11 +59,11 @@ class TrainingContext:
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        clash = sorted(RESERVED & set(self.extra))
+        clash = sorted(OWN & set(self.extra))
         if clash:
             raise TrainFunctionInvalidError(
                 f"spec.training.extra has {', '.join(clash)}, which env has already",
-                "set the fields of spec.training, or choose other names",
+                "choose other names",
                 worker=self.worker,
             )
 
@@ -119,6 +119,7 @@ class TrainingContext:
     def documented_env(self) -> dict[str, Any]:
         """`payload["env"]` of form A."""
         return {
+            **self.extra,
             "SITE_NAME": self.worker,
             "JOB_ID": self.job_id,
             "CURRENT_ROUND": self.round,
@@ -130,7 +131,6 @@ class TrainingContext:
             "img_size": self.img_size,
             "manifest_file": self.manifest_file,
             **self._job(),
-            **self.extra,
         }
 
     def payload(self, initial_weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -147,6 +147,7 @@ class TrainingContext:
     def env(self) -> dict[str, Any]:
         """`env` of form B."""
         return {
+            **self.extra,
             "EPOCHS": self.local_epochs,
             "BATCH_SIZE": self.batch_size,
             "LR": self.learning_rate,
@@ -159,7 +160,6 @@ class TrainingContext:
             "IMG_SIZE": self.img_size,
             "MANIFEST_FILE": self.manifest_file,
             **self._job(),
-            **self.extra,
         }
 
     def _job(self) -> dict[str, Any]:

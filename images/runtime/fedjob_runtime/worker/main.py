@@ -19,6 +19,7 @@ from types import FrameType
 
 from fedjob.errors import FedjobError, InvalidInputError, UnavailableError
 from fedjob.protocol.config import WorkerConfig
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
 from fedjob.reasons import Reason
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.nvflare_site.kit_check import check_kit
@@ -38,7 +39,6 @@ from fedjob_runtime.protocol import (
 from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
 
-EXIT_TERMINAL = 64
 EXIT_LOST = 75
 EXIT_MEMORY = 137
 """As a container ends whose main process the kernel killed."""

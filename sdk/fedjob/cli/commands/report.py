@@ -28,17 +28,18 @@ def report(
 
     Works while the run goes on, after it, and after it was stopped.
     """
-    from fedjob.engines.local.results.report_files import write_report
+    from fedjob.engines.base import RunHandle
+    from fedjob.engines.local.handle import LocalHandle
 
     try:
-        run = RunFolder.at(folder)
+        run: RunHandle = LocalHandle(RunFolder.at(folder))
         with error_console().status("reading the committed rounds"):
-            rounds = write_report(run)
+            written = run.report()
     except FedjobError as error:
         if json:
             print_json(error_json(error))
         raise
     if json:
-        print_json({"report": str(run.report), "rounds": rounds})
+        print_json({"report": str(written.path), "rounds": written.rounds})
     else:
-        output_console().print(str(run.report), markup=False, soft_wrap=True)
+        output_console().print(str(written.path), markup=False, soft_wrap=True)

@@ -70,6 +70,7 @@ def _run(
 ) -> RunResult:
     require_local_packages()
     # Imported late: boto3 costs 0.3 s that no other command needs.
+    from fedjob.engines.base import Engine
     from fedjob.engines.local.engine import LocalEngine
 
     began = time.monotonic()
@@ -84,7 +85,8 @@ def _run(
         progress.note(_summary(prepared))
         for hint in prepared.hints:
             progress.note(hint, warning=True)
-        result = LocalEngine(prepared, folder, progress, fresh=fresh).run()
+        engine: Engine = LocalEngine(prepared, folder, progress, fresh=fresh)
+        result = engine.run()
     if json:
         print_json({**result.model_dump(mode="json", by_alias=True), "out": str(folder.out)})
     else:

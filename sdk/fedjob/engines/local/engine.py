@@ -1,9 +1,13 @@
-"""The local engine: a whole run on this machine, in a folder, in the foreground."""
+"""The local engine: a whole run on this machine, in a folder."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 
+from fedjob.engines.base import Engine
+from fedjob.engines.local.background import BackgroundRun
+from fedjob.engines.local.handle import LocalHandle
 from fedjob.engines.local.interruption import Interrupt, InterruptedRunError, Interruption
 from fedjob.engines.local.lock import RunLock
 from fedjob.engines.local.observer import RunObserver, SilentObserver
@@ -18,11 +22,11 @@ from fedjob.preparation.prepared import PreparedRun
 from fedjob.workspace.job_folder import write_job_folder
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs a prepared job in a folder to its end.
 
-    Call `run` from a thread that lives as long as the run (the kernel ends the processes with it);
-    signals are taken only in the main thread.
+    `run` works in the thread of its caller and takes Ctrl-C there, if that is the main thread;
+    `submit` works in a thread of its own.
 
     Examples:
         >>> prepared = prepare(job, LocalFiles(shards=Path("shards")))
@@ -44,8 +48,8 @@ class LocalEngine:
         Args:
             prepared: The job, checked.
             folder: Where it runs and where its results go.
-            observer: Told of what happens.
-            fresh: Forget what an earlier run has left in the folder.
+            observer: Notified of progress, from several threads.
+            fresh: Delete the state of an earlier run in the folder first.
             commands: What to start.
         """
         self._prepared = prepared
@@ -54,21 +58,37 @@ class LocalEngine:
         self._fresh = fresh
         self._commands = commands or Commands()
 
-    def run(self) -> RunResult:
-        """Run, or go on from the last committed round, to the end.
+    def submit(self) -> LocalHandle:
+        """Start the run, or resume it, in a thread of this process, and return while it runs.
 
         Returns:
-            How it ended, as it stands in result.json; a run that is complete already is not run
-            again.
+            The run. Its `wait` raises what ended the run early; Python's exit stops it.
 
         Raises:
-            FolderInUseError: Another run is going on in the folder.
+            FolderInUseError: Another run works in the folder.
+            InvalidInputError: The folder holds another job's run.
+        """
+        background = BackgroundRun(self._run)
+        background.start()
+        return LocalHandle(self._folder, background)
+
+    def run(self) -> RunResult:
+        """Run to the end, after the last committed round where the folder holds this job's run.
+
+        Returns:
+            How it ended, as in result.json; a run that is complete already is not run again.
+
+        Raises:
+            FolderInUseError: Another run works in the folder.
             InvalidInputError: The folder holds another job's run.
             InterruptedRunError: A signal stopped it; everything it started has ended.
             UnavailableError: The store cannot be started, or is lost.
         """
+        return self._run(Interruption(), lambda: None)
+
+    def _run(self, interruption: Interruption, started: Callable[[], None]) -> RunResult:
         folder = self._folder
-        with RunLock(folder.lock), Interruption() as interruption:
+        with RunLock(folder.lock), interruption:
             # Of a run that was killed together with its guard.
             kill_marked(RUN_FOLDER, str(folder.state))
             if self._fresh:
@@ -80,11 +100,13 @@ class LocalEngine:
                 done = delivered(folder, record)
                 if done is not None:
                     self._observer.note(f"{folder.out}: this run is complete already")
+                    started()
                     return done
-                self._observer.note(f"{folder.out}: goes on with the run that is here")
+                self._observer.note(f"{folder.out}: resuming the run in this folder")
             folder.result.unlink(missing_ok=True)
             write_job_folder(self._prepared.job_files, folder.job)
             record.write(folder.record)
+            started()
             run = LocalRun(self._prepared, folder, self._observer, self._commands, interruption)
             try:
                 return run.run()
@@ -92,11 +114,11 @@ class LocalEngine:
                 done_rounds = run.status.completed if run.status is not None else 0
                 raise InterruptedRunError(
                     f"stopped by {interrupt} after round {done_rounds} of {record.num_rounds}; run "
-                    f"the same command again to go on from there ({folder.out})"
+                    f"the same command again to resume from there ({folder.out})"
                 ) from None
 
     def _forget(self) -> None:
-        """Delete all but the lock, which we hold."""
+        """Delete everything but the lock, which we hold."""
         for entry in self._folder.state.iterdir():
             if entry == self._folder.lock:
                 continue

@@ -1,4 +1,4 @@
-"""Finds the run in a folder from another process: its status, its logs, its end."""
+"""Finds the run in a folder from any process: its status, its logs, its end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from contextlib import suppress
 
 from pydantic import Field, ValidationError
 
+from fedjob.engines.base import Report, RunHandle
+from fedjob.engines.local.background import BackgroundRun
 from fedjob.engines.local.lock import FolderInUseError, RunLock
+from fedjob.engines.local.results.report_files import write_report
 from fedjob.engines.local.results.result import RunResult, read_result
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.local.server_status import RETRY, WAIT, fetch
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
 from fedjob.protocol.server_status import ServerStatus
+from fedjob.protocol.status_poll import Follower
 from fedjob.spec.models.base import Model
 
 
@@ -27,48 +31,60 @@ class LiveRun(Model):
     http_port: int = Field(ge=1, le=65535, description="Of the server's /status on 127.0.0.1.")
 
 
-class LocalHandle:
-    """The run in a folder on this machine; implements RunHandle."""
+class LocalHandle(RunHandle):
+    """The run in a folder on this machine."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        """Takes no lock and starts nothing."""
+    def __init__(self, folder: RunFolder, background: BackgroundRun | None = None) -> None:
+        """Takes no lock and starts nothing.
+
+        Args:
+            folder: Where the run is.
+            background: The thread of this process that works on it, if one does.
+        """
         self._folder = folder
+        self._background = background
 
     def status(self) -> ServerStatus | None:
-        """What the server says now; None while none answers."""
+        """The server's status; None while none answers."""
         live = self._live()
         return None if live is None else fetch(live.http_port)
 
     def follow(self) -> Iterator[ServerStatus]:
-        """Every status from now on, until the run ends or stops."""
-        seen: tuple[int, int] | None = None
-        since: int | None = None
-        while (live := self._live()) is not None:
-            status = fetch(live.http_port, since, WAIT)
+        """Every new status, until the run ends or stops."""
+        follower = Follower()
+        while self._held():
+            live = self._live()
+            status = None if live is None else fetch(live.http_port, follower.query(WAIT), WAIT)
             if status is None:
-                since = None
+                follower.lost()
                 time.sleep(RETRY)
-            elif (status.attempt, status.sequence) != seen:
-                seen, since = (status.attempt, status.sequence), status.sequence
+            elif follower.is_new(status):
                 yield status
 
     def wait(self, timeout: float | None = None) -> RunResult:
         """The result, once there is one.
 
+        Args:
+            timeout: Seconds to wait at most; None waits for as long as it takes.
+
         Raises:
-            UnavailableError: The run stopped without one, or `timeout` seconds passed.
+            UnavailableError: The run stopped without a result, or is still running after `timeout`
+                seconds.
+            FedjobError: The error that ended a run of this process.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while self._held():
             if deadline is not None and time.monotonic() > deadline:
                 raise UnavailableError(
-                    f"{self._folder.out}: the run goes on after {timeout:g} s; wait longer"
+                    f"{self._folder.out}: still running after {timeout:g} s; wait longer"
                 )
             time.sleep(RETRY)
+        if self._background is not None:
+            self._background.check()
         result = self.result()
         if result is None:
             raise UnavailableError(
-                f"{self._folder.out}: the run stopped before its end; run it again to go on from "
+                f"{self._folder.out}: the run stopped before its end; run it again to resume after "
                 f"its last committed round"
             )
         return result
@@ -77,7 +93,7 @@ class LocalHandle:
         """The lines that `server` or `worker-<i>` has printed so far.
 
         Raises:
-            InvalidInputError: There is no such process.
+            InvalidInputError: The run has no such process.
         """
         known = sorted(path.stem for path in self._folder.logs.glob("*.log"))
         if name not in known:
@@ -89,30 +105,43 @@ class LocalHandle:
                 yield line.rstrip("\n")
 
     def result(self) -> RunResult | None:
-        """How it ended; None before."""
+        """How the run ended; None before."""
         return read_result(self._folder.result)
 
+    def report(self) -> Report:
+        """The HTML report, written from the rounds committed so far.
+
+        Raises:
+            InvalidInputError: The folder has no run.
+        """
+        rounds = write_report(self._folder, running=self.running)
+        return Report(path=self._folder.report, rounds=rounds)
+
     def suspend(self) -> None:
-        """Stop it in order, and wait until everything it started has ended."""
+        """Stop the run in order, and wait until every process of it has ended."""
         live = self._live()
-        if live is not None and self._held():
+        if self._background is not None:
+            self._background.stop()
+        elif live is not None and self._held():
             with suppress(ProcessLookupError):
                 os.kill(live.pid, signal.SIGTERM)
         while self._held():
             time.sleep(RETRY)
 
     def cancel(self) -> None:
-        """Stop it and delete OUT/.fedjob; results that were delivered stay."""
+        """Stop the run and delete OUT/.fedjob; delivered results stay."""
         self.suspend()
         with RunLock(self._folder.lock):
             shutil.rmtree(self._folder.state)
 
     @property
     def running(self) -> bool:
-        """Whether a process runs in the folder."""
+        """Whether a process works on the run now."""
         return self._held()
 
     def _held(self) -> bool:
+        if self._background is not None and self._background.alive:
+            return True
         if not self._folder.lock.exists():
             return False
         try:

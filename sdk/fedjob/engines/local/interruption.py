@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt(BaseException):
-    """A signal asked us to end. Not an Exception, so that no handler of errors takes it."""
+    """A request to stop. Not an Exception, so that no handler of errors catches it."""
 
 
 class InterruptedRunError(FedjobError):
@@ -28,12 +28,14 @@ class InterruptedRunError(FedjobError):
 class Interruption(AbstractContextManager["Interruption"]):
     """While it is open, the first signal raises `Interrupt` in the main thread, later ones hurry.
 
-    In other threads than the main one signals cannot be taken; then nothing changes.
+    In other threads than the main one signals cannot be taken; `request` and `check` do their
+    work there.
     """
 
     def __init__(self) -> None:
         self._hurry = False
         self._raised = False
+        self._requested = threading.Event()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -53,8 +55,18 @@ class Interruption(AbstractContextManager["Interruption"]):
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def request(self) -> None:
+        """Ask the run to stop, from any thread; the next `check` raises."""
+        self._requested.set()
+
+    def check(self) -> None:
+        """Raise `Interrupt`, once, if a stop has been requested."""
+        if self._requested.is_set() and not self._raised:
+            self._raised = True
+            raise Interrupt("request")
+
     def close(self) -> None:
-        """The clean-up begins: no signal may break it off from now on, only hurry it."""
+        """The clean-up begins: from now on a signal can only hurry it."""
         self._raised = True
 
     @property

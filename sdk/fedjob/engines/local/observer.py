@@ -1,4 +1,4 @@
-"""What an engine tells whoever watches a run: phases, processes, uploads, the server's status."""
+"""What an engine reports while a run is under way: phases, uploads, restarts, the status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunObserver(Protocol):
     """Receives everything worth showing; every call returns at once and raises nothing."""
 
     def step(self, step: Step) -> None:
-        """A phase begins; the one before it has ended. Told again of one that began, do nothing."""
+        """A phase begins, which ends the one before; one that has begun already is ignored."""
 
     def note(self, message: str, *, warning: bool = False) -> None:
         """One line that a person may want to read."""
@@ -34,11 +34,11 @@ class RunObserver(Protocol):
         """The server's status has changed."""
 
     def restarted(self, name: str, restarts: int) -> None:
-        """A process (`server`, `worker-<i>`) was started anew for the `restarts`-th time."""
+        """A process (`server`, `worker-<i>`) was restarted, for the `restarts`-th time."""
 
 
 class SilentObserver:
-    """Watches nothing: for scripts and tests."""
+    """Ignores everything: for scripts and tests."""
 
     def step(self, step: Step) -> None:
         """Ignore it."""

@@ -1,4 +1,4 @@
-"""What the run in a folder is, so that running there again goes on with it alone."""
+"""What identifies the run in a folder, so that only the same job is resumed there."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def record_of(job: FederatedJob, files: Mapping[str, str | None]) -> RunRecord:
 
 
 def check_same(old: RunRecord, new: RunRecord, folder: Path) -> None:
-    """Refuse to go on with another job than the one that the folder holds.
+    """Refuse to resume another job than the one whose run the folder holds.
 
     Raises:
         InvalidInputError: One fault for each field or file that has changed, or fewer rounds.
     """
-    fix = f"undo it, give another --out, or --fresh to delete {folder / '.fedjob'} and begin anew"
+    fix = f"undo it, give another --out, or --fresh to delete {folder / '.fedjob'} and start over"
     faults = [
         Fault(field, _changed(field, old.identity.get(field), new.identity.get(field)), fix)
         for field in sorted(old.identity.keys() | new.identity.keys())
@@ -100,7 +100,7 @@ def read_record(path: Path) -> RunRecord | None:
                 Fault(
                     str(path),
                     "is not readable as the record of a run",
-                    "give another --out, or --fresh to delete what is there and begin anew",
+                    "give another --out, or --fresh to delete what is there and start over",
                 )
             ]
         ) from error

@@ -38,7 +38,7 @@ from fedjob.storage.job_upload import upload, upload_plan
 from fedjob.storage.layout import Layout
 
 TICK = 0.2
-"""Seconds between looks at the processes."""
+"""Seconds between checks of the processes."""
 _STEPS = {RunPhase.TRAINING: Step.TRAIN, RunPhase.FINISHING: Step.FINISH}
 
 
@@ -77,20 +77,22 @@ class LocalRun:
         self._env[ENV_FORK_SERVER] = f"fedjob-{self._run_id}"
 
     def run(self) -> RunResult:
-        """From nothing to the results in OUT; whatever happens, nothing that it started is left."""
+        """Start everything, wait for the end, deliver the results; leaves no process behind."""
         with ExitStack() as stack:
             try:
                 return self._run(stack)
             except Interrupt as interrupt:
-                self._observer.note(f"{interrupt}: stops; once more kills at once", warning=True)
+                self._observer.note(
+                    f"{interrupt}: stopping; a second signal kills at once", warning=True
+                )
                 raise
             finally:
-                # From here on a signal hurries the clean-up, and breaks nothing off.
+                # From here on a signal can only hurry the clean-up.
                 self._interruption.close()
 
     def _run(self, stack: ExitStack) -> RunResult:
         stack.callback(self._sweep, Guard(self._run_id))
-        self._start_forge(stack)
+        self._start_fork_server(stack)
         ports = stack.enter_context(Ports())
         self._observer.step(Step.UPLOAD)
         store = EmbeddedStore(
@@ -110,19 +112,20 @@ class LocalRun:
         urls.renew()
         live = LiveRun(pid=os.getpid(), http_port=http_port)
         write_text(self._folder.live, live.model_dump_json(by_alias=True))
-        follower = StatusFollower(http_port, lambda status: self._seen(status, supervision))
+        follower = StatusFollower(http_port, lambda status: self._update(status, supervision))
         # In reverse: the processes end first, so that no poll has to be waited for.
         stack.callback(follower.stop)
         stack.callback(self._stop, supervision)
         supervision.start()
         follower.start()
         end = self._watch(store, supervision, urls)
-        self._last_words()
+        self._read_last_status()
         self._observer.step(Step.FINISH)
         seconds = time.monotonic() - self._began
         outcome = outcome_of(end, self.status, supervision.restarts, seconds)
         return deliver(self._prepared, self._folder, bucket, self._layout, outcome)
 
+<<<<<<< HEAD
     def _start_forge(self, stack: ExitStack) -> None:
         """It imports while all else is made ready; without it the sites do as well, later."""
         argv = [*self._commands.forge, self._env[ENV_FORK_SERVER]]
@@ -130,6 +133,15 @@ class LocalRun:
         # What it has forked goes with it: it ends after the sites.
         stack.callback(stop, [forge])
         forge.start()
+=======
+    def _start_fork_server(self, stack: ExitStack) -> None:
+        """It imports torch while everything else is prepared; without it each site would, later."""
+        argv = [*self._commands.fork_server, self._env[ENV_FORGE]]
+        fork_server = Child("fork-server", argv, self._env, self._folder.log("fork-server"))
+        # The processes that it has forked end with it, so it ends after the sites.
+        stack.callback(stop, [fork_server])
+        fork_server.start()
+>>>>>>> main
 
     def _upload(self, bucket: Bucket) -> None:
         shards = {shard.name: shard.path for shard in self._prepared.shards}
@@ -153,7 +165,7 @@ class LocalRun:
             folder.config("server"),
             server_config(self._prepared, folder, store.location, http_port),
         )
-        # What an earlier start said at its end must not be taken for this one's.
+        # The last status of an earlier start must not be taken for this one's.
         (folder.home("server") / "status.json").unlink(missing_ok=True)
         keys = store.credentials.environment()
         server = self._child("server", [*commands.server, "--config", str(server_file)], keys)
@@ -168,7 +180,14 @@ class LocalRun:
             max_restarts=spec.workers.max_restarts,
             backoff_limit=spec.run_policy.backoff_limit,
         )
-        return Supervision(server, workers, limits, self._observer, self._said_failed, self._told)
+        return Supervision(
+            server=server,
+            workers=workers,
+            limits=limits,
+            observer=self._observer,
+            reported_failure=self._reported_failure,
+            failure_of=self._failure_of,
+        )
 
     def _child(self, name: str, argv: list[str], keys: Mapping[str, str]) -> Child:
         env = {**self._env, **keys}
@@ -188,25 +207,27 @@ class LocalRun:
             if end is not None:
                 return end
             if self.status is not None and self.status.phase is RunPhase.COMPLETE:
-                # All is published; the server says farewell while we fetch it.
+                # The results are published; the server shuts its clients down while we fetch them.
                 return End(complete=True)
+            self._interruption.check()
             try:
                 if store.ensure_running():
-                    self._observer.note("the store ended and was started again", warning=True)
+                    self._observer.note("the store ended and was restarted", warning=True)
             except StoreStartError as error:
-                # About one start in fifteen after a kill hangs; the next works. The server waits.
-                self._observer.note(f"the store did not start, again: {error}", warning=True)
+                # About one start in fifteen after a kill hangs; the next one works. Meanwhile the
+                # server waits for the store.
+                self._observer.note(f"the store did not restart: {error}", warning=True)
             urls.renew()
             if deadline is not None and time.monotonic() - self._began > deadline:
                 message = (
                     f"the run took longer than spec.runPolicy.activeDeadlineSeconds "
-                    f"({deadline} s); raise it and run again: it goes on from the last "
+                    f"({deadline} s); raise it and run again to resume after the last "
                     f"committed round"
                 )
                 return End(False, message, Reason.DEADLINE_EXCEEDED)
             time.sleep(TICK)
 
-    def _seen(self, status: ServerStatus, supervision: Supervision) -> None:
+    def _update(self, status: ServerStatus, supervision: Supervision) -> None:
         before = self.status.completed if self.status is not None else 0
         self.status = status
         if status.phase in _STEPS:
@@ -216,19 +237,19 @@ class LocalRun:
         note_commits(self._folder, status.history)
         self._observer.status(status)
 
-    def _said_failed(self) -> bool:
+    def _reported_failure(self) -> bool:
         status = read_file(self._folder.home("server") / "status.json")
         return status is not None and status.phase is RunPhase.FAILED
 
-    def _told(self, name: str) -> str:
+    def _failure_of(self, name: str) -> str:
         try:
-            said = json.loads((self._folder.home(name) / "worker.json").read_bytes())
+            state = json.loads((self._folder.home(name) / "worker.json").read_bytes())
         except (OSError, ValueError):
             return ""
-        failed = isinstance(said, dict) and said.get("state") == "Failed"
-        return str(said.get("message", "")) if failed else ""
+        failed = isinstance(state, dict) and state.get("state") == "Failed"
+        return str(state.get("message", "")) if failed else ""
 
-    def _last_words(self) -> None:
+    def _read_last_status(self) -> None:
         status = read_file(self._folder.home("server") / "status.json")
         if status is not None:
             self.status = status

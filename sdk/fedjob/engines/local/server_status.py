@@ -1,4 +1,4 @@
-"""Follows the server's /status by long-poll, in a thread, through restarts of the server."""
+"""The server's /status on this machine: one answer, and a thread that follows it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from fedjob.protocol import status_poll
 from fedjob.protocol.server_status import ServerStatus
+from fedjob.protocol.status_poll import Follower
 
 WAIT = 2.0
 """Seconds that the server may hold an answer back; bounds how long `stop` takes."""
@@ -17,25 +17,24 @@ RETRY = 0.3
 """Seconds between tries while the server does not answer."""
 
 
-def fetch(port: int, since: int | None = None, wait: float = 0.0) -> ServerStatus | None:
+def fetch(port: int, query: str = "wait=0", wait: float = 0.0) -> ServerStatus | None:
     """Ask the server on this machine for its status.
 
     Args:
         port: Its HTTP port.
-        since: Answer only when the sequence is above this, or after `wait`.
-        wait: Seconds.
+        query: Of `status_poll.query`.
+        wait: Seconds that the query lets the server hold the answer back.
 
     Returns:
         The status; None when the server does not answer, or answers something else.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=wait + 5.0)
-    query = "" if since is None else f"?since={since}&wait={wait:g}"
     try:
-        connection.request("GET", f"/status{query}")
+        connection.request("GET", f"/status?{query}")
         answer = connection.getresponse()
         body = answer.read()
-        return ServerStatus.model_validate_json(body) if answer.status == 200 else None
-    except (OSError, http.client.HTTPException, ValidationError):
+        return status_poll.parse(body) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
@@ -44,13 +43,13 @@ def fetch(port: int, since: int | None = None, wait: float = 0.0) -> ServerStatu
 def read_file(path: Path) -> ServerStatus | None:
     """The status that the server wrote to `home/status.json` at its end, if any."""
     try:
-        return ServerStatus.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return status_poll.parse(path.read_bytes())
+    except OSError:
         return None
 
 
 class StatusFollower:
-    """Calls `on_change` with every new status, from a thread of its own."""
+    """Calls `on_change` with every new status, from its own thread."""
 
     def __init__(self, port: int, on_change: Callable[[ServerStatus], None]) -> None:
         self._port = port
@@ -69,15 +68,11 @@ class StatusFollower:
             self._thread.join(WAIT + 6.0)
 
     def _follow(self) -> None:
-        since: int | None = None
-        seen: tuple[int, int] | None = None
+        follower = Follower()
         while not self._stopped.is_set():
-            status = fetch(self._port, since, WAIT)
+            status = fetch(self._port, follower.query(WAIT), WAIT)
             if status is None:
-                since = None  # A server that starts anew counts from 0 again.
+                follower.lost()
                 self._stopped.wait(RETRY)
-                continue
-            since = status.sequence
-            if (status.attempt, status.sequence) != seen:
-                seen = (status.attempt, status.sequence)
+            elif follower.is_new(status):
                 self._on_change(status)

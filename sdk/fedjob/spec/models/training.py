@@ -1,35 +1,17 @@
-"""`spec.training`: what the training function gets (CONTRACT row 4 has the defaults)."""
+"""`spec.training`: the hyperparameters of the training function."""
 
 from __future__ import annotations
 
-from pydantic import Field, JsonValue, field_validator
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from fedjob.spec.env_names import FIELDS, OWN
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import FILE_NAME, JsonObject
-
-RESERVED = frozenset(
-    [
-        "EPOCHS",
-        "BATCH_SIZE",
-        "LR",
-        "DATA_ROOT",
-        "CURRENT_ROUND",
-        "SITE_NAME",
-        "JOB_ID",
-        "DEVICE",
-        "NUM_CLASSES",
-        "IMG_SIZE",
-        "MANIFEST_FILE",
-        "local_epochs",
-        "batch_size",
-        "learning_rate",
-        "num_classes",
-        "img_size",
-        "manifest_file",
-    ]
-)
-"""Names that the training function finds in `env` anyway (CONTRACT section 1)."""
 
 
 class TrainingConfig(Model):
@@ -56,15 +38,47 @@ class TrainingConfig(Model):
         description="File name of the manifest at the root of each shard.",
     )
     extra: JsonObject = Field(
-        default_factory=dict, description="More values for the training function's `env`."
+        default_factory=dict,
+        description="More values for the training function's `env`; the name of a field, "
+        "such as IMG_SIZE, sets that field.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_fields_from_extra(cls, data: Any) -> Any:
+        """Sets the fields that `extra` names.
+
+        The API server writes defaults into the object, so a field that has its default counts as
+        not given.
+        """
+        extra = data.get("extra") if isinstance(data, Mapping) else None
+        if not isinstance(extra, Mapping):
+            return data
+        taken = dict(data)
+        for name, value in extra.items():
+            field = FIELDS.get(name)
+            if field is None:
+                continue
+            given = field if field in taken else to_camel(field)
+            default = cls.model_fields[field].default
+            if taken.get(given, default) == default:
+                taken[given] = value
+        return taken
 
     @field_validator("extra")
     @classmethod
-    def _keeps_our_names(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        for name in extra:
-            if name in RESERVED:
-                raise PydanticCustomError(
-                    "reserved_name", "`{name}` is set by fedjob itself", {"name": name}
-                )
+    def _check_names(
+        cls, extra: dict[str, JsonValue], info: ValidationInfo
+    ) -> dict[str, JsonValue]:
+        faults = []
+        for name, value in extra.items():
+            if name in OWN:
+                faults.append((name, "is set by fedjob itself", "rename it"))
+            field = FIELDS.get(name)
+            if field is not None and info.data.get(field, value) != value:
+                problem = f"is {value!r}, but training.{to_camel(field)} is {info.data[field]!r}"
+                faults.append((name, problem, "keep one of the two"))
+        if faults:
+            names = ", ".join(f"`{name}` {problem}" for name, problem, _ in faults)
+            raise PydanticCustomError("extra_names", "{names}", {"names": names, "faults": faults})
         return extra

@@ -22,19 +22,25 @@ JSON_FIXES = {
     "json_number": "write a finite number",
     "json_string": "keep long text in model_def.py: at most 8192 characters",
     "keyword_name": "write names that Python takes for an argument, such as `hidden_size`",
-    "reserved_name": "rename it: fedjob sets that name itself",
 }
 """What to do about the errors that our own validators raise."""
 
 
-def explain(error: ErrorDetails, root: Schema) -> Fault:
-    """One fault from one pydantic error.
+def explain(error: ErrorDetails, root: Schema) -> list[Fault]:
+    """The faults that one pydantic error stands for.
 
     Args:
         error: From `ValidationError.errors()`, located by outside names.
         root: The structural schema of the object, for names, defaults and examples.
     """
     path: Path = tuple(error["loc"])
+    if error["type"] == "extra_names":
+        listed = error["ctx"]["faults"]
+        return [Fault(dotted((*path, name)), problem, fix) for name, problem, fix in listed]
+    return [_explain_one(error, path, root)]
+
+
+def _explain_one(error: ErrorDetails, path: Path, root: Schema) -> Fault:
     kind = error["type"]
     if kind == "extra_forbidden":
         return unknown_field(path, root)

@@ -107,7 +107,8 @@ def _parse(data: Mapping[str, Any], places: Mapping[Path, Place]) -> FederatedJo
     crossed = broken_rules(Reader(pruned, (error["loc"] for error in errors)))
     crossed.extend(repetitions(pruned, root))
     errors = [error for error in errors if not _is_misspelt(error, errors)]
-    faults = [*foreign, *unknown, *(explain(error, root) for error in errors), *crossed]
+    explained = [fault for error in errors for fault in explain(error, root)]
+    faults = [*foreign, *unknown, *explained, *crossed]
     if job is None or faults:
         by_field = {dotted(path): place for path, place in places.items()}
         raise InvalidInputError(sorted(faults, key=lambda fault: _place(fault.field, by_field)))

@@ -10,15 +10,15 @@ from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import EXIT_UNAVAILABLE
 
 
-def test_a_second_holder_is_told_who_holds_it(tmp_path):
+def test_second_holder_gets_the_name_of_the_first(tmp_path):
     folder = RunFolder.at(tmp_path)
     with RunLock(folder.lock):
         with pytest.raises(FolderInUseError) as caught, RunLock(folder.lock):
             pytest.fail("two processes hold the lock")
         assert caught.value.pid == os.getpid()
         assert caught.value.exit_code == EXIT_UNAVAILABLE
-        for words in (str(tmp_path), f"kill {os.getpid()}", "--out"):
-            assert words in str(caught.value)
+        for text in (str(tmp_path), f"kill {os.getpid()}", "--out"):
+            assert text in str(caught.value)
     with RunLock(folder.lock):
         assert read_holder(folder.lock)[0] == os.getpid()
 

@@ -1,4 +1,4 @@
-"""A folder goes on with its own run only."""
+"""A folder resumes its own run only."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_more_rounds_and_other_timing_go_on(tmp_path, spec):
 
 
 @pytest.mark.parametrize(
-    ("spec", "files", "field", "words"),
+    ("spec", "files", "field", "problem"),
     [
         ({"federation": {"numRounds": 4}}, {}, "spec.federation.numRounds", "is 4, but"),
         ({"training": {"learningRate": 0.5}}, {}, "spec.training.learningRate", "is 0.5, but"),
@@ -41,12 +41,12 @@ def test_more_rounds_and_other_timing_go_on(tmp_path, spec):
         ({}, {"checkpoint": "c" * 64}, "checkpoint", "was not there"),
     ],
 )
-def test_another_job_is_refused_with_a_way_out(tmp_path, spec, files, field, words):
+def test_another_job_is_refused_with_a_way_out(tmp_path, spec, files, field, problem):
     with pytest.raises(InvalidInputError) as caught:
         check_same(record_of(job(), FILES), record_of(job(**spec), FILES | files), tmp_path)
     faults = {fault.field: fault for fault in caught.value.faults}
     assert field in faults
-    assert words in faults[field].problem
+    assert problem in faults[field].problem
     assert "--fresh" in faults[field].fix
     assert "--out" in faults[field].fix
 

@@ -18,7 +18,9 @@ def ask(path: str, health: Health | None) -> tuple[int, str, int]:
     async def main() -> tuple[int, str]:
         server = HealthServer(0, lambda: health, lambda: refreshed.append(None))
         port = await server.start()
-        url = f"http://localhost:{port}{path}"
+        # With port 0 each address family gets a port of its own; `start` returns the first.
+        host = "[::1]" if ":" in server._runner.addresses[0][0] else "127.0.0.1"
+        url = f"http://{host}:{port}{path}"
         try:
             async with aiohttp.ClientSession() as session, session.get(url) as answer:
                 return answer.status, await answer.text()

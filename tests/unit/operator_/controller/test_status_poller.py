@@ -23,6 +23,7 @@ from support.operator_samples import (
     a_status,
     resource,
 )
+from support.virtual_time import run_virtual
 
 
 def test_heartbeats_and_sequences_alone_are_not_significant() -> None:
@@ -71,14 +72,13 @@ def follow(answers: Answers, wakes: int) -> tuple[Cache, list[Any]]:
 
     async def main() -> None:
         proxy: Any = answers
-        poller = Poller(proxy, cache, woken.append, retry=0.0, pause=0.0)
+        poller = Poller(proxy, cache, woken.append)
         poller.follow(KEY, TARGET)
-        async with asyncio.timeout(10):
-            while len(woken) < wakes or answers.answers:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        while len(woken) < wakes or answers.answers:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
         await poller.close()
 
-    asyncio.run(main())
+    run_virtual(main())
     return cache, woken
 
 
@@ -122,7 +122,7 @@ def test_one_server_is_followed_for_each_job() -> None:
         assert first.cancelled()
         await poller.close()
 
-    asyncio.run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("code", [200, 500])
@@ -155,3 +155,30 @@ def test_pods_are_asked_directly_where_the_operator_is_in_the_cluster(
 
     asyncio.run(main())
     assert asked == ["/status?wait=0" if code == 200 else "/status?since=3&wait=20"]
+
+
+def test_pauses_bound_the_cost_of_a_server() -> None:
+    moments: list[float] = []
+
+    class Changing:
+        """A server whose status changes all the time, and that is silent once."""
+
+        async def proxy(self, *_: Any) -> Any:
+            """The next status."""
+            moments.append(asyncio.get_running_loop().time())
+            if len(moments) == 3:
+                raise ApiError("GET /proxy", 0, "Unreachable", "no answer")
+            return body_of(a_status(completed=1, sequence=len(moments)))
+
+    async def main() -> None:
+        proxy: Any = Changing()
+        poller = Poller(proxy, Cache(DEFAULTS), lambda _: None)
+        poller._cache.saw_job(resource(a_job()))
+        poller.follow(KEY, TARGET)
+        while len(moments) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await poller.close()
+
+    run_virtual(main())
+    pause, retry = module.PAUSE_SECONDS, module.RETRY_SECONDS
+    assert moments == pytest.approx([0.0, pause, 2 * pause, 2 * pause + retry])

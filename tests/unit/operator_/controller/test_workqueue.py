@@ -10,8 +10,16 @@ from itertools import pairwise
 import pytest
 
 from fedjob.errors import UnavailableError
-from fedjob_operator.controller.workqueue import WorkQueue, failure_delay
+from fedjob_operator.controller.workqueue import (
+    BACKOFF,
+    LONGEST_WORK,
+    STUCK_WAITING,
+    WorkQueue,
+    failure_delay,
+)
+from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import Key
+from support.virtual_time import run_virtual
 
 A: Key = ("team", "a")
 
@@ -28,8 +36,7 @@ async def with_queue(
     queue = WorkQueue(handler, workers=4, longest=longest, spacing=0.0)
     task = asyncio.create_task(queue.run())
     try:
-        async with asyncio.timeout(20):
-            await drive(queue)
+        await drive(queue)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -60,7 +67,7 @@ def test_key_added_while_active_runs_once_more() -> None:
         await twice.wait()
         await asyncio.sleep(0.05)
 
-    asyncio.run(with_queue(handler, drive))
+    run_virtual(with_queue(handler, drive))
     assert log == ["begin", "end", "begin", "end"]
 
 
@@ -83,7 +90,7 @@ def test_failing_key_is_retried_and_blocks_no_other() -> None:
         queue.add(B)
         await done.wait()
 
-    asyncio.run(with_queue(handler, drive))
+    run_virtual(with_queue(handler, drive))
     assert seen.count(A) == 3
     assert seen.count(B) == 1
 
@@ -111,7 +118,7 @@ def test_requested_delay_is_kept_unless_forgotten() -> None:
         while seen.count(B) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    asyncio.run(with_queue(handler, drive))
+    run_virtual(with_queue(handler, drive))
 
 
 def test_handler_that_does_not_end_is_cancelled() -> None:
@@ -130,7 +137,7 @@ def test_handler_that_does_not_end_is_cancelled() -> None:
         await done.wait()
         assert queue.health().ok
 
-    asyncio.run(with_queue(handler, drive, longest=0.05))
+    run_virtual(with_queue(handler, drive, longest=0.05))
 
 
 def test_handler_that_swallows_its_cancellation_is_unhealthy() -> None:
@@ -151,7 +158,7 @@ def test_handler_that_swallows_its_cancellation_is_unhealthy() -> None:
         while not queue.health().ok:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    asyncio.run(with_queue(handler, drive, longest=0.05))
+    run_virtual(with_queue(handler, drive, longest=0.05))
 
 
 def test_storm_of_events_is_spaced() -> None:
@@ -173,7 +180,7 @@ def test_storm_of_events_is_spaced() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
 
-    asyncio.run(storm())
+    run_virtual(storm())
     assert all(late - early >= 0.19 for early, late in pairwise(seen))
 
 
@@ -195,3 +202,115 @@ def test_failures_are_backed_off(
 ) -> None:
     found = failure_delay(failures, retry_after, conflict=conflict, draw=draw)
     assert found == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (UnavailableError("no answer"), [0.0, 0.5, 1.5, 3.5]),
+        (ZeroDivisionError(), [0.0, 0.5, 1.5, 3.5]),
+        (ApiError("PATCH /status", 409, "Conflict", "changed"), [0.0, 0.5, 1.0, 1.5]),
+        (ApiError("PATCH /status", 429, "Busy", "wait", 10.0), [0.0, 11.0, 22.0, 33.0]),
+    ],
+    ids=["error", "bug", "conflict", "asked to wait"],
+)
+def test_failing_key_is_tried_again_after_its_backoff(error: Exception, tries: list[float]) -> None:
+    seen: list[float] = []
+
+    async def handler(key: Key) -> float | None:
+        seen.append(asyncio.get_running_loop().time())
+        raise error
+
+    async def main() -> None:
+        queue = WorkQueue(handler, workers=1, spacing=0.0, draw=lambda: 0.5)
+        task = asyncio.create_task(queue.run())
+        queue.add(A)
+        while len(seen) < len(tries):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(main())
+    assert seen == pytest.approx(tries)
+
+
+def test_success_resets_the_backoff() -> None:
+    seen: list[float] = []
+
+    async def handler(key: Key) -> float | None:
+        seen.append(asyncio.get_running_loop().time())
+        if len(seen) in (1, 2, 4):
+            raise UnavailableError("no answer")
+        return 100.0 if len(seen) == 3 else None
+
+    async def main() -> None:
+        queue = WorkQueue(handler, workers=1, spacing=0.0, draw=lambda: 0.5)
+        task = asyncio.create_task(queue.run())
+        queue.add(A)
+        while len(seen) < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(main())
+    assert seen == pytest.approx([0.0, 0.5, 1.5, 101.5, 102.0])
+
+
+def test_jitter_spreads_jobs_that_failed_together() -> None:
+    draws = iter([0.0, 1.0])
+    seen: dict[Key, list[float]] = {A: [], B: []}
+
+    async def handler(key: Key) -> float | None:
+        seen[key].append(asyncio.get_running_loop().time())
+        if len(seen[key]) == 1:
+            raise UnavailableError("no answer")
+        return None
+
+    async def main() -> None:
+        queue = WorkQueue(handler, workers=2, spacing=0.0, draw=lambda: next(draws))
+        task = asyncio.create_task(queue.run())
+        queue.add(A)
+        queue.add(B)
+        while min(map(len, seen.values())) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(main())
+    assert (seen[A][1], seen[B][1]) == pytest.approx(
+        (0.5 * (1 - BACKOFF.jitter), 0.5 * (1 + BACKOFF.jitter))
+    )
+
+
+def test_key_that_waits_for_too_long_is_unhealthy() -> None:
+    async def main() -> None:
+        queue = WorkQueue(lambda _: asyncio.sleep(0), workers=0)
+        queue.add(A)
+        await asyncio.sleep(STUCK_WAITING - 1)
+        assert queue.health().ok
+        await asyncio.sleep(1)
+        health = queue.health()
+        assert (health.ok, health.waiting, health.oldest_waiting) == (False, 1, STUCK_WAITING)
+
+    run_virtual(main())
+
+
+def test_reconcile_that_hangs_is_cancelled_after_two_minutes_and_tried_again() -> None:
+    seen: list[float] = []
+
+    async def handler(key: Key) -> float | None:
+        seen.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(3600 if len(seen) == 1 else 0)
+        return None
+
+    async def main() -> None:
+        queue = WorkQueue(handler, workers=1, draw=lambda: 0.5)
+        task = asyncio.create_task(queue.run())
+        queue.add(A)
+        while len(seen) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_virtual(main())
+    assert seen == pytest.approx([0.0, LONGEST_WORK + 0.5])

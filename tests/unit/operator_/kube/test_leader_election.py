@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from kubernetes.aio.client import ApiClient
+from kubernetes.aio.client import ApiClient, Configuration
 
 from fedjob_operator.kube import leader_election as module
 from fedjob_operator.kube.client import ApiError, Cluster
@@ -108,3 +108,41 @@ def test_released_lease_is_free_at_once() -> None:
         assert await Lease(Cluster(client), "system", "lease", "two")._try()
 
     run(body)
+
+
+def test_lease_of_another_operator_is_awaited(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    caplog.set_level("INFO", logger="fedjob.lease")
+
+    async def body(server: Server, client: ApiClient) -> None:
+        one = Lease(Cluster(client), "system", "lease", "one")
+        two = Lease(Cluster(client), "system", "lease", "two")
+        await one.acquire()
+        waits = asyncio.create_task(two.acquire())
+        await asyncio.sleep(0.1)
+        assert not waits.done()
+        await one.release()
+        await waits
+        await one.release()  # another's by now: left alone
+        assert server.lease is not None
+        assert server.lease["spec"]["holderIdentity"] == "two"
+        assert server.lease["spec"]["leaseTransitions"] == 2
+
+    run(body)
+    assert caplog.messages.count("another operator holds the lease; waiting") == 1
+
+
+def test_refused_calls_are_logged_and_are_not_the_lease(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with ApiClient(Configuration(host="http://127.0.0.1:1")) as client:
+            lease = Lease(Cluster(client), "system", "lease", "one")
+            assert not await lease._try()
+            await lease.release()
+            assert lease.left() < 0
+
+    asyncio.run(main())
+    assert caplog.text.count("Unreachable") == 2

@@ -22,9 +22,9 @@ from support.operator_samples import (
     a_commit,
     a_job,
     a_status,
-    heard,
     plan_for,
     record_in,
+    reporting,
     respecified,
     running,
     with_pod,
@@ -85,8 +85,10 @@ def test_oom_killed_server_names_its_limit() -> None:
 @pytest.mark.parametrize("reason", ["NonFiniteWeights", ""])
 def test_failed_server_fails_the_job(reason: str) -> None:
     job = a_job()
-    said = a_status(RunPhase.FAILED, 1, reason=reason, message="worker-1: NaN; lower the rate")
-    observed = settle_and_read(job, heard(all_running(started(job)), said))
+    server_status = a_status(
+        RunPhase.FAILED, 1, reason=reason, message="worker-1: NaN; lower the rate"
+    )
+    observed = settle_and_read(job, reporting(all_running(started(job)), server_status))
     status = observed.body["status"]
     assert status["state"] == "Failed"
     assert status["reason"] == (reason or "ServerCrashed")
@@ -96,7 +98,7 @@ def test_failed_server_fails_the_job(reason: str) -> None:
 
 def test_fenced_server_does_not_fail_the_job() -> None:
     job = a_job()
-    observed = heard(all_running(started(job)), a_status(RunPhase.FAILED, 1, reason="Fenced"))
+    observed = reporting(all_running(started(job)), a_status(RunPhase.FAILED, 1, reason="Fenced"))
     actions = plan_for(job, observed, NOW)
     assert not actions.create
     assert not actions.delete
@@ -125,10 +127,10 @@ def test_server_crashes_beyond_the_backoff_limit_fail_the_job() -> None:
     crash = {"exitCode": 3, "message": "line\n\nTypeError: x\n"}
     twice = with_pod(base, "digits-server", **running(ready=False, restarts=2, last=crash))
     assert settle(job, twice).body["status"]["state"] == "Recovering"
-    # What it said before it crashed is still known, and is no commit of the new start.
-    heard_before = settle(job, heard(base, a_status(RunPhase.TRAINING, 1)))
-    assert record_in(heard_before).server.at_commit == 0
-    thrice = with_pod(heard_before, "digits-server", **running(ready=False, restarts=3, last=crash))
+    # The status before the crash is still known, and is not a commit of the new attempt.
+    with_status = settle(job, reporting(base, a_status(RunPhase.TRAINING, 1)))
+    assert record_in(with_status).server.at_commit == 0
+    thrice = with_pod(with_status, "digits-server", **running(ready=False, restarts=3, last=crash))
     status = settle(job, thrice).body["status"]
     assert status["reason"] == "BackoffLimitExceeded"
     assert "TypeError: x" in status["message"]
@@ -137,8 +139,8 @@ def test_server_crashes_beyond_the_backoff_limit_fail_the_job() -> None:
 def test_committed_round_resets_the_crash_count() -> None:
     job = a_job(runPolicy={"backoffLimit": 2})
     base = with_pod(all_running(started(job)), "digits-server", **running(restarts=2))
-    said = a_status(completed=1, attempt=3, history=[a_commit(1, attempt=3)])
-    observed = settle(job, heard(base, said))
+    server_status = a_status(completed=1, attempt=3, history=[a_commit(1, attempt=3)])
+    observed = settle(job, reporting(base, server_status))
     assert record_in(observed).server.at_commit == 2
     crashed = with_pod(observed, "digits-server", **running(ready=False, restarts=4))
     assert settle(job, crashed).body["status"]["state"] == "Recovering"

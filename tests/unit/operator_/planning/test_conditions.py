@@ -18,11 +18,11 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    heard,
     observations_of,
     observed_of,
     plan_for,
     prepared_of,
+    reporting,
     running,
     simulate,
     with_pod,
@@ -33,7 +33,7 @@ def test_transition_time_changes_only_with_the_status() -> None:
     job, observed = ready()
     first = published(job, observed)
     observed = replace(observed, body={**observed.body, "status": first})
-    later = published(job, heard(observed, a_status()), NOW + 60)
+    later = published(job, reporting(observed, a_status()), NOW + 60)
     assert condition(later, "Accepted") == condition(first, "Accepted")
     before, after = condition(first, "Training"), condition(later, "Training")
     assert before["lastTransitionTime"] != after["lastTransitionTime"]
@@ -107,22 +107,24 @@ def test_crashed_server_without_a_message() -> None:
 
 def test_training_is_false_while_the_server_waits() -> None:
     job, observed = ready()
-    said = a_status(RunPhase.WAITING, 1, message="waiting for worker-1")
-    status = published(job, heard(observed, said))
+    status_of_server = a_status(RunPhase.WAITING, 1, message="waiting for worker-1")
+    status = published(job, reporting(observed, status_of_server))
     assert condition(status, "Training")["message"] == "waiting for worker-1"
     assert status["state"] == "Starting"
-    assert published(job, heard(observed, a_status(RunPhase.FINISHING, 5)))["state"] == "Training"
+    assert (
+        published(job, reporting(observed, a_status(RunPhase.FINISHING, 5)))["state"] == "Training"
+    )
 
 
 def test_end_of_the_run_is_shown_in_every_condition() -> None:
     job, observed = ready()
-    done = published(job, heard(observed, complete_status()), NOW + 20)
+    done = published(job, reporting(observed, complete_status()), NOW + 20)
     assert condition(done, "Complete")["status"] == "True"
     assert condition(done, "Training")["reason"] == "Complete"
     assert done["result"]["uri"] == "s3://jobs/model_out/m"
     assert done["report"] == "s3://jobs/jobs/team/digits/model_out/report.html"
     assert done["completionTime"] == "2027-01-15T08:00:15Z"
-    gives_up = heard(observed, a_status(RunPhase.FAILED, reason="ModelInvalid"))
+    gives_up = reporting(observed, a_status(RunPhase.FAILED, reason="ModelInvalid"))
     failing = plan_for(job, gives_up, NOW)
     assert failing.status is not None
     assert condition(failing.status, "Training")["reason"] == "Failing"

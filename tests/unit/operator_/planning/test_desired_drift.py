@@ -68,8 +68,8 @@ def test_first_differing_field_is_named_without_its_value(path: str, value: Any,
     assert drifted(WANT, have) == (True, why)
 
 
-def test_field_that_is_no_longer_set_is_drift() -> None:
+def test_field_that_should_be_absent_is_drift() -> None:
     before = {name: value for name, value in WANT.items() if name != "metadata"}
     before["metadata"] = {"name": "digits-store", "labels": {"a": "1"}}
     before["immutable"] = True
-    assert drifted(WANT, sealed(before)) == (True, "a field that is no longer set differs")
+    assert drifted(WANT, sealed(before)) == (True, "a field was set before and should be absent")

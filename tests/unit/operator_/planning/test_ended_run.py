@@ -22,11 +22,11 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    heard,
     knowing,
     observed_of,
     plan_for,
     record_in,
+    reporting,
     running,
     simulate,
     with_pod,
@@ -35,7 +35,7 @@ from support.operator_samples import (
 
 def out_of_memory(job: FederatedJob) -> Observed:
     """A job that has failed, whose server is being stopped."""
-    observed = heard(all_running(started(job)), a_status(RunPhase.TRAINING, 4))
+    observed = reporting(all_running(started(job)), a_status(RunPhase.TRAINING, 4))
     ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2027-01-15T08:00:00Z"}
     killed = {"state": {"terminated": ended}}
     observed = with_pod(observed, "digits-worker-0", **{**running(), "containerStatuses": [killed]})
@@ -48,7 +48,7 @@ def out_of_memory(job: FederatedJob) -> Observed:
     return settle(job, observed)
 
 
-def is_told_as_failed(status: Body | None) -> bool:
+def is_shown_as_failed(status: Body | None) -> bool:
     assert status is not None
     found = [c["status"] for c in status["conditions"] if c["type"] == "Failed"]
     assert (found == ["True"]) == (status["state"] == "Failed") == ("completionTime" in status)
@@ -63,11 +63,11 @@ def test_server_that_does_not_terminate_delays_failed_by_a_minute() -> None:
     children = {**stopped.children, ("Pod", "digits-server"): pod}
     stuck = with_pod(replace(stopped, children=children), "digits-server", deleting=NOW)
     early = plan_for(job, stuck, NOW + 59)
-    assert not is_told_as_failed(early.status)
+    assert not is_shown_as_failed(early.status)
     assert early.again == 1
     assert not early.delete_job
     late = plan_for(job, stuck, NOW + 60)
-    assert is_told_as_failed(late.status)
+    assert is_shown_as_failed(late.status)
     assert late.delete_job
     assert plan_for(a_job(), stopped, NOW + 500).stages == {Stage.LOG}
 
@@ -81,7 +81,7 @@ def test_failure_is_dropped_where_the_log_has_all_rounds(committed: int) -> None
     failing = knowing(stopped, problems={Stage.LOG: problem})
     actions = plan_for(job, failing, NOW)
     assert (actions.stages, actions.again) == (frozenset(), 5)
-    assert not is_told_as_failed(actions.status)
+    assert not is_shown_as_failed(actions.status)
     later = replace(problem, retry_at=NOW + 75)
     failing = knowing(stopped, problems={Stage.LOG: later})
     assert [plan_for(job, failing, NOW + 50).again, plan_for(job, failing, NOW + 70).again] == [
@@ -91,7 +91,7 @@ def test_failure_is_dropped_where_the_log_has_all_rounds(committed: int) -> None
     for_good = replace(problem, tries=5)
     failing = knowing(stopped, problems={Stage.LOG: for_good})
     assert plan_for(job, failing, NOW + 9).stages == frozenset()
-    assert is_told_as_failed(plan_for(job, failing, NOW + 9).status)
+    assert is_shown_as_failed(plan_for(job, failing, NOW + 9).status)
 
     stored = complete_status() if committed == 5 else a_status(RunPhase.STARTING, 4)
     read = settle(job, knowing(stopped, log_status=stored))
@@ -100,12 +100,12 @@ def test_failure_is_dropped_where_the_log_has_all_rounds(committed: int) -> None
     assert status["rounds"]["completed"] == committed
     if committed == 5:
         assert (status["state"], record.result and record.result.round) == ("Complete", 5)
-        # It was never told as anything else.
+        # The status never showed it as failed.
         assert "Failed" not in [c["type"] for c in status["conditions"]]
         assert record.failure is None
     else:
         assert (status["state"], status["reason"]) == ("Failed", "OutOfMemory")
-        assert is_told_as_failed(status)
+        assert is_shown_as_failed(status)
         assert record.failure is not None
         assert record.failure.settled
     # The next operator does not ask again.
@@ -124,7 +124,7 @@ def test_job_that_failed_without_a_server_reads_no_log() -> None:
 
 def test_complete_job_keeps_ended_pods_and_deletes_lingering_ones() -> None:
     job = a_job()
-    observed = heard(all_running(started(job)), complete_status())
+    observed = reporting(all_running(started(job)), complete_status())
     first = plan_for(job, observed, NOW + 20)
     assert not first.delete
     assert first.again is not None
@@ -146,9 +146,11 @@ def test_complete_job_keeps_ended_pods_and_deletes_lingering_ones() -> None:
 @pytest.mark.parametrize("end", ["complete", "failed"])
 def test_finished_job_is_deleted_after_its_ttl(end: str) -> None:
     job = a_job(runPolicy={"ttlSecondsAfterFinished": 30})
-    said = complete_status() if end == "complete" else a_status(RunPhase.FAILED, reason="Fault")
+    server_status = (
+        complete_status() if end == "complete" else a_status(RunPhase.FAILED, reason="Fault")
+    )
     comes_to_rest = settle if end == "complete" else settle_and_read
-    observed = comes_to_rest(job, heard(all_running(started(job)), said), NOW + 16)
+    observed = comes_to_rest(job, reporting(all_running(started(job)), server_status), NOW + 16)
     early = plan_for(job, observed, NOW + 20)
     assert not early.delete_job
     assert early.again is not None
@@ -158,12 +160,12 @@ def test_finished_job_is_deleted_after_its_ttl(end: str) -> None:
 
 def test_crash_between_record_and_status_publishes_the_rounds_later() -> None:
     job = a_job()
-    observed = heard(all_running(started(job)), complete_status())
+    observed = reporting(all_running(started(job)), complete_status())
     status = {**observed.body["status"], "history": []}
     after = settle(job, observed)
     assert after.body["status"]["history"][-1]["round"] == 5
     assert plan_for(job, after, NOW).stages == frozenset()
-    # The next operator: a record of the end, nothing heard, and a status without the rounds.
+    # The next operator has a record of the end, no server status, and a status without rounds.
     body = {**after.body, "status": status}
     gone = replace(
         after, body=body, observations=replace(after.observations, server=None, log_status=None)

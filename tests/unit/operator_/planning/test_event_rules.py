@@ -13,8 +13,8 @@ from support.operator_runs import (
 from support.operator_samples import (
     a_job,
     a_status,
-    heard,
     observations_of,
+    reporting,
     with_pod,
 )
 
@@ -25,7 +25,7 @@ def test_steps_and_faults_are_events_once() -> None:
     kinds = {news.reason for news in events_of_change({}, first)}
     assert {"Accepted", "WorkspaceUploaded", "ImageReady", "ServerReady"} <= kinds
     assert not list(events_of_change(first, first))
-    training = published(job, heard(observed, a_status()))
+    training = published(job, reporting(observed, a_status()))
     reasons = [news.reason for news in events_of_change(first, training)]
     assert "WorkersReady" in reasons
     assert "RoundCommitted" in reasons

@@ -14,10 +14,10 @@ from support.operator_samples import (
     UID,
     a_job,
     a_status,
-    heard,
     observed_of,
     record_in,
     remembering,
+    reporting,
     with_pod,
 )
 
@@ -65,7 +65,7 @@ def test_pods_are_grouped_by_slot() -> None:
 
 
 def test_status_counts_only_while_its_pod_is_the_current_one() -> None:
-    observed = heard(all_running(started(JOB)), a_status())
+    observed = reporting(all_running(started(JOB)), a_status())
     assert view_of(observed).server_status() == a_status()
     assert view_of(all_running(started(JOB))).server_status() is None
     assert view_of(with_pod(observed, "digits-server", deleting=NOW)).server_status() is None

@@ -29,13 +29,13 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    heard,
     knowing,
     observations_of,
     observed_of,
     plan_for,
     prepared_of,
     record_in,
+    reporting,
     respecified,
     running,
     simulate,
@@ -96,7 +96,7 @@ def test_job_created_suspended_starts_nothing() -> None:
 
 def test_more_rounds_start_a_complete_job_again() -> None:
     job = a_job()
-    done = heard(all_running(started(job)), complete_status())
+    done = reporting(all_running(started(job)), complete_status())
     for name in ("digits-server", "digits-worker-0", "digits-worker-1"):
         done = with_pod(done, name, phase="Succeeded")
     done = settle(job, done, NOW + 20)
@@ -108,7 +108,7 @@ def test_more_rounds_start_a_complete_job_again() -> None:
     actions = plan_for(more, observed, NOW + 30)
     assert names(actions.create, "Pod") == ["digits-server-r1"]
     observed = with_pod(simulate(observed, actions), "digits-server-r1", **running())
-    observed = heard(observed, a_status(RunPhase.WAITING, 5), "digits-server-r1")
+    observed = reporting(observed, a_status(RunPhase.WAITING, 5), "digits-server-r1")
     workers = plan_for(more, observed, NOW + 60)
     assert names(workers.create, "Pod") == ["digits-worker-0-r1", "digits-worker-1-r1"]
 
@@ -155,7 +155,7 @@ JOBS = [
 ]
 
 
-SAID = st.one_of(
+SERVER_STATUSES = st.one_of(
     st.none(),
     st.builds(
         a_status,
@@ -183,8 +183,8 @@ class State:
             if kind == "Pod"
         }
         last = observations.server and observations.server.status
-        said = [s and (s.phase, s.completed) for s in (last, observations.log_status)]
-        return f"{spec} {pods} {said} {observations.gpus} {self.now}"
+        server_status = [s and (s.phase, s.completed) for s in (last, observations.log_status)]
+        return f"{spec} {pods} {server_status} {observations.gpus} {self.now}"
 
 
 @st.composite
@@ -194,11 +194,11 @@ def states(draw: st.DrawFn) -> State:
     job = draw(st.sampled_from(JOBS))
     children: dict[Any, Body] = {}
     for key, body in observed.children.items():
-        fate = draw(st.sampled_from(["kept", "kept", "kept", "gone", "stranger", "leaving"]))
+        fate = draw(st.sampled_from(["kept", "kept", "kept", "gone", "not owned", "leaving"]))
         child = copy.deepcopy(body)
         if fate == "gone":
             continue
-        if fate == "stranger" and key[0] != "ConfigMap":
+        if fate == "not owned" and key[0] != "ConfigMap":
             child["metadata"]["ownerReferences"] = draw(st.sampled_from([None, []]))
         if fate == "leaving":
             child["metadata"]["deletionTimestamp"] = draw(
@@ -217,11 +217,11 @@ def states(draw: st.DrawFn) -> State:
             ]
         )
     )
-    observations = replace(observations, log_status=draw(SAID))
+    observations = replace(observations, log_status=draw(SERVER_STATUSES))
     observed = respecified(replace(observed, children=children, observations=observations), job)
-    said = draw(SAID)
-    if said is not None and ("Pod", "digits-server") in children:
-        observed = heard(observed, said)
+    server_status = draw(SERVER_STATUSES)
+    if server_status is not None and ("Pod", "digits-server") in children:
+        observed = reporting(observed, server_status)
     return State(job, observed, NOW + draw(st.sampled_from([0.0, 1.0, 70.0, 4000.0])))
 
 

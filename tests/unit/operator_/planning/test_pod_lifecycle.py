@@ -13,7 +13,6 @@ from fedjob_operator.planning.pod_lifecycle import (
     replacement_is_faster,
 )
 from fedjob_operator.resources.pod_config import PodConfig
-from fedjob_operator.stages.runner import stage_delay
 from fedjob_operator.state.pod_status import PodView
 from fedjob_operator.state.record import PodSlot
 from support.operator_runs import (
@@ -45,14 +44,14 @@ def test_deleted_pod_is_replaced_under_the_next_name_and_counted() -> None:
     job = a_job()
     observed = without(all_running(started(job)), "Pod", "digits-worker-1")
     actions = plan_for(job, observed, NOW + 500)
-    assert not actions.create  # an operator that ends before it has counted must count it later
+    assert not actions.create  # a crash before the record must not lose the count
     assert [n.reason for n in actions.events] == ["Recovering"]
     counted = simulate(observed, actions)
     assert names(plan_for(job, counted, NOW + 500).create) == ["digits-worker-1-r1"]
     after = settle(job, counted, NOW + 500)
     assert record_in(after).workers["worker-1"].restarts == 1
-    told = {c["name"]: c["restarts"] for c in after.body["status"]["clients"]["list"]}
-    assert told == {"worker-0": 0, "worker-1": 1}
+    shown = {c["name"]: c["restarts"] for c in after.body["status"]["clients"]["list"]}
+    assert shown == {"worker-0": 0, "worker-1": 1}
 
 
 def test_terminating_pod_is_awaited_for_a_bounded_time() -> None:
@@ -85,11 +84,11 @@ def test_pod_in_kubelet_backoff_is_replaced_where_that_is_faster() -> None:
     job = a_job(workers={"gpu": 0, "maxRestarts": 2}, runPolicy={"backoffLimit": 9})
     base = all_running(started(job))
     for name, site in (("digits-server", "server"), ("digits-worker-1", "worker-1")):
-        held = with_pod(base, name, **in_kubelet_backoff("10s"))
-        actions = plan_for(job, held, NOW + 1)
+        waits = with_pod(base, name, **in_kubelet_backoff("10s"))
+        actions = plan_for(job, waits, NOW + 1)
         assert (names(actions.delete), names(actions.create)) == ([name], [])
         assert "the kubelet would restart it later" in actions.events[0].message
-        after = settle(job, simulate(held, actions, NOW + 1), NOW + 1)
+        after = settle(job, simulate(waits, actions, NOW + 1), NOW + 1)
         assert ("Pod", f"{name}-r1") in after.children
         record = record_in(after)
         counted = record.server if site == "server" else record.workers[site]
@@ -107,7 +106,12 @@ def test_pod_in_kubelet_backoff_is_replaced_where_that_is_faster() -> None:
         ("1m20s", 9, 137, True),
         ("40s", 9, 137, False),
         ("5m0s", 9, 137, True),
-        ("5m0s", 0, 64, False),  # a shard or a kit that is wrong: the pod stays until it is mended
+        (
+            "5m0s",
+            0,
+            64,
+            False,
+        ),  # a shard or a kit that is wrong: the pod stays until it is repaired
     ],
 )
 def test_replacement_only_where_it_is_faster(
@@ -159,15 +163,15 @@ def test_exit_code_of_an_invalid_shard_is_not_counted() -> None:
     )
     observed = settle(job, observed)
     assert observed.body["status"]["state"] == "Starting"
-    told = condition(observed.body["status"], "WorkersReady")
-    assert told["reason"] == "DatasetInvalid"
-    assert "is not in the store" in told["message"]
+    shown = condition(observed.body["status"], "WorkersReady")
+    assert shown["reason"] == "DatasetInvalid"
+    assert "is not in the store" in shown["message"]
     fixed = with_pod(observed, "digits-worker-1", **running(restarts=4, last=end))
     assert record_in(settle(job, fixed)).workers["worker-1"].total == 0
 
 
 def test_crash_before_the_record_finds_the_created_pods() -> None:
-    """Pods come first and the record last: what is there tells what has been done."""
+    """Pods come before the record, so the pods that exist show what was done."""
     job = a_job()
     observed = observed_of(job)
     actions = replace(plan_for(job, observed, NOW), record=None)
@@ -201,7 +205,6 @@ def test_crash_between_record_and_delete_counts_no_restart() -> None:
 
 def test_pod_backoff_grows_to_a_bound() -> None:
     assert [pod_delay(n) for n in (0, 1, 2, 3, 99)] == [0, 0, 2, 4, 60]
-    assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
     assert next_streak(4, lived=5.0) == 5
     assert next_streak(4, lived=500.0) == 1
 

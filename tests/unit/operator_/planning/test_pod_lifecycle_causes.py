@@ -14,10 +14,10 @@ from support.operator_samples import (
     NOW,
     a_job,
     a_status,
-    heard,
     observed_of,
     plan_for,
     record_in,
+    reporting,
     running,
     simulate,
     with_pod,
@@ -111,7 +111,7 @@ def test_failed_pod_is_counted_by_cause(reason: str, cause: str) -> None:
 def test_restarts_of_the_server_are_in_the_status() -> None:
     end = {"exitCode": 137, "reason": "Error"}
     observed = with_pod(under_way(), "digits-server", **running(restarts=1, last=end))
-    status = status_after(heard(observed, a_status(RunPhase.TRAINING, 2)))
+    status = status_after(reporting(observed, a_status(RunPhase.TRAINING, 2)))
     assert status["server"] == {"restarts": 1, "restartCauses": {"Killed": 1}}
 
 

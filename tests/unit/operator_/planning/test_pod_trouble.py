@@ -18,24 +18,24 @@ from support.operator_runs import (
 from support.operator_samples import (
     NOW,
     a_status,
-    heard,
     observed_of,
+    reporting,
     running,
     with_pod,
 )
 
 
 def test_silent_worker_with_a_running_pod_is_lost() -> None:
-    """Row 15, as a person sees it; when it was heard last stays."""
+    """Row 15, as a person sees it; the time of its last heartbeat stays."""
     job, observed = ready()
     there = ClientView(
         name="worker-0", shard="s0.zip", state=ClientState.CONNECTED, last_heartbeat=NOW
     )
-    status = published(job, heard(observed, a_status(clients=[there])))
+    status = published(job, reporting(observed, a_status(clients=[there])))
     beat = status["clients"]["list"][0]["lastHeartbeat"]
     gone = there.model_copy(update={"state": ClientState.LOST, "last_heartbeat": None})
     after = replace(observed, body={**observed.body, "status": status})
-    status = published(job, heard(after, a_status(clients=[gone])))
+    status = published(job, reporting(after, a_status(clients=[gone])))
     worker = status["clients"]["list"][0]
     assert (worker["state"], worker["lastHeartbeat"]) == ("Lost", beat)
     found = condition(status, "WorkersReady")
@@ -52,18 +52,18 @@ TROUBLE = [
 ]
 
 
-@pytest.mark.parametrize(("pod", "reason", "words"), TROUBLE, ids=[t[1] for t in TROUBLE])
-def test_pod_that_does_not_start_is_explained(pod: dict[str, Any], reason: str, words: str) -> None:
+@pytest.mark.parametrize(("pod", "reason", "text"), TROUBLE, ids=[t[1] for t in TROUBLE])
+def test_pod_that_does_not_start_is_explained(pod: dict[str, Any], reason: str, text: str) -> None:
     job, observed = ready()
     empty = {"containerStatuses": [], "conditions": []}
     server = published(job, with_pod(observed, "digits-server", **{**empty, **pod}))
     found = condition(server, "ServerReady")
     assert (found["status"], found["reason"]) == ("False", reason)
-    assert words in found["message"]
+    assert text in found["message"]
     worker = published(job, with_pod(observed, "digits-worker-1", **{**empty, **pod}))
     found = condition(worker, "WorkersReady")
     assert found["reason"] == reason
-    assert words in found["message"]
+    assert text in found["message"]
     assert worker["clients"]["list"][1]["state"] in ("Pending", pod_waiting(pod))
 
 
@@ -85,8 +85,8 @@ def test_crashing_worker_is_shown_with_its_last_message() -> None:
 
 def test_missing_shard_is_shown_with_the_reason_of_the_worker() -> None:
     job, observed = ready()
-    words = '{"phase": "Failed", "reason": "ObjectMissing", "message": "not in the store"}'
-    end = {"exitCode": 64, "message": words}
+    message = '{"phase": "Failed", "reason": "ObjectMissing", "message": "not in the store"}'
+    end = {"exitCode": 64, "message": message}
     found = condition(
         published(job, with_pod(observed, "digits-worker-0", **running(restarts=1, last=end))),
         "WorkersReady",
@@ -97,8 +97,8 @@ def test_missing_shard_is_shown_with_the_reason_of_the_worker() -> None:
 
 def test_invalid_kit_is_not_called_a_shard() -> None:
     job, observed = ready()
-    words = '{"phase": "Failed", "reason": "KitInvalid", "message": "client.crt has expired"}'
-    end = {"exitCode": 64, "message": words}
+    message = '{"phase": "Failed", "reason": "KitInvalid", "message": "client.crt has expired"}'
+    end = {"exitCode": 64, "message": message}
     found = condition(
         published(job, with_pod(observed, "digits-worker-0", **running(restarts=1, last=end))),
         "WorkersReady",

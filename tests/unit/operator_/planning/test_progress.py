@@ -15,22 +15,22 @@ from support.operator_samples import (
     NOW,
     a_commit,
     a_status,
-    heard,
+    reporting,
 )
 
 
 def test_eta_follows_the_pace_of_the_last_rounds() -> None:
     job, observed = ready()
-    said = heard(observed, a_status(completed=2))
+    status_of_server = reporting(observed, a_status(completed=2))
     assert (
-        published(job, said)["eta"]
-        == published(job, said, NOW + 100)["eta"]
+        published(job, status_of_server)["eta"]
+        == published(job, status_of_server, NOW + 100)["eta"]
         == "2027-01-15T08:00:15Z"
     )
     for phase, completed in ((RunPhase.WAITING, 2), (RunPhase.TRAINING, 0), (RunPhase.TRAINING, 5)):
-        assert "eta" not in published(job, heard(observed, a_status(phase, completed)))
+        assert "eta" not in published(job, reporting(observed, a_status(phase, completed)))
     undated = a_status(history=[a_commit(1, ended="yesterday")])
-    assert "eta" not in published(job, heard(observed, undated))
+    assert "eta" not in published(job, reporting(observed, undated))
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_eta_follows_the_pace_of_the_last_rounds() -> None:
 )
 def test_most_informative_metric_is_shown(metrics: dict[str, float], shown: str | None) -> None:
     job, observed = ready()
-    said = a_status(completed=1, history=[a_commit(1, metrics=metrics)])
-    assert published(job, heard(observed, said)).get("metric") == shown
+    status_of_server = a_status(completed=1, history=[a_commit(1, metrics=metrics)])
+    assert published(job, reporting(observed, status_of_server)).get("metric") == shown
 
 
 def test_unknown_fields_keep_their_last_values() -> None:
     job, observed = ready()
-    status = published(job, heard(observed, a_status(retries={"worker": 2})))
+    status = published(job, reporting(observed, a_status(retries={"worker": 2})))
     quiet = replace(observed, body={**observed.body, "status": status})
     again = published(job, quiet)
     for name in ("rounds", "history", "metric", "metrics", "retries", "attempt"):
@@ -58,6 +58,6 @@ def test_unknown_fields_keep_their_last_values() -> None:
 
 def test_result_without_history_has_no_size() -> None:
     job, observed = ready()
-    said = a_status(RunPhase.COMPLETE, 5, history=[], result_key="m")
-    status = published(job, heard(observed, said))
+    status_of_server = a_status(RunPhase.COMPLETE, 5, history=[], result_key="m")
+    status = published(job, reporting(observed, status_of_server))
     assert status["result"] == {"uri": "s3://jobs/m", "sha256": "", "size": 0}

@@ -23,13 +23,13 @@ from support.operator_samples import (
     a_job,
     a_status,
     complete_status,
-    heard,
     knowing,
     observations_of,
     observed_of,
     plan_for,
     prepared_of,
     record_in,
+    reporting,
     respecified,
     running,
     simulate,
@@ -131,14 +131,14 @@ def test_name_conflict_leaves_the_object_alone_and_is_reported() -> None:
     actions = plan_for(job, observed, NOW)
     assert not names(actions.create, "Pod")
     assert "digits-server" not in names((*actions.delete, *actions.apply))
-    told = condition(actions.status, "Accepted")
-    assert (told["status"], told["reason"]) == ("False", "AdmissionRefused")
-    assert "Service digits-server" in told["message"]
-    held = observed_of(
+    shown = condition(actions.status, "Accepted")
+    assert (shown["status"], shown["reason"]) == ("False", "AdmissionRefused")
+    assert "Service digits-server" in shown["message"]
+    waits = observed_of(
         job, observations_of(job, name_conflicts={("Pod", "digits-worker-0"): NOW + 9})
     )
-    assert not names(plan_for(job, held, NOW).create, "Pod")
-    assert names(plan_for(job, held, NOW + 10).create, "Pod")
+    assert not names(plan_for(job, waits, NOW).create, "Pod")
+    assert names(plan_for(job, waits, NOW + 10).create, "Pod")
 
 
 def test_image_that_nodes_cannot_pull_is_checked_again() -> None:
@@ -177,14 +177,14 @@ def test_log_is_read_where_a_server_ended_without_a_final_status() -> None:
     assert settle(job, found).body["status"]["state"] == "Complete"
     short = knowing(observed, log_status=a_status(RunPhase.STARTING, 3))
     assert names(plan_for(job, short, NOW).create) == ["digits-server-r1"]
-    heard_it = heard(observed, a_status(RunPhase.COMPLETE, 5))  # complete, and without a result
-    assert plan_for(job, heard_it, NOW).stages == frozenset()
+    complete = reporting(observed, a_status(RunPhase.COMPLETE, 5))  # without a result
+    assert plan_for(job, complete, NOW).stages == frozenset()
 
 
 def test_worker_that_ended_too_early_is_started_again() -> None:
     job = a_job()
     end = {"exitCode": 0, "finishedAt": "2027-01-15T08:00:00Z"}
-    observed = heard(all_running(started(job)), a_status(RunPhase.WAITING, 2))
+    observed = reporting(all_running(started(job)), a_status(RunPhase.WAITING, 2))
     done = {"phase": "Succeeded", "containerStatuses": [{"state": {"terminated": end}}]}
     observed = with_pod(observed, "digits-worker-0", **done)
     assert not plan_for(job, observed, NOW).create

@@ -16,14 +16,14 @@ from support.operator_samples import (
     NOW,
     a_job,
     a_status,
-    heard,
     observed_of,
+    reporting,
 )
 
 
 def test_status_of_a_training_job() -> None:
     job, observed = ready()
-    status = published(job, heard(observed, a_status()))
+    status = published(job, reporting(observed, a_status()))
     assert status["state"] == "Training"
     assert status["rounds"] == {"completed": 2, "total": 5, "display": "2/5"}
     assert status["clients"]["display"] == "2/2"
@@ -45,7 +45,7 @@ def test_heartbeats_are_rounded() -> None:
         view = ClientView(
             name="worker-0", shard="s0.zip", state=ClientState.CONNECTED, last_heartbeat=second
         )
-        return published(job, heard(observed, a_status(clients=[view])))
+        return published(job, reporting(observed, a_status(clients=[view])))
 
     assert at(NOW + 1) == at(NOW + 4)
     assert at(NOW + 1) != at(NOW + 6)

@@ -34,59 +34,59 @@ def test_later_version_wins_and_another_uid_is_always_later() -> None:
 
 
 def test_cache_follows_events() -> None:
-    world = Cache(DEFAULTS)
+    cache = Cache(DEFAULTS)
     body = observed_of(a_job()).body
-    assert world.saw_job(body) == KEY
-    assert world.saw_child("Pod", pod(3)) == KEY
-    assert world.saw_child("Pod", pod(2)) == KEY
-    seen = world.observe(KEY).children["Pod", "digits-server"]
+    assert cache.saw_job(body) == KEY
+    assert cache.saw_child("Pod", pod(3)) == KEY
+    assert cache.saw_child("Pod", pod(2)) == KEY
+    seen = cache.observe(KEY).children["Pod", "digits-server"]
     assert (seen["kind"], seen["metadata"]["resourceVersion"]) == ("Pod", "3")
-    world.saw_child("Pod", pod(9, "another"), deleted=True)  # the end of an earlier one
-    assert world.observe(KEY).children
-    world.saw_child("Pod", pod(4), deleted=True)
-    assert not world.observe(KEY).children
-    assert world.saw_child("Pod", {"metadata": {"name": "x", "namespace": "team"}}) is None
-    assert world.all_keys() == [KEY]
-    world.saw_job({**body, "metadata": {**body["metadata"], "uid": "older"}}, deleted=True)
-    assert world.job(KEY) is not None
-    world.saw_job(body, deleted=True)
-    assert world.job(KEY) is None
+    cache.saw_child("Pod", pod(9, "another"), deleted=True)  # the end of an earlier one
+    assert cache.observe(KEY).children
+    cache.saw_child("Pod", pod(4), deleted=True)
+    assert not cache.observe(KEY).children
+    assert cache.saw_child("Pod", {"metadata": {"name": "x", "namespace": "team"}}) is None
+    assert cache.all_keys() == [KEY]
+    cache.saw_job({**body, "metadata": {**body["metadata"], "uid": "older"}}, deleted=True)
+    assert cache.job(KEY) is not None
+    cache.saw_job(body, deleted=True)
+    assert cache.job(KEY) is None
 
 
 def test_versions_of_deleted_objects_are_ignored() -> None:
-    """An answer or a list that was on its way when the end was told."""
-    world = Cache(DEFAULTS)
+    """An answer or a list that was under way when the deletion arrived."""
+    cache = Cache(DEFAULTS)
     body = observed_of(a_job()).body
-    world.saw_job(body)
-    world.saw_child("Pod", pod(3))
-    world.saw_child("Pod", pod(4), deleted=True)
-    world.saw_child("Pod", pod(3))
-    world.list_children(KEY, UID, [{**pod(3), "kind": "Pod"}, {**pod(7, "next"), "kind": "Pod"}])
-    assert [b["metadata"]["uid"] for b in world.all_children("Pod")] == ["next"]
-    world.saw_child("Pod", pod(9, "next"))
-    world.list_children(KEY, UID, [{**pod(8, "next"), "kind": "Pod"}])
-    assert [b["metadata"]["resourceVersion"] for b in world.all_children("Pod")] == ["9"]
-    world.saw_job(body, deleted=True)
-    world.saw_job(body)
-    assert world.all_jobs() == []
+    cache.saw_job(body)
+    cache.saw_child("Pod", pod(3))
+    cache.saw_child("Pod", pod(4), deleted=True)
+    cache.saw_child("Pod", pod(3))
+    cache.list_children(KEY, UID, [{**pod(3), "kind": "Pod"}, {**pod(7, "next"), "kind": "Pod"}])
+    assert [b["metadata"]["uid"] for b in cache.all_children("Pod")] == ["next"]
+    cache.saw_child("Pod", pod(9, "next"))
+    cache.list_children(KEY, UID, [{**pod(8, "next"), "kind": "Pod"}])
+    assert [b["metadata"]["resourceVersion"] for b in cache.all_children("Pod")] == ["9"]
+    cache.saw_job(body, deleted=True)
+    cache.saw_job(body)
+    assert cache.all_jobs() == []
 
 
 def test_observations_belong_to_a_uid_not_to_a_name() -> None:
-    world = Cache(DEFAULTS)
+    cache = Cache(DEFAULTS)
     body = observed_of(a_job()).body
-    world.saw_job(body)
-    world.learn(KEY, prepared=prepared_of(a_job()))
-    world.set_problem(KEY, Stage.IMAGE, Problem("RegistryRefused", "", NOW))
-    assert world.observations(KEY).prepared is not None
-    assert set(world.observations(KEY).problems) == {Stage.IMAGE}
-    world.set_problem(KEY, Stage.IMAGE, None)
-    assert not world.observations(KEY).problems
-    world.saw_job({**body, "metadata": {**body["metadata"], "uid": "reborn"}})
-    assert world.observations(KEY) == Observations()
-    assert not world.is_listed(UID)
-    world.list_children(KEY, UID, [{**pod(1), "kind": "Pod"}])
-    assert world.is_listed(UID)
-    assert ("Pod", "digits-server") in world.observe(KEY).children
+    cache.saw_job(body)
+    cache.learn(KEY, prepared=prepared_of(a_job()))
+    cache.set_problem(KEY, Stage.IMAGE, Problem("RegistryRefused", "", NOW))
+    assert cache.observations(KEY).prepared is not None
+    assert set(cache.observations(KEY).problems) == {Stage.IMAGE}
+    cache.set_problem(KEY, Stage.IMAGE, None)
+    assert not cache.observations(KEY).problems
+    cache.saw_job({**body, "metadata": {**body["metadata"], "uid": "reborn"}})
+    assert cache.observations(KEY) == Observations()
+    assert not cache.is_listed(UID)
+    cache.list_children(KEY, UID, [{**pod(1), "kind": "Pod"}])
+    assert cache.is_listed(UID)
+    assert ("Pod", "digits-server") in cache.observe(KEY).children
 
 
 def test_only_so_many_deleted_uids_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -452,10 +452,19 @@ def test_empty_weights_are_tolerated_in_round_0_only(
     assert len(calls()) == 1
 
 
-@pytest.mark.parametrize("name", ["EPOCHS", "batch_size", "SITE_NAME"])
-def test_extra_cannot_take_a_name_of_env(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["DEVICE", "STATE_DIR", "SITE_NAME"])
+def test_extra_cannot_take_a_name_that_fedjob_sets(tmp_path: Path, name: str) -> None:
     with pytest.raises(TrainFunctionInvalidError, match=f"extra has {name}"):
         TrainingContext("w", "j", 0, tmp_path, extra={name: 1})
+
+
+def test_fields_prevail_over_the_same_names_in_extra(tmp_path: Path) -> None:
+    """The spec has taken the field from `extra`: a value that differs is of a faulty folder."""
+    context = TrainingContext(
+        "w", "j", 0, tmp_path, batch_size=8, extra={"BATCH_SIZE": 9, "batch_size": 9, "own": 1}
+    )
+    assert context.env()["BATCH_SIZE"] == context.documented_env()["batch_size"] == 8
+    assert context.env()["own"] == context.documented_env()["own"] == 1
 
 
 def test_the_context_from_the_job_folder_s_hyperparameters(tmp_path: Path) -> None:

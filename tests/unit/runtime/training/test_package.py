@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedjob.reasons import Reason
-from fedjob.spec.models.training import RESERVED
+from fedjob.spec.env_names import FIELDS, OWN
 from fedjob_runtime.training import context, errors
 
 PACKAGE = Path(inspect.getfile(errors)).parent
@@ -38,11 +38,7 @@ def test_the_errors_come_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-ADDED = {"NUM_ROUNDS", "NUM_CLIENTS", "SHARD_NAME", "STATE_DIR"}
-"""Not reserved: training.extra of an older job may have these names, and keeps them."""
-
-
 @pytest.mark.parametrize("fields", ["documented_env", "env"])
-def test_every_name_of_env_is_reserved(tmp_path: Path, fields: str) -> None:
+def test_every_name_of_env_is_known_to_the_spec(tmp_path: Path, fields: str) -> None:
     made = getattr(context.TrainingContext("w", "j", 0, tmp_path), fields)()
-    assert set(made) <= RESERVED | ADDED
+    assert set(made) <= OWN | set(FIELDS)

@@ -1,4 +1,4 @@
-"""The commands that the local engine starts: the very ones that run in the pods."""
+"""The commands that the local engine starts: the same as in the pods."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Commands:
         server: fedjob-server.
         worker: fedjob-worker.
         kits: Makes the startup kits.
-        forge: Imports torch once for all of them; its name follows.
+        fork_server: Imports torch once and forks all job processes; its name follows.
     """
 
     server: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.server.main")
     worker: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.worker.main")
     kits: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.nvflare_site.provisioning")
-    forge: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.processes.fork_server")
+    fork_server: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.processes.fork_server")
 
 
 class NotInstalledError(UnavailableError):

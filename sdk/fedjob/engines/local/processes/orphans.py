@@ -4,9 +4,10 @@ Process groups are not enough: NVFlare starts job processes in sessions of their
 the group of the command that started them. Every process of a run inherits two variables; a process
 that has one of them is the run's.
 
-Run as a script (`python -I -S leftovers.py RUN_ID`) this file is the guard: its standard input is a
+Run as a script (`python -I -S orphans.py RUN_ID`) this file is the guard: its standard input is a
 pipe whose other end only the run holds, so it reads the end of the file exactly when the run is
-gone, even by kill -9, and then ends what the run has left. Hence the standard library only.
+gone, even by kill -9, and then ends what the run has left. Hence the standard library only, and no
+psutil: both users of `marked` share this one scan.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fedjob.engines.local.processes import bound, orphans
+from fedjob.engines.local.processes import die_with_parent, orphans
 
 TERM_GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL: the server drains for up to 10 s."""
@@ -45,10 +45,10 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self._cwd is not None:
             self._cwd.mkdir(parents=True, exist_ok=True)
-        interpreter = [sys.executable, "-I", "-S", str(Path(bound.__file__)), str(os.getpid())]
+        script = [sys.executable, "-I", "-S", die_with_parent.__file__, "exec", str(os.getpid())]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                interpreter + self._argv,
+                script + self._argv,
                 env=self._env,
                 cwd=self._cwd,
                 stdin=subprocess.DEVNULL,
@@ -94,7 +94,7 @@ class Guard:
 
     def __init__(self, run_id: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(orphans.__file__)), run_id],
+            [sys.executable, "-I", "-S", orphans.__file__, run_id],
             env={},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
 """What to do when a process of the run ends: pure rules, no clock but an argument.
 
 Exit codes are an agreement with fedjob_runtime: a server ends with 0 (the run is complete) or 1 (it
-failed for good, and says why in its status); a worker with 0 (done) or 64 (nothing would change by
-trying again: a bad shard, a missing package). Everything else is a crash.
+failed for good, with the reason in its status); a worker with 0 (done) or 64 (a restart would not
+help: a bad shard, a missing package). Everything else is a crash.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-EXIT_TERMINAL = 64
-"""A worker's "do not start me again" (EX_USAGE of sysexits.h)."""
+from fedjob.backoff import Backoff
+from fedjob.protocol.exit_codes import EXIT_TERMINAL
+
 STABLE_SECONDS = 60.0
-"""A process that lived this long had started well: its backoff begins anew."""
-FIRST_BACKOFF = 0.5
-MAX_BACKOFF = 15.0
+"""A process that lived this long had started well: its backoff starts over."""
+BACKOFF = Backoff(first=0.5, longest=15.0)
+"""Before the restart that follows a crash; the first crash in a row is number 1."""
 
 
 class Then(StrEnum):
@@ -50,7 +51,7 @@ class Ending:
         lived: Seconds from its start to its end.
         crashes: Crashes before this one since the last committed round (server) or since it last
             lived STABLE_SECONDS (worker).
-        restarts: Times it was started anew so far.
+        restarts: Times it was restarted so far.
     """
 
     code: int
@@ -64,30 +65,25 @@ class Ending:
         return f"signal {-self.code}" if self.code < 0 else f"exit code {self.code}"
 
 
-def backoff(crashes: int) -> float:
-    """Seconds before the start that follows the `crashes`-th crash in a row (1, 2, ...)."""
-    return min(FIRST_BACKOFF * 2.0 ** min(max(crashes, 1) - 1, 30), MAX_BACKOFF)
-
-
-def server_ended(ending: Ending, *, said_failed: bool, backoff_limit: int) -> Decision:
+def server_ended(ending: Ending, *, reported_failure: bool, backoff_limit: int) -> Decision:
     """What follows the end of the server.
 
     Args:
         ending: How it ended.
-        said_failed: Its status says that the run has failed. An exit code of 1 without that is a
-            crash (an uncaught exception ends Python with 1 as well).
+        reported_failure: Its status is Failed. An exit code of 1 without that is a crash (an
+            uncaught exception ends Python with 1 as well).
         backoff_limit: spec.runPolicy.backoffLimit: restarts allowed without a committed round.
     """
     if ending.code == 0:
         return Decision(Then.DONE)
-    if ending.code == 1 and said_failed:
-        return Decision(Then.FAILED, why="the server gave up")
+    if ending.code == 1 and reported_failure:
+        return Decision(Then.FAILED, why="the server ended the run")
     why = f"the server ended with {ending.how}"
     if ending.crashes >= backoff_limit:
         return Decision(
             Then.FAILED, why=f"{why} after {ending.crashes} restarts without a committed round"
         )
-    return Decision(Then.RESTART, backoff(ending.crashes + 1), why)
+    return Decision(Then.RESTART, BACKOFF.delay(ending.crashes + 1), why)
 
 
 def worker_ended(name: str, ending: Ending, *, max_restarts: int) -> Decision:
@@ -106,7 +102,7 @@ def worker_ended(name: str, ending: Ending, *, max_restarts: int) -> Decision:
         why = f"{name} ended with {ending.how} and was restarted {ending.restarts} times already"
         return Decision(Then.FAILED, why=why)
     crashes = 1 if ending.lived >= STABLE_SECONDS else ending.crashes + 1
-    return Decision(Then.RESTART, backoff(crashes), f"{name} ended with {ending.how}")
+    return Decision(Then.RESTART, BACKOFF.delay(crashes), f"{name} ended with {ending.how}")
 
 
 def too_few_left(workers: int, failed: int, min_clients: int) -> bool:

@@ -21,7 +21,7 @@ from fedjob.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a run bears.
+    """How many losses a run survives.
 
     Attributes:
         min_clients: Workers that a round needs.
@@ -39,10 +39,10 @@ class End:
     """How the processes' part of the run ended.
 
     Attributes:
-        complete: The server says that every round is committed.
-        message: Otherwise, why not; empty where the server's own status says it.
-        reason: From the catalogue, where the processes themselves show it; else the server's
-        counts.
+        complete: The server reported that every round is committed.
+        message: Otherwise, why not; empty where the server's own status has the message.
+        reason: From the catalogue, where the processes themselves show it; empty where the
+            server's own reason counts.
     """
 
     complete: bool
@@ -73,18 +73,19 @@ class Supervision:
     Attributes:
         server: The server.
         workers: The workers.
-        limits: How much the run bears.
-        observer: Told of every restart and every loss.
-        said_failed: Whether the server's own status says that the run has failed.
-        told: What a worker says of its own failure, by its name; empty where it says nothing.
+        limits: How many losses the run survives.
+        observer: Notified of every restart and every loss.
+        reported_failure: Whether the server's own status is Failed.
+        failure_of: The message in which a worker reported its own failure, by the worker's name;
+            empty where there is none.
     """
 
     server: Child
     workers: Sequence[Child]
     limits: Limits
     observer: RunObserver
-    said_failed: Callable[[], bool]
-    told: Callable[[str], str] = lambda name: ""
+    reported_failure: Callable[[], bool]
+    failure_of: Callable[[str], str] = lambda name: ""
     _server: _Watched = field(init=False)
     _workers: list[_Watched] = field(init=False)
 
@@ -123,7 +124,7 @@ class Supervision:
         if ending is not None:
             rule = server_ended(
                 ending,
-                said_failed=self.said_failed(),
+                reported_failure=self.reported_failure(),
                 backoff_limit=self.limits.backoff_limit,
             )
             if rule.then is Then.DONE:
@@ -135,7 +136,7 @@ class Supervision:
         return self._hopeless()
 
     def _server_failed(self, rule: Decision) -> End:
-        if self.said_failed():
+        if self.reported_failure():
             return End(complete=False)
         message = _with_log(rule.why, self.server)
         return End(False, message, Reason.BACKOFF_LIMIT_EXCEEDED)
@@ -148,7 +149,7 @@ class Supervision:
         if rule.then is Then.RESTART:
             watched.crashes = ending.crashes + 1
             watched.start_at = time.monotonic() + rule.after
-            self.observer.note(f"{rule.why}; it starts again in {rule.after:g} s", warning=True)
+            self.observer.note(f"{rule.why}; restarting in {rule.after:g} s", warning=True)
             return
         watched.end = rule
         if rule.then is Then.FAILED:
@@ -174,8 +175,8 @@ class Supervision:
         return End(False, self._explain(message, lost[-1].child), Reason.TOO_FEW_WORKERS)
 
     def _explain(self, why: str, child: Child) -> str:
-        told = self.told(child.name)
-        return f"{why}: {told}" if told else _with_log(why, child)
+        message = self.failure_of(child.name)
+        return f"{why}: {message}" if message else _with_log(why, child)
 
 
 def _with_log(message: str, child: Child) -> str:

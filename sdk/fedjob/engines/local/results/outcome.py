@@ -32,9 +32,9 @@ class Outcome:
 def outcome_of(
     end: End, status: ServerStatus | None, restarts: Mapping[str, int], seconds: float
 ) -> Outcome:
-    """What a run came to, from the processes' end and the server's last words.
+    """How a run ended, from the end of its processes and the server's last status.
 
-    The server's own reason is preferred: it has seen what happened inside the federation.
+    The server's own reason is preferred: the server knows what happened inside the federation.
     """
     if end.complete:
         return Outcome(complete=True, restarts=restarts, seconds=seconds)

@@ -1,4 +1,4 @@
-"""The report of the run in a folder, from what the run has written down there; needs no store."""
+"""The report of the run in a folder, from the files of the run; needs no store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from fedjob.atomic_files import write_text
-from fedjob.engines.local.handle import LocalHandle
+from fedjob.engines.local.results.result import read_result
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.preparation.prepared import PreparedRun
@@ -20,7 +20,7 @@ from fedjob.report import JobFacts, build
 
 
 def facts_of(prepared: PreparedRun) -> JobFacts:
-    """What the report says of the job itself, while it runs."""
+    """The job as the report shows it while it runs."""
     job, spec = prepared.job.metadata, prepared.job.spec
     settings: Mapping[str, object] = {
         "Classes": prepared.num_classes,
@@ -43,12 +43,12 @@ def facts_of(prepared: PreparedRun) -> JobFacts:
 
 
 def note_facts(folder: RunFolder, facts: JobFacts) -> None:
-    """Write the facts down for `write_report`."""
+    """Keep the facts for `write_report`."""
     write_text(folder.facts, json.dumps(asdict(facts)))
 
 
 def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
-    """Write commits down for `write_report`; one that is there is left."""
+    """Keep commits for `write_report`; those that are there already are left as they are."""
     folder.commits.mkdir(parents=True, exist_ok=True)
     for commit in commits:
         path = folder.commits / f"{commit.round}.json"
@@ -56,11 +56,15 @@ def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
             write_text(path, commit.model_dump_json(by_alias=True))
 
 
-def write_report(folder: RunFolder) -> int:
+def write_report(folder: RunFolder, *, running: bool = False) -> int:
     """Write report.html from the rounds committed so far.
 
+    Args:
+        folder: Where the run is.
+        running: Whether a process works on the run now.
+
     Returns:
-        How many rounds it tells of.
+        Rounds in the report, without round 0.
 
     Raises:
         InvalidInputError: The folder has no run.
@@ -71,11 +75,10 @@ def write_report(folder: RunFolder) -> int:
             Commit.model_validate_json(path.read_bytes()) for path in folder.commits.glob("*.json")
         ]
     except (OSError, ValueError, TypeError, ValidationError) as error:
-        problem = "holds no run of fedjob that can be read"
+        problem = "has no run of fedjob that can be read"
         fix = "give the folder that `fedjob run` printed (its --out)"
         raise InvalidInputError([Fault(str(folder.out), problem, fix)]) from error
-    handle = LocalHandle(folder)
-    result = handle.result()
+    result = read_result(folder.result)
     if result is not None:
         facts = replace(
             facts,
@@ -84,7 +87,7 @@ def write_report(folder: RunFolder) -> int:
             message=result.message,
             wall_seconds=result.seconds,
         )
-    elif not handle.running:
+    elif not running:
         facts = replace(facts, state="Stopped")
     facts = replace(facts, generated=datetime.now(UTC).isoformat(timespec="seconds"))
     reasons = {str(reason): reason.summary for reason in Reason}

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from fedjob.engines.local.processes import tether
+from fedjob.engines.local.processes import die_with_parent
 from fedjob.engines.local.store.ports import Ports
 from fedjob.errors import UnavailableError
 from fedjob.protocol.config import StoreLocation
@@ -160,7 +160,10 @@ class EmbeddedStore:
         command = [str(program), *_arguments(self._ports)]
         with self._log_path.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", tether.__file__, str(_GRACE), *command],
+                [
+                    *(sys.executable, "-I", "-S", die_with_parent.__file__, "supervise"),
+                    *(str(_GRACE), *command),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -183,14 +186,14 @@ class EmbeddedStore:
         deadline = time.monotonic() + self._start_timeout
         # After one kill -9 in about fifteen its first write hangs for 10-15 s, then succeeds
         # (measured; neither a shorter election timeout nor -master.resumeState=false changed it
-        # clearly). Giving up on that write and trying anew hung again, so it gets time.
+        # clearly). A second write hung as well, so the first one gets time.
         with Bucket(
             self.location, self.credentials, attempts=1, connect_timeout=2, read_timeout=20
         ) as bucket:
             while True:
                 try:
                     bucket.ensure_bucket()
-                    # Listing works before the volumes are there to write to: only a write tells.
+                    # Listing works before there are volumes to write to: only a write proves it.
                     bucket.put_bytes(".fedjob-ready", secrets.token_bytes(8192))
                     bucket.get_bytes(".fedjob-ready")
                     bucket.delete(".fedjob-ready")
@@ -208,7 +211,7 @@ class EmbeddedStore:
         last = "\n".join(f"  {line}" for line in text[-8:])
         return (
             f"embedded store in {self._data_dir}: {problem}; see {self._log_path}, free disk "
-            f"space, and run again. It said last:\n{last}"
+            f"space, and run again. The log ends with:\n{last}"
         )
 
     def _end_process(self) -> None:
@@ -217,7 +220,7 @@ class EmbeddedStore:
             return
         if process.stdin is not None:
             with suppress(BrokenPipeError):
-                process.stdin.close()  # the tether: it ends the store
+                process.stdin.close()  # asks for its end
         if process.stdout is not None:
             process.stdout.close()
         try:

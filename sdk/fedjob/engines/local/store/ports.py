@@ -1,8 +1,8 @@
 """Ports on this machine that no other run of this user gets while ours lives.
 
-A free port is not ours until something listens on it; a run needs many, and starts its listeners
-(again) later. So each port has a file that its holder locks; the kernel gives the lock back when
-the holder dies, however it dies.
+A free port belongs to nobody until something listens on it; a run needs many, and starts its
+listeners later, some of them again. So each port has a file that its holder locks; the kernel
+releases the lock when the holder dies, however it dies.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _runtime_folder() -> Path:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user:
         raise UnavailableError(
-            f"{folder}: it belongs to another user or is no folder; delete it, so that port locks "
-            f"can be kept there"
+            f"{folder}: it belongs to another user or is not a folder; delete it, so that port "
+            f"locks can be kept there"
         )
     return folder

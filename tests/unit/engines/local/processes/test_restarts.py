@@ -4,9 +4,9 @@ import pytest
 
 from fedjob.engines.local.processes import restarts
 from fedjob.engines.local.processes.restarts import (
+    BACKOFF,
     Ending,
     Then,
-    backoff,
     server_ended,
     too_few_left,
     worker_ended,
@@ -14,7 +14,7 @@ from fedjob.engines.local.processes.restarts import (
 
 
 @pytest.mark.parametrize(
-    ("code", "said_failed", "crashes", "lived", "then"),
+    ("code", "reported_failure", "crashes", "lived", "then"),
     [
         (0, False, 0, 1.0, Then.DONE),
         (0, False, 99, 1.0, Then.DONE),
@@ -27,8 +27,10 @@ from fedjob.engines.local.processes.restarts import (
         (1, False, 6, restarts.STABLE_SECONDS, Then.FAILED),
     ],
 )
-def test_end_of_the_server(code, said_failed, crashes, lived, then):
-    decision = server_ended(Ending(code, lived, crashes), said_failed=said_failed, backoff_limit=6)
+def test_end_of_the_server(code, reported_failure, crashes, lived, then):
+    decision = server_ended(
+        Ending(code, lived, crashes), reported_failure=reported_failure, backoff_limit=6
+    )
     assert decision.then is then
     assert (decision.after > 0) is (then is Then.RESTART)
     assert bool(decision.why) is (then is not Then.DONE)
@@ -54,13 +56,13 @@ def test_end_of_a_worker(code, done_restarts, max_restarts, then):
         assert "worker-1" in decision.why
 
 
-def test_backoff_doubles_up_to_its_limit_and_begins_anew_after_a_stable_life():
-    assert [backoff(n) for n in range(1, 8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
-    assert backoff(10_000) == restarts.MAX_BACKOFF
+def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_stable_life():
+    assert [BACKOFF.delay(n) for n in range(1, 8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    assert BACKOFF.delay(10_000) == BACKOFF.longest
     short, stable = Ending(-9, 1.0, crashes=3), Ending(-9, restarts.STABLE_SECONDS, crashes=3)
-    assert worker_ended("w", short, max_restarts=9).after == backoff(4)
-    assert worker_ended("w", stable, max_restarts=9).after == backoff(1)
-    assert server_ended(short, said_failed=False, backoff_limit=9).after == backoff(4)
+    assert worker_ended("w", short, max_restarts=9).after == BACKOFF.delay(4)
+    assert worker_ended("w", stable, max_restarts=9).after == BACKOFF.delay(1)
+    assert server_ended(short, reported_failure=False, backoff_limit=9).after == BACKOFF.delay(4)
 
 
 def test_how_an_end_reads():

@@ -1,4 +1,4 @@
-"""Why a run failed: from the processes' end and the server's last words."""
+"""Why a run failed: from the processes' end and the server's last status."""
 
 import pytest
 

@@ -1,8 +1,7 @@
-"""The report of a folder is made from what the run has written down there."""
+"""The report of a folder is made from the files of the run."""
 
 import pytest
 
-from fedjob.engines.local.lock import RunLock
 from fedjob.engines.local.results.report_files import note_commits, note_facts, write_report
 from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
@@ -35,10 +34,9 @@ def test_rounds_so_far_of_a_run_that_stopped(folder):
     assert sorted(path.name for path in folder.commits.iterdir()) == ["0.json", "1.json", "2.json"]
 
 
-def test_a_run_that_goes_on_and_one_that_ended(folder):
-    with RunLock(folder.lock):
-        write_report(folder)
-        assert "Running" in folder.report.read_text()
+def test_run_that_is_under_way_and_one_that_ended(folder):
+    write_report(folder, running=True)
+    assert "Running" in folder.report.read_text()
     result = RunResult(
         name="digits",
         namespace="default",
@@ -54,7 +52,7 @@ def test_a_run_that_goes_on_and_one_that_ended(folder):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="holds no run"):
+    with pytest.raises(InvalidInputError, match="has no run"):
         write_report(RunFolder.at(tmp_path))
     folder = RunFolder.at(tmp_path)
     folder.state.mkdir()

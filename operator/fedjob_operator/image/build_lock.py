@@ -1,4 +1,4 @@
-"""One builder of an image at a time, within this process."""
+"""At most one build of an image at a time within this process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def one_at_a_time(image: str) -> Iterator[None]:
-    """Waits until nobody else in this process makes `image`: then it is there, and found.
+def build_lock(image: str) -> Iterator[None]:
+    """Waits until no other thread builds `image`; the caller then finds the finished image.
 
     Args:
         image: `registry/repository:tag`.

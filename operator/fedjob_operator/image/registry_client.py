@@ -1,4 +1,4 @@
-"""A repository of images: the verbs of the OCI distribution specification 1.1 that we need."""
+"""A repository of images: the calls of the OCI distribution specification 1.1 that we need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
-from fedjob_operator.image.connection import Access, Connection
 from fedjob_operator.image.errors import (
     BaseImageMissingError,
     ImageBuildFailedError,
@@ -18,6 +17,7 @@ from fedjob_operator.image.errors import (
 from fedjob_operator.image.layer import sha256_digest
 from fedjob_operator.image.manifests import INDEXES, MANIFESTS, Document, read_document
 from fedjob_operator.image.reference import Reference
+from fedjob_operator.image.registry_connection import Access, Connection
 
 _ACCEPT = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
 _BINARY = {"Content-Type": "application/octet-stream"}
@@ -26,15 +26,15 @@ _UPLOAD = (HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND)
 
 
 class Repository:
-    """One repository, opened with the credentials for it.
+    """One repository of a registry.
 
     Attributes:
-        reference: Registry and repository, and the tag or digest it was opened with.
-        access: How it is reached.
+        reference: Registry and repository, with the tag or digest that was asked for.
+        access: How to reach the registry.
     """
 
     def __init__(self, reference: Reference, access: Access) -> None:
-        """Opens nothing yet; see `Connection` for what `access` may raise."""
+        """Sends nothing yet; raises what `Connection` raises."""
         self.reference = reference
         self.access = access
         self._connection = Connection(reference.host, access)
@@ -47,10 +47,10 @@ class Repository:
         self._connection.close()
 
     def manifest(self, version: str) -> Document | None:
-        """Fetches a manifest or index by tag or digest; None where there is none.
+        """Fetches a manifest or index by tag or digest; None if it does not exist.
 
         Raises:
-            ImageBuildFailedError: It is of a type that we cannot read, or not what its digest says.
+            ImageBuildFailedError: Its type is unknown, or its hash differs from its digest.
         """
         response = self._connection.request(
             "GET",
@@ -67,7 +67,7 @@ class Repository:
         return document
 
     def manifest_digest(self, version: str) -> str | None:
-        """Asks what a tag stands for, without fetching it; None where there is none."""
+        """The digest of a tag, without fetching the manifest; None if it does not exist."""
         response = self._connection.request(
             "HEAD",
             f"{self._path}/manifests/{version}",
@@ -76,10 +76,10 @@ class Repository:
         )
         if response.status_code == HTTPStatus.NOT_FOUND:
             return None
-        told = response.headers.get("Docker-Content-Digest")
-        if told is not None:
-            return told
-        document = self.manifest(version)  # the header is a SHOULD in the specification
+        digest = response.headers.get("Docker-Content-Digest")
+        if digest is not None:
+            return digest
+        document = self.manifest(version)  # the header is only a SHOULD in the specification
         return document.digest if document is not None else None
 
     def blob(self, digest: str) -> bytes:
@@ -87,7 +87,7 @@ class Repository:
 
         Raises:
             BaseImageMissingError: The registry has lost it.
-            ImageBuildFailedError: It is not what its digest says.
+            ImageBuildFailedError: Its hash differs from its digest.
         """
         response = self._connection.request(
             "GET",
@@ -99,7 +99,7 @@ class Repository:
         return self._check(digest, response.content)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether a blob is there."""
+        """Whether a blob exists."""
         response = self._connection.request(
             "HEAD",
             f"{self._path}/blobs/{digest}",
@@ -108,14 +108,14 @@ class Repository:
         return response.status_code == HTTPStatus.OK
 
     def push_blob(self, data: bytes) -> str:
-        """Stores a blob unless it is there already; returns its digest."""
+        """Uploads a blob unless it exists already; returns its digest."""
         digest = sha256_digest(data)
         if not self.has_blob(digest):
             self._finish(self._begin(), digest, data)
         return digest
 
     def push_manifest(self, version: str, document: Document) -> str:
-        """Stores a manifest under a tag: from here on the image exists; returns its digest.
+        """Stores a manifest under a tag, which makes the image exist; returns its digest.
 
         Raises:
             ImageBuildFailedError: The registry stored something else, or refuses the manifest.
@@ -127,20 +127,20 @@ class Repository:
             data=document.body,
             expect=(HTTPStatus.CREATED,),
         )
-        told = response.headers.get("Docker-Content-Digest", document.digest)
-        if told != document.digest:
+        stored = response.headers.get("Docker-Content-Digest", document.digest)
+        if stored != document.digest:
             raise ImageBuildFailedError(
                 self.reference.name,
-                f"it stored the manifest as {told}, not as {document.digest}",
+                f"it stored the manifest as {stored}, not as {document.digest}",
                 "use a registry that keeps manifests byte for byte",
             )
         return document.digest
 
     def take_layer(self, digest: str, source: Repository) -> None:
-        """Gets a blob of another repository: by mounting it, else by copying it.
+        """Mounts a blob of another repository, or copies it where it cannot be mounted.
 
         Raises:
-            BaseImageMissingError: The source does not have it.
+            BaseImageMissingError: The source does not have the blob.
         """
         if source.reference.name == self.reference.name:
             return
@@ -149,7 +149,7 @@ class Repository:
             try:
                 upload = self._begin({"mount": digest, "from": source.reference.repository})
             except RegistryRefusedError:
-                # Our user may not read the source; whoever opened `source` may.
+                # Our user may not read the source repository, but the user of `source` may.
                 upload = None
             else:
                 if not upload:
@@ -165,7 +165,7 @@ class Repository:
             except RegistryUnreachableError:
                 if attempt == _COPY_ATTEMPTS:
                     raise
-                upload = None  # what was sent of the stream cannot be sent again
+                upload = None  # a stream cannot be sent twice: begin a new upload
             else:
                 return
 
@@ -183,7 +183,7 @@ class Repository:
         return _Stream(response)
 
     def _begin(self, mount: dict[str, str] | None = None) -> str:
-        """Begins an upload; returns where it goes on, or "" where the mount has done it."""
+        """Begins an upload; returns its URL, or "" if the blob was mounted."""
         query = f"?{urlencode(mount)}" if mount else ""
         response = self._connection.request(
             "POST", f"{self._path}/blobs/uploads/{query}", expect=_UPLOAD
@@ -211,8 +211,8 @@ class Repository:
         if sha256_digest(data) != digest:
             raise ImageBuildFailedError(
                 self.reference.name,
-                f"what the registry gives for {digest} has another hash",
-                "look for a broken registry or a proxy that changes what it passes on",
+                f"the registry's content of {digest} has another hash",
+                "look for a broken registry, or a proxy that changes responses",
             )
         return data
 
@@ -225,7 +225,7 @@ class Repository:
 
 
 class _Stream:
-    """A blob on its way from one registry to another; its length is known, its bytes pass once."""
+    """The body of a blob download, as the body of an upload: known length, readable once."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
@@ -244,6 +244,6 @@ class _Stream:
         return self._response.iter_content(1 << 20)
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; requests and urllib3 take a body with `read` and a length."""
+        """Reads up to `size` bytes: requests accepts a body with `read` and a length."""
         data: bytes = self._response.raw.read(size if size >= 0 else None)
         return data

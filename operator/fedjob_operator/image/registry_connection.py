@@ -1,14 +1,12 @@
-"""One registry over HTTP: TLS, authentication, patience, and errors with a reason.
+"""HTTP requests to one registry: TLS, authentication, timeouts, retries, and errors with a reason.
 
-oras brings the session and the authentication flows. Its `do_request` is not used: it keeps one
-bearer token whatever scope the next request needs, tries the token flow on a basic challenge, and
-has no time limit.
+docs/contributing/decisions/009 gives the reasons for not using an OCI client library.
 """
 
 from __future__ import annotations
 
+import random
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +14,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import oras.auth
-import oras.provider
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
+from fedjob.backoff import Backoff
 from fedjob_operator.image.credentials import Credentials
 from fedjob_operator.image.errors import (
     ImageBuildFailedError,
@@ -29,10 +26,11 @@ from fedjob_operator.image.errors import (
     RegistryRefusedError,
     RegistryUnreachableError,
 )
+from fedjob_operator.image.registry_auth import Challenge, authorize, keep_headers
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
-_PAUSES = (0.2, 1.0)
-"""Seconds between attempts; one more attempt than pauses."""
+_ATTEMPTS = 3
+_BACKOFF = Backoff(first=0.3, longest=1.0, jitter=0.5)
 _BUSY = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -45,13 +43,13 @@ _CLOSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach a registry, and as whom.
+    """How to reach a registry, and with which credentials.
 
     Attributes:
-        credentials: User and password, or None for anonymous.
-        secret: Where the credentials came from, for errors; empty where there are none.
-        ca_pem: Certificates to trust beside the public ones, as PEM text.
-        insecure: Plain HTTP.
+        credentials: User and password; None for an anonymous caller.
+        secret: Origin of the credentials, for error messages; empty without credentials.
+        ca_pem: Certificates to trust in addition to the public ones, as PEM text.
+        insecure: Whether the registry speaks plain HTTP.
     """
 
     credentials: Credentials | None = None
@@ -61,14 +59,14 @@ class Access:
 
 
 class Connection:
-    """Requests to one registry; keeps its authorization. Several threads may use one."""
+    """Requests to one registry, which reuse its last authorization. Thread-safe."""
 
     def __init__(self, host: str, access: Access) -> None:
-        """Opens nothing yet.
+        """Sends nothing yet.
 
         Args:
             host: Host and port of the registry's API.
-            access: How to reach it.
+            access: How to reach the registry.
 
         Raises:
             ImageRequestInvalidError: `ca_pem` holds no certificate.
@@ -76,17 +74,10 @@ class Connection:
         self.host = host
         self._access = access
         self.root = f"{'http' if access.insecure else 'https'}://{host}"
-        registry = oras.provider.Registry(hostname=host, insecure=access.insecure)
-        self._session: requests.Session = registry.session
-        self._session.mount("https://", _PatientAdapter(_trust(access.ca_pem)))
-        self._session.mount("http://", _PatientAdapter(None))
-        self._token = registry.auth
-        self._basic = oras.auth.get_auth_backend("basic", self._session, access.insecure)
-        if access.credentials is not None:
-            for backend in (self._token, self._basic):
-                backend.set_basic_auth(access.credentials.username, access.credentials.password)
+        self._session = requests.Session()
+        self._session.mount("https://", _TimeoutAdapter(_trust(access.ca_pem)))
+        self._session.mount("http://", _TimeoutAdapter(None))
         self._authorization: str | None = None
-        self._authenticating = threading.Lock()
 
     def close(self) -> None:
         """Closes the sockets."""
@@ -102,35 +93,38 @@ class Connection:
         stream: bool = False,
         expect: tuple[int, ...] = (HTTPStatus.OK,),
     ) -> requests.Response:
-        """Sends one request, authenticated; repeats it while the registry is away or busy.
+        """Sends one authenticated request, with retries while the registry is down or busy.
 
         Args:
             method: HTTP method.
-            path: Path below the root, or the address that the registry gave.
-            headers: Further headers.
-            data: Body; bytes are sent again on a repetition, a stream is sent once.
-            stream: Leave the answer's body unread.
-            expect: Statuses that are an answer.
+            path: Path below the root, or a URL that the registry returned.
+            headers: Additional headers.
+            data: Body; bytes are sent again on a retry, a stream is sent only once.
+            stream: Whether to leave the response's body unread.
+            expect: Status codes that are returned and not raised.
 
         Raises:
-            RegistryRefusedError: 401 or 403, with our credentials.
-            RegistryUnreachableError: No answer, or 429 and 5xx, over all attempts.
-            ImageBuildFailedError: Any other status.
+            RegistryRefusedError: 401 or 403, despite our credentials.
+            RegistryUnreachableError: No response, or 429 or 5xx, in all attempts.
+            ImageBuildFailedError: Any other status code.
         """
         url = self._address(path)
-        pauses = list(_PAUSES) if data is None or isinstance(data, bytes) else []
+        attempts = _ATTEMPTS if data is None or isinstance(data, bytes) else 1
+        failures = 0
         while True:
             try:
                 response = self._send(method, url, dict(headers or {}), data, stream)
             except requests.exceptions.SSLError as error:
                 raise self._untrusted(error) from error
             except (requests.exceptions.RequestException, HTTPError) as error:
-                if not pauses:
-                    raise self._away(f"it does not answer ({_innermost(error)})") from error
+                failures += 1
+                if failures >= attempts:
+                    problem = f"it does not answer ({_innermost(error)})"
+                    raise self._unreachable(problem) from error
             else:
                 if response.status_code in expect:
                     return response
-                problem = _told(response)
+                problem = _describe(response)
                 response.close()
                 if response.status_code in _CLOSED:
                     raise self._refused(f"it answers {problem} to {method} {urlsplit(url).path}")
@@ -140,13 +134,14 @@ class Connection:
                         f"it answers {problem} to {method} {urlsplit(url).path}",
                         "check spec.image.base and spec.image.repository",
                     )
-                if not pauses:
-                    raise self._away(f"it answers {problem}")
-            time.sleep(pauses.pop(0))
+                failures += 1
+                if failures >= attempts:
+                    raise self._unreachable(f"it answers {problem}")
+            time.sleep(_BACKOFF.delay(failures, random.random()))  # noqa: S311
 
     def _address(self, path: str) -> str:
         url = urljoin(self.root, path)
-        # Behind a proxy that ends TLS, registries name themselves by http.
+        # Behind a proxy that terminates TLS, registries return URLs with http.
         if urlsplit(url).netloc == self.host:
             return urlsplit(url)._replace(scheme=urlsplit(self.root).scheme).geturl()
         return url
@@ -162,8 +157,11 @@ class Connection:
         response = self._once(method, url, headers, data, stream)
         if response.status_code not in _CLOSED:
             return response
-        # A token may be too old, or for another scope: the challenge names the one needed.
-        authorization = self._authenticate(response)
+        # The token may have expired or have another scope: the challenge names the one needed.
+        challenge = Challenge.parse(response.headers.get("Www-Authenticate", ""))
+        authorization = authorize(self._session, challenge, self._access.credentials)
+        if authorization is not None:
+            self._authorization = authorization
         once_only = data is not None and not isinstance(data, bytes)
         if once_only or authorization is None or authorization == sent:
             return response
@@ -174,30 +172,16 @@ class Connection:
         self, method: str, url: str, headers: Mapping[str, str], data: Any, stream: bool
     ) -> requests.Response:
         return self._session.request(
-            method, url, headers=headers, data=data, stream=stream, auth=_leave_headers
+            method, url, headers=headers, data=data, stream=stream, auth=keep_headers
         )
 
-    def _authenticate(self, response: requests.Response) -> str | None:
-        """Takes up a challenge with oras; the header that answers it, or None."""
-        scheme, _, rest = response.headers.get("Www-Authenticate", "").partition(" ")
-        if scheme.lower() == "basic" and self._access.credentials is not None:
-            backend = self._basic
-        elif scheme.lower() == "bearer" and "realm=" in rest:
-            backend = self._token
-        else:
-            return None
-        with self._authenticating:  # oras keeps the token between forgetting and asking
-            headers, _ = backend.authenticate_request(response, {}, refresh=True)
-        authorization: str | None = headers.get("Authorization")
-        if authorization is not None:
-            self._authorization = authorization
-        return authorization
-
     def _refused(self, problem: str) -> RegistryRefusedError:
-        whose = "as nobody" if self._access.credentials is None else "with our credentials"
+        whose = (
+            "without credentials" if self._access.credentials is None else "with our credentials"
+        )
         return RegistryRefusedError(self.host, f"{problem} {whose}", self._access.secret)
 
-    def _away(self, problem: str) -> RegistryUnreachableError:
+    def _unreachable(self, problem: str) -> RegistryUnreachableError:
         return RegistryUnreachableError(
             self.host,
             problem,
@@ -210,12 +194,12 @@ class Connection:
             self.host,
             f"TLS fails ({_innermost(error)})",
             "give the operator the CA that signed the registry's certificate, or mark the "
-            "registry insecure where it speaks plain HTTP",
+            "registry insecure if it speaks plain HTTP",
         )
 
 
-class _PatientAdapter(HTTPAdapter):
-    """Transport with a time limit on every request and our own trust."""
+class _TimeoutAdapter(HTTPAdapter):
+    """Transport with a timeout on every request and our own trust store."""
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
@@ -227,10 +211,10 @@ class _PatientAdapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
 
     def close(self) -> None:
-        # urllib3 drops its pools and leaves their sockets to the garbage collector; after an
-        # error, whose traceback holds the pool, that may take long.
+        # urllib3 leaves the sockets of its pools to the garbage collector; after an error the
+        # traceback holds the pool, so that may take long.
         pools = self.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118 (no dict: it cannot be iterated)
+        for key in pools.keys():  # noqa: SIM118 (not a dict: it cannot be iterated)
             pool = pools.get(key)
             if pool is not None:
                 pool.close()
@@ -243,7 +227,7 @@ class _PatientAdapter(HTTPAdapter):
 
 
 def _trust(ca_pem: str | None) -> ssl.SSLContext | None:
-    """The public certificates and, beside them, the given ones."""
+    """A context that trusts the public certificates and the given ones."""
     if ca_pem is None:
         return None
     context = ssl.create_default_context()
@@ -256,23 +240,18 @@ def _trust(ca_pem: str | None) -> ssl.SSLContext | None:
     return context
 
 
-def _leave_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keeps requests from putting what a .netrc says over our header."""
-    return request
-
-
-def _told(response: requests.Response) -> str:
-    """Status and the registry's own words, such as `401 UNAUTHORIZED: authentication required`."""
+def _describe(response: requests.Response) -> str:
+    """Status and the registry's message, such as `401 UNAUTHORIZED: authentication required`."""
     try:
         first = response.json()["errors"][0]
-        words = f"{first.get('code')}: {first.get('message')}"
+        message = f"{first.get('code')}: {first.get('message')}"
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        words = response.reason or ""
-    return f"{response.status_code} {words}".strip()[:300]
+        message = response.reason or ""
+    return f"{response.status_code} {message}".strip()[:300]
 
 
 def _innermost(error: BaseException) -> str:
-    """The cause in few words: urllib3 wraps it three times."""
+    """The message of the root cause, which urllib3 wraps three times."""
     seen = error
     while True:
         inner = seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)

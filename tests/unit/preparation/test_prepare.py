@@ -97,7 +97,7 @@ def test_all_faults_of_spec_source_and_shards_at_once(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "files", "field", "words"),
+    ("text", "files", "field", "problem"),
     [
         (
             job({"configMapRef": {"name": "m"}}),
@@ -109,10 +109,10 @@ def test_all_faults_of_spec_source_and_shards_at_once(folder):
         (job(), {"model_file": "absent.py"}, "--model-file", "absent.py"),
         (job(), {"model_file": "shards/a.zip"}, "--model-file", "UTF-8"),
         (job(), {"model_file": "shards"}, "--model-file", "shards"),
-        (job(), {"checkpoint": "absent.pt"}, "--checkpoint", "is no file"),
+        (job(), {"checkpoint": "absent.pt"}, "--checkpoint", "no file"),
         (job(), {"checkpoint": "shards/a.zip"}, "--checkpoint", ".safetensors"),
         (job(model={"checkpoint": "s3://b12/x.pt"}), {}, "spec.model.checkpoint", "--checkpoint"),
-        (job(), {"shards": "absent"}, "--shards", "is no folder"),
+        (job(), {"shards": "absent"}, "--shards", "no folder"),
         (job(), {"shards": "."}, "--shards", "no .zip"),
         (job(shards={"uri": "s3://bucket/x/"}), {}, "spec.shards", "--shards DIR"),
         (job(shards={"validation": "z.zip"}), {}, "spec.shards.validation", "a.zip, b.zip, c.zip"),
@@ -134,11 +134,11 @@ def test_all_faults_of_spec_source_and_shards_at_once(folder):
         ),
     ],
 )
-def test_each_fault_names_its_place_and_what_to_do(folder, text, files, field, words):
+def test_each_fault_names_its_place_and_what_to_do(folder, text, files, field, problem):
     given = {name: folder / path for name, path in files.items()}
     faults = faults_of(text, LocalFiles(folder, **given))
     assert field in faults
-    assert words in faults[field]
+    assert problem in faults[field]
 
 
 def test_the_only_shard_cannot_be_the_validation_shard(tmp_path):

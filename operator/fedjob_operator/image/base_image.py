@@ -1,4 +1,4 @@
-"""The base image: found by name, pinned by digest."""
+"""Finds the base image by name and pins it by digest."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from fedjob_operator.image.manifests import (
     config_digest,
     platform_digest,
 )
-from fedjob_operator.image.registry import Repository
+from fedjob_operator.image.registry_client import Repository
 
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """A base of one platform.
+    """A base image for one platform.
 
     Attributes:
-        name: As it was asked for.
+        name: The reference as written in the request.
         pinned: `registry/repository@digest` of the platform's manifest.
-        documents: Its config and manifest.
+        documents: The image's config and manifest.
     """
 
     name: str
@@ -31,11 +31,11 @@ class BaseImage:
 
 
 def find_base(source: Repository, platform: Platform) -> BaseImage:
-    """Reads the base's documents, those of `platform` where it has several.
+    """Reads config and manifest of the base, for `platform` if it has several.
 
     Raises:
-        BaseImageMissingError: There is no such image, or none for the platform.
-        ImageBuildFailedError: It is no image that we can read.
+        BaseImageMissingError: The image does not exist, or not for the platform.
+        ImageBuildFailedError: It is not a readable image.
         RegistryRefusedError, RegistryUnreachableError: See `Connection.request`.
     """
     name = str(source.reference)
@@ -45,12 +45,12 @@ def find_base(source: Repository, platform: Platform) -> BaseImage:
     if document is None:
         raise BaseImageMissingError(
             name,
-            "the registry has no such image",
-            "correct spec.image.base, or leave it out for the operator's own",
+            "the registry does not have this image",
+            "correct spec.image.base, or omit it to use the operator's default",
         )
     config = source.blob(config_digest(document, name))
     return BaseImage(
-        name,
-        f"{source.reference.name}@{document.digest}",
-        ImageDocuments(config, document),
+        name=name,
+        pinned=f"{source.reference.name}@{document.digest}",
+        documents=ImageDocuments(config=config, manifest=document),
     )

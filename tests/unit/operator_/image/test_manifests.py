@@ -1,4 +1,4 @@
-"""The base's documents in, the job's documents out."""
+"""Manifests and configs: the base's are read, the job's are written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def base(media_type: str, **over: Any) -> c.ImageDocuments:
 
 
 @pytest.mark.parametrize("media_type", c.MANIFESTS)
-def test_one_layer_comes_on_top_and_all_else_stays(media_type: str) -> None:
+def test_one_layer_is_added_and_everything_else_stays(media_type: str) -> None:
     before = base(media_type)
     image = c.append_to(before, LAYER, "b")
     config, manifest = json.loads(image.config), json.loads(image.manifest.body)
@@ -69,7 +69,7 @@ def test_one_layer_comes_on_top_and_all_else_stays(media_type: str) -> None:
     assert image.manifest.media_type == manifest["mediaType"] == media_type
 
 
-def test_the_layer_is_of_the_base_s_family_and_oci_names_its_base() -> None:
+def test_layer_has_the_base_s_format_and_oci_names_its_base() -> None:
     docker = json.loads(c.append_to(base(c.DOCKER_MANIFEST), LAYER, "b").manifest.body)
     assert docker["layers"][-1]["mediaType"] == "application/vnd.docker.image.rootfs.diff.tar.gzip"
     assert "annotations" not in docker  # Docker's schema has none
@@ -82,12 +82,12 @@ def test_the_layer_is_of_the_base_s_family_and_oci_names_its_base() -> None:
     }
 
 
-def test_the_same_base_and_layer_give_the_same_digest() -> None:
+def test_same_base_and_layer_give_the_same_digest() -> None:
     one, two = (c.append_to(base(c.OCI_MANIFEST), LAYER, name) for name in ("a", "b"))
     assert one.manifest.digest == two.manifest.digest
 
 
-def test_a_base_without_history_gets_none() -> None:
+def test_base_without_history_gets_none() -> None:
     assert "history" not in json.loads(
         c.append_to(base(c.OCI_MANIFEST, history=None), LAYER, "b").config
     ) or (
@@ -103,7 +103,7 @@ def test_a_base_without_history_gets_none() -> None:
         ({"rootfs": {}}, "no rootfs.diff_ids"),
     ],
 )
-def test_documents_that_contradict_each_other_are_refused(over: dict[str, Any], match: str) -> None:
+def test_contradictory_documents_are_refused(over: dict[str, Any], match: str) -> None:
     with pytest.raises(ImageBuildFailedError, match=match):
         c.append_to(base(c.OCI_MANIFEST, **over), LAYER, "b")
 
@@ -116,7 +116,7 @@ def test_documents_that_contradict_each_other_are_refused(over: dict[str, Any], 
         ({"mediaType": c.DOCKER_LIST}, c.OCI_MANIFEST, c.DOCKER_LIST),
     ],
 )
-def test_the_type_is_the_document_s_own_else_the_header_s(
+def test_media_type_is_the_document_s_own_else_the_header_s(
     body: dict[str, Any], content_type: str, expected: str
 ) -> None:
     assert c.read_document(dump(body), content_type, "n").media_type == expected
@@ -131,7 +131,7 @@ def test_the_type_is_the_document_s_own_else_the_header_s(
         (b"{}", ""),
     ],
 )
-def test_what_is_no_manifest_is_refused(body: bytes, content_type: str) -> None:
+def test_unknown_documents_are_refused(body: bytes, content_type: str) -> None:
     with pytest.raises(ImageBuildFailedError, match=r"^n: "):
         c.read_document(body, content_type, "n")
 
@@ -148,14 +148,14 @@ def index(*platforms: tuple[str, str]) -> c.Document:
     return c.Document(c.OCI_INDEX, dump({"manifests": entries}))
 
 
-def test_the_platform_s_manifest_is_picked() -> None:
+def test_platform_s_manifest_is_selected() -> None:
     found = c.platform_digest(
         index(("linux", "arm64"), ("unknown", "unknown"), ("linux", "amd64")), AMD, "n"
     )
     assert found == f"sha256:{2:064}"
 
 
-def test_an_index_without_the_platform_says_what_it_has() -> None:
+def test_index_without_the_platform_names_those_it_has() -> None:
     with pytest.raises(BaseImageMissingError, match="for linux/arm64, but not for linux/amd64"):
         c.platform_digest(index(("linux", "arm64")), AMD, "n")
     with pytest.raises(BaseImageMissingError, match="no platform"):

@@ -1,0 +1,92 @@
+"""Answers a registry's authentication challenges: Basic, and the token flow of Docker registries.
+
+The token flow is that of https://distribution.github.io/distribution/spec/auth/token/: the
+registry's 401 names a token server and a scope; the token server exchanges user and password, or
+nothing for an anonymous caller, for a bearer token of that scope.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import requests
+
+from fedjob_operator.image.credentials import Credentials
+
+_PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """The Www-Authenticate header of a 401 or 403.
+
+    Attributes:
+        scheme: In lower case, such as `basic` or `bearer`.
+        parameters: The quoted parameters by lower-case name, such as realm, service and scope.
+    """
+
+    scheme: str
+    parameters: dict[str, str]
+
+    @classmethod
+    def parse(cls, header: str) -> Challenge:
+        """Reads the header; an empty or unknown one gives a challenge that nobody answers."""
+        scheme, _, rest = header.partition(" ")
+        found = {name.lower(): value for name, value in _PARAMETER.findall(rest)}
+        return cls(scheme=scheme.lower(), parameters=found)
+
+
+def authorize(
+    session: requests.Session, challenge: Challenge, credentials: Credentials | None
+) -> str | None:
+    """The Authorization header that answers a challenge; None if there is none.
+
+    Args:
+        session: Sends the request to the token server.
+        challenge: What the registry asks for.
+        credentials: User and password; None for an anonymous caller.
+
+    Raises:
+        requests.exceptions.RequestException: The token server does not answer.
+    """
+    if challenge.scheme == "basic" and credentials is not None:
+        return basic_header(credentials)
+    if challenge.scheme == "bearer":
+        return _fetch_token(session, challenge, credentials)
+    return None
+
+
+def basic_header(credentials: Credentials) -> str:
+    """The Authorization header of RFC 7617, in UTF-8."""
+    pair = f"{credentials.username}:{credentials.password}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _fetch_token(
+    session: requests.Session, challenge: Challenge, credentials: Credentials | None
+) -> str | None:
+    realm = challenge.parameters.get("realm", "")
+    if urlsplit(realm).scheme not in {"http", "https"}:
+        return None
+    wanted = {name: challenge.parameters.get(name) for name in ("service", "scope")}
+    headers = {"Accept": "application/json"}
+    if credentials is not None:
+        headers["Authorization"] = basic_header(credentials)
+    response = session.get(realm, params=wanted, headers=headers, auth=keep_headers)
+    if response.status_code != HTTPStatus.OK:
+        return None
+    try:
+        body = response.json()
+        token = body.get("token") or body.get("access_token")
+    except (ValueError, AttributeError):
+        return None
+    return f"Bearer {token}" if isinstance(token, str) and token else None
+
+
+def keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """As `auth=`: keeps requests from replacing our Authorization header by one from a .netrc."""
+    return request
