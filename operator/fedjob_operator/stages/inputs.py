@@ -170,6 +170,6 @@ def _checkpoint(
         raise InputError(Reason.CHECKPOINT_INVALID, InvalidInputError([fault]))
     if bucket == store.location.bucket:
         return key
-    target = store.layout.under(store.layout.model, f"checkpoint{PurePosixPath(key).suffix}")
+    target = store.layout.checkpoint(PurePosixPath(key).suffix)
     copies[target] = (bucket, key)
     return target

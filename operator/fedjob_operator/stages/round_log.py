@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedjob.protocol.result_files import MODEL
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import HISTORY_LENGTH
@@ -19,7 +20,7 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     log = RoundLog(bucket, store.layout, Patience(seconds=PATIENCE_SECONDS))
     rounds = [number for number in log.commits() if number > 0]
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:]]
-    key = store.layout.under(store.layout.model_out, "model.safetensors")
+    key = store.layout.result(MODEL)
     done = max(rounds, default=0)
     model = bucket.head(key) if done >= total else None
     # A run with fewer rounds may have published an earlier one.

@@ -40,7 +40,7 @@ def upload_plan(
 
 def checkpoint_key(layout: Layout, checkpoint: Path) -> str:
     """The object key of the first weights: their ending says how they are read."""
-    return layout.under(layout.model, f"checkpoint{checkpoint.suffix}")
+    return layout.checkpoint(checkpoint.suffix)
 
 
 def upload(

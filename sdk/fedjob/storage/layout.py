@@ -107,6 +107,14 @@ class Layout:
         """The key of a shard, by its file name."""
         return self.under(self.shards, file)
 
+    def checkpoint(self, suffix: str) -> str:
+        """The key of the initial weights; the suffix (`.pt`) decides how they are read."""
+        return self.under(self.model, f"checkpoint{suffix}")
+
+    def result(self, file: str) -> str:
+        """The key of a result, by its name in `fedjob.protocol.result_files`."""
+        return self.under(self.model_out, file)
+
     def round(self, number: int) -> str:
         """The prefix of one round."""
         return f"{self.rounds}{_number(number)}/"

@@ -19,6 +19,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from fedjob.protocol.commit import Commit
+from fedjob.protocol.result_files import MODEL
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.checksum import sha256_of
 from fedjob.storage.errors import (
@@ -216,11 +217,11 @@ class RoundLog:
                 put.
         """
         commit = self.read(number)
-        keys = {name: self._layout.under(self._layout.model_out, name) for name in files}
-        model = files.get("model.safetensors")
+        keys = {name: self._layout.result(name) for name in files}
+        model = files.get(MODEL)
         if model is not None and sha256_of(model) != commit.sha256:
             raise ChecksumMismatchError(
-                self._bucket.where(keys["model.safetensors"]),
+                self._bucket.where(keys[MODEL]),
                 f"{model} is not the model of round {number}",
                 f"publish the file that fetch_model({number}) gives",
             )

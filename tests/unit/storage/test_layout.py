@@ -104,3 +104,11 @@ def test_wrong_numbers_and_checksums_are_programming_errors() -> None:
         LAYOUT.attempt(-1)
     with pytest.raises(ValueError, match="SHA-256"):
         LAYOUT.round_model_name("../x")
+
+
+def test_results_and_checkpoint_are_files_of_their_prefixes() -> None:
+    layout = Layout("team", "digits")
+    assert layout.result("report.html") == f"{layout.model_out}report.html"
+    assert layout.checkpoint(".pt") == f"{layout.model}checkpoint.pt"
+    with pytest.raises(InvalidInputError):
+        layout.result("../x")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedjob.protocol.result_files import MODEL, MODEL_PT
 from fedjob_runtime.atomic_json import read_json, write_json
 
 
@@ -78,11 +79,11 @@ class Handover:
 
     def model_file(self, number: int) -> Path:
         """The global model after `number` rounds."""
-        return self.round_folder(number) / "model.safetensors"
+        return self.round_folder(number) / MODEL
 
     def torch_file(self, number: int) -> Path:
         """The same model as torch.load reads it; of the last round only."""
-        return self.round_folder(number) / "GLOBAL_MODEL.pt"
+        return self.round_folder(number) / MODEL_PT
 
     def write_control(self, control: Control) -> None:
         """Writes what the job process is asked."""

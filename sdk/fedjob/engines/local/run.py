@@ -125,23 +125,13 @@ class LocalRun:
         outcome = outcome_of(end, self.status, supervision.restarts, seconds)
         return deliver(self._prepared, self._folder, bucket, self._layout, outcome)
 
-<<<<<<< HEAD
-    def _start_forge(self, stack: ExitStack) -> None:
-        """It imports while all else is made ready; without it the sites do as well, later."""
-        argv = [*self._commands.forge, self._env[ENV_FORK_SERVER]]
-        forge = Child("forge", argv, self._env, self._folder.log("forge"))
-        # What it has forked goes with it: it ends after the sites.
-        stack.callback(stop, [forge])
-        forge.start()
-=======
     def _start_fork_server(self, stack: ExitStack) -> None:
         """It imports torch while everything else is prepared; without it each site would, later."""
-        argv = [*self._commands.fork_server, self._env[ENV_FORGE]]
+        argv = [*self._commands.fork_server, self._env[ENV_FORK_SERVER]]
         fork_server = Child("fork-server", argv, self._env, self._folder.log("fork-server"))
         # The processes that it has forked end with it, so it ends after the sites.
         stack.callback(stop, [fork_server])
         fork_server.start()
->>>>>>> main
 
     def _upload(self, bucket: Bucket) -> None:
         shards = {shard.name: shard.path for shard in self._prepared.shards}
@@ -166,13 +156,13 @@ class LocalRun:
             server_config(self._prepared, folder, store.location, http_port),
         )
         # The last status of an earlier start must not be taken for this one's.
-        (folder.home("server") / "status.json").unlink(missing_ok=True)
+        folder.server_status.unlink(missing_ok=True)
         keys = store.credentials.environment()
         server = self._child("server", [*commands.server, "--config", str(server_file)], keys)
         workers = []
         for name, config in worker_configs(self._prepared, folder).items():
             file = write_config(folder.config(name), config)
-            (folder.home(name) / "worker.json").unlink(missing_ok=True)
+            folder.worker_state(name).unlink(missing_ok=True)
             workers.append(self._child(name, [*commands.worker, "--config", str(file)], {}))
         spec = self._prepared.job.spec
         limits = Limits(
@@ -238,19 +228,19 @@ class LocalRun:
         self._observer.status(status)
 
     def _reported_failure(self) -> bool:
-        status = read_file(self._folder.home("server") / "status.json")
+        status = read_file(self._folder.server_status)
         return status is not None and status.phase is RunPhase.FAILED
 
     def _failure_of(self, name: str) -> str:
         try:
-            state = json.loads((self._folder.home(name) / "worker.json").read_bytes())
+            state = json.loads(self._folder.worker_state(name).read_bytes())
         except (OSError, ValueError):
             return ""
         failed = isinstance(state, dict) and state.get("state") == "Failed"
         return str(state.get("message", "")) if failed else ""
 
     def _read_last_status(self) -> None:
-        status = read_file(self._folder.home("server") / "status.json")
+        status = read_file(self._folder.server_status)
         if status is not None:
             self.status = status
             self._observer.status(status)

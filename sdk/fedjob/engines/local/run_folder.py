@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
 
 _UNUSABLE = {
     os.pathsep: f"a {os.pathsep!r}, which separates the folders of PYTHONPATH",
@@ -45,22 +46,22 @@ class RunFolder:
     @property
     def result(self) -> Path:
         """result.json."""
-        return self.out / "result.json"
+        return self.out / RESULT
 
     @property
     def model(self) -> Path:
         """model.safetensors: the final global model."""
-        return self.out / "model.safetensors"
+        return self.out / MODEL
 
     @property
     def model_pt(self) -> Path:
         """GLOBAL_MODEL.pt: the same weights for `torch.load`."""
-        return self.out / "GLOBAL_MODEL.pt"
+        return self.out / MODEL_PT
 
     @property
     def report(self) -> Path:
         """report.html."""
-        return self.out / "report.html"
+        return self.out / REPORT
 
     @property
     def state(self) -> Path:
@@ -74,12 +75,12 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """What the run in this folder is: compared when it is run again."""
+        """The identity of the run: compared when the job is run again."""
         return self.state / "run.json"
 
     @property
     def facts(self) -> Path:
-        """What the report says of the job itself."""
+        """The job as the report shows it."""
         return self.state / "facts.json"
 
     @property
@@ -109,12 +110,21 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
-        """What every process printed, one file each."""
+        """The output of every process, one file each."""
         return self.state / "logs"
 
     def home(self, name: str) -> Path:
         """The only folder that the process `name` writes to."""
         return self.state / name
+
+    @property
+    def server_status(self) -> Path:
+        """The status that the server wrote at its end."""
+        return self.home("server") / "status.json"
+
+    def worker_state(self, name: str) -> Path:
+        """What the worker `name` reported of itself."""
+        return self.home(name) / "worker.json"
 
     def config(self, name: str) -> Path:
         """The file given to the process `name` as --config."""
@@ -125,5 +135,5 @@ class RunFolder:
         return self.state / "urls" / worker
 
     def log(self, name: str) -> Path:
-        """What the process `name` printed."""
+        """The output of the process `name`."""
         return self.logs / f"{name}.log"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT
 from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
@@ -35,17 +36,15 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     total = config.spec.federation.num_rounds
     folder = Path(config.home) / "result"
     folder.mkdir(parents=True, exist_ok=True)
-    model, legacy = folder / "model.safetensors", folder / "GLOBAL_MODEL.pt"
+    model, legacy = folder / MODEL, folder / MODEL_PT
     commit = log.fetch_model(total, model)
     _bring_torch_file(handover, total, model, legacy)
-    page = folder / "report.html"
+    page = folder / REPORT
     page.write_text(_report_page(config, log), encoding="utf-8")
     # The model last: where it is this round's, the others are there too (an operator looks at it).
-    log.publish_result(
-        total, {"GLOBAL_MODEL.pt": legacy, "report.html": page, "model.safetensors": model}
-    )
+    log.publish_result(total, {MODEL_PT: legacy, REPORT: page, MODEL: model})
     layout = Layout(config.namespace, config.name, config.store.prefix)
-    return Published(layout.under(layout.model_out, "model.safetensors"), commit.sha256)
+    return Published(layout.result(MODEL), commit.sha256)
 
 
 def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:

@@ -73,8 +73,8 @@ def delivered(folder: RunFolder, record: RunRecord) -> RunResult | None:
 
 
 def _fetch_model(folder: RunFolder, bucket: Bucket, layout: Layout, last: Commit) -> ModelFile:
-    model = layout.under(layout.model_out, folder.model.name)
+    model = layout.result(folder.model.name)
     bucket.download_file(model, folder.model, last.sha256)
     # torch.save's bytes are in no commit; the store keeps their SHA-256 beside them.
-    bucket.download_file(layout.under(layout.model_out, folder.model_pt.name), folder.model_pt)
+    bucket.download_file(layout.result(folder.model_pt.name), folder.model_pt)
     return ModelFile(uri=folder.model.as_uri(), sha256=last.sha256, size=last.size)

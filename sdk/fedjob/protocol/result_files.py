@@ -1,0 +1,14 @@
+"""File names of a run's result, the same in `model_out/` of the store and in a local OUT."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MODEL: Final = "model.safetensors"
+"""The final global model."""
+MODEL_PT: Final = "GLOBAL_MODEL.pt"
+"""The same weights, for `torch.load`."""
+REPORT: Final = "report.html"
+"""The report."""
+RESULT: Final = "result.json"
+"""How the run ended, for scripts."""
