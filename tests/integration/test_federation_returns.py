@@ -80,9 +80,9 @@ def fl_train_model(payload, out_dir, logger):
     start = payload["initial_weights"]
     if env["SITE_NAME"] == "worker-1":
         # Forgets to say that it is a difference.
-        return {"weights": {k: torch.full_like(v, 0.01, dtype=torch.float32)
-                            if v.is_floating_point() else torch.zeros_like(v)
-                            for k, v in start.items()}, "samples": 3}
+        torch.manual_seed(env["CURRENT_ROUND"])
+        return {"weights": {k: 0.01 * torch.randn(v.shape) if v.is_floating_point()
+                            else torch.zeros_like(v) for k, v in start.items()}, "samples": 3}
     past = os.path.join(payload["state_dir"], "rounds.txt")
     with open(past, "a") as file:
         file.write(f"{env['CURRENT_ROUND']}\\n")
@@ -94,7 +94,7 @@ def fl_train_model(payload, out_dir, logger):
 """
 
 
-def test_difference_is_added_where_said_and_refused_where_not(
+def test_difference_is_added_where_declared_and_refused_elsewhere(
     federation: Callable[..., Federation],
 ) -> None:
     fed = federation(DIFFERENCES, [1, 1], federation={"num_rounds": 2, "min_clients": 1})

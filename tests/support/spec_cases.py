@@ -64,16 +64,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         '`name: "7"`, in quotes',
     ),
     "namespace bad": ({"metadata.namespace": "a_b"}, "metadata.namespace", "lower", "`default`"),
-    "metadata misspelt": ({"metadata.lables": {}}, "metadata.lables", "no field", "write `labels`"),
+    "metadata misspelt": (
+        {"metadata.lables": {}},
+        "metadata.lables",
+        "not a field",
+        "write `labels`",
+    ),
     "label a number": ({"metadata.labels": {"a": 1}}, "metadata.labels.a", "text", '`a: "1"`'),
     "spec missing": ({"spec": ABSENT}, "spec", "missing", "add `spec: {model: {source: "),
     "spec text": ({"spec": "x"}, "spec", 'is "x", but must be a mapping', "write for example"),
-    "top unknown": ({"sepc": {}}, "sepc", "no field", "write `spec`"),
+    "top unknown": ({"sepc": {}}, "sepc", "not a field", "write `spec`"),
     "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "source: {uri: s3://"),
     "class misspelt": (
         {"spec.model.className": ABSENT, "spec.model.classname": "Net"},
         "spec.model.classname",
-        "no field",
+        "not a field",
         "write `className`",
     ),
     "class with dots": (
@@ -306,7 +311,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "batch in snake case": (
         {"spec.training.batch_size": 4},
         "spec.training.batch_size",
-        "no field",
+        "not a field",
         "write `batchSize`",
     ),
     "rate text": (
@@ -384,19 +389,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "rounds misplaced": (
         {"spec.numRounds": 3},
         "spec.numRounds",
-        "no field",
+        "not a field",
         "move it: write `spec.federation.numRounds`",
     ),
     "rounds misspelt": (
         {"spec.federation.numRound": 3},
         "spec.federation.numRound",
-        "no field",
+        "not a field",
         "write `numRounds`",
     ),
     "unknown": (
         {"spec.federation.zzz": 3},
         "spec.federation.zzz",
-        "no field",
+        "not a field",
         "remove it; spec.federation has numRounds, minClients",
     ),
     "job name with space": (
@@ -460,7 +465,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "quantity",
         "500m",
     ),
-    "memory in words": (
+    "memory as text": (
         {"spec.workers.resources.limits.memory": "4 GB"},
         "spec.workers.resources.limits.memory",
         "quantity",
@@ -486,7 +491,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "gpu by resources": (
         {"spec.workers.resources.limits": {"nvidia.com/gpu": 1}},
         "spec.workers.resources.limits.nvidia.com/gpu",
-        "no field",
+        "not a field",
         "has cpu, memory",
     ),
     "toleration without key": (
@@ -773,12 +778,15 @@ API_MENDS: dict[str, str] = {
 """Of REFUSED, what is right once the API server has stored it, and why."""
 
 _META = "the API server decodes metadata itself, before the schema"
-_JSON = "JSON has no such number: what kubectl or a client sends is no JSON"
+_JSON = "JSON has no such number: what kubectl or a client sends is not JSON"
 API_WORDS: dict[str, tuple[str, str]] = {
     "api version missing": ("the API version in the data () does not match", _META),
     "api version old": ('FederatedJob in version "v1" cannot be handled', _META),
     "kind missing": ("Object 'Kind' is missing", _META),
-    "metadata missing": ("metadata.name: Required value", "it goes on to what is missing in it"),
+    "metadata missing": (
+        "metadata.name: Required value",
+        "it continues with what is missing in it",
+    ),
     "metadata a list": ("cannot unmarshal array into Go value of type v1.ObjectMeta", _META),
     "name a number": ("cannot unmarshal number into Go struct field ObjectMeta.name", _META),
     "label a number": ("cannot unmarshal number into Go struct field ObjectMeta.labels", _META),
@@ -786,7 +794,7 @@ API_WORDS: dict[str, tuple[str, str]] = {
     "rate infinite": ("json parse error: invalid character 'I'", _JSON),
     "extra not finite": ("json parse error: invalid character 'N'", _JSON),
 }
-"""Of REFUSED, where the API server does not name our field: its words, and why."""
+"""Of REFUSED, where the API server does not name our field: its message, and why."""
 
 API_REFUSES: dict[str, tuple[str, str]] = {
     "namespace": (
@@ -798,4 +806,4 @@ API_REFUSES: dict[str, tuple[str, str]] = {
         "the operator writes the status: fedjob does not read it, the API server checks it",
     ),
 }
-"""Of ACCEPTED, what the API server refuses: its words, and why."""
+"""Of ACCEPTED, what the API server refuses: its message, and why."""

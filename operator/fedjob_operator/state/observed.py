@@ -87,7 +87,7 @@ class ServerView:
     status: ServerStatus
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
     """What the operator knows beside the cluster's objects.
 
@@ -116,7 +116,7 @@ class Observations:
     image_checked: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
     """The operator's settings for jobs that choose nothing themselves.
 

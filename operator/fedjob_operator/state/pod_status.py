@@ -27,7 +27,7 @@ OVERDUE_SECONDS = 2.0
 """A pod that still exists this long after its grace period is on a node that does not answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PodView:
     """A pod of the job.
 

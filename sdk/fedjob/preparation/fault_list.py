@@ -1,4 +1,4 @@
-"""Collects what is wrong in several places, so that it can be told all at once."""
+"""Collects the faults of several checks, so that they are reported together."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ class FaultList:
     """Faults in the order in which they are found; each only once."""
 
     def __init__(self) -> None:
-        """Begins empty."""
         self._faults: dict[Fault, None] = {}
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of faults."""
         return len(self._faults)
 
     def add(self, field: str, problem: str, fix: str) -> None:
-        """Add one."""
+        """Add a fault."""
         self._faults[Fault(field, problem, fix)] = None
 
     @contextmanager
     def collected(self) -> Iterator[None]:
-        """Take the faults of an InvalidInputError, and of a file that cannot be read, and go on."""
+        """Collect the faults of an InvalidInputError or an OSError that the block raises."""
         try:
             yield
         except InvalidInputError as error:
@@ -35,7 +34,7 @@ class FaultList:
             self.add(name, error.strerror or str(error), "check the path and its permissions")
 
     def check(self) -> None:
-        """Raise when there are any.
+        """Raise the collected faults, if any.
 
         Raises:
             InvalidInputError: With all of them.

@@ -188,7 +188,7 @@ def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -
             faults.add("spec.model.checkpoint", problem, "give the file: --checkpoint FILE")
         return
     if not path.is_file():
-        faults.add("--checkpoint", f"{path} is no file", "give the file of the first weights")
+        faults.add("--checkpoint", f"{path} is not a file", "give the file of the first weights")
     elif path.suffix not in CHECKPOINT_SUFFIXES:
         fix = f"give a state dict in a file that ends in {', '.join(CHECKPOINT_SUFFIXES)}"
         faults.add("--checkpoint", f"{path} has another ending", fix)

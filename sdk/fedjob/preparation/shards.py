@@ -36,7 +36,7 @@ def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[
             faults.add("spec.shards", problem, "give the folder of the shard ZIPs: --shards DIR")
             return []
     if not folder.is_dir():
-        faults.add("--shards", f"{folder} is no folder", "give the folder of the shard ZIPs")
+        faults.add("--shards", f"{folder} is not a folder", "give the folder of the shard ZIPs")
         return []
     found = sorted(
         path

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fedjob.formats import duration, size
 from fedjob.protocol.commit import Commit
 from fedjob.report.facts import JobFacts
-from fedjob.report.number_format import count, figure, plural, seconds, size
+from fedjob.report.number_format import count, figure, plural
 from fedjob.report.series import best, headline, metric_series, trained
 
 TONES = {"Complete": ("good", "✓"), "Failed": ("bad", "✕"), "Suspended": ("warn", "❚❚")}
@@ -58,8 +59,10 @@ def all_cards(facts: JobFacts, commits: Sequence[Commit]) -> list[Card]:
     wall = wall_seconds(facts, commits)
     if wall is not None:
         took = sorted(commit.times.total for commit in rounds)
-        beside = f"{seconds(took[len(took) // 2])} a round, median" if took and took[-1] > 0 else ""
-        shown.append(Card(label="Wall time", value=seconds(wall), beside=beside))
+        beside = (
+            f"{duration(took[len(took) // 2])} a round, median" if took and took[-1] > 0 else ""
+        )
+        shown.append(Card(label="Wall time", value=duration(wall), beside=beside))
     if commits:
         shown.append(_model(commits[-1]))
     return shown

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from fedjob.formats import duration
 from fedjob.protocol.commit import Commit
-from fedjob.report.number_format import count, figure, plural, seconds
+from fedjob.report.number_format import count, figure, plural
 from fedjob.report.plot import COLOURS, BarList, Line, Plot, bar_list, line_plot, stacked_plot
 from fedjob.report.series import (
     PHASES,
@@ -107,15 +108,15 @@ def phase_chart(rounds: Sequence[Commit]) -> Chart:
     rows = [(commit.round, phases(commit)) for commit in rounds]
     sums = [sum(values[i] for _, values in rows) for i in range(len(PHASES))]
     total = sum(sum(values) for _, values in rows)
-    parts = ", ".join(f"{name} {seconds(value)}" for name, value in zip(PHASES, sums, strict=True))
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in zip(PHASES, sums, strict=True))
     return Chart(
         key="phases",
         title="Time by phase",
-        description=f"{plural(len(rows), 'round')} took {seconds(total)} together: {parts}.",
+        description=f"{plural(len(rows), 'round')} took {duration(total)} together: {parts}.",
         table="rounds",
         note="Seconds a round; beside each phase its sum over all rounds.",
         plot=stacked_plot(PHASES, rows),
-        legend=[Entry(f"fill c{i}", name, seconds(sums[i])) for i, name in enumerate(PHASES)],
+        legend=[Entry(f"fill c{i}", name, duration(sums[i])) for i, name in enumerate(PHASES)],
     )
 
 
@@ -131,14 +132,14 @@ def client_chart(clients: Sequence[Series]) -> Chart:
         key="clients-seconds",
         title="Seconds a round by client",
         description=" ".join(
-            f"{line.name}: median {seconds(median(value for _, value in line.points))} over "
+            f"{line.name}: median {duration(median(value for _, value in line.points))} over "
             f"{plural(len(line.points), 'round')}."
             for line in clients[:MOST_CLIENT_BARS]
         ),
         table="clients",
         note=note,
-        plot=line_plot(lines, seconds, unit=" s", from_zero=True),
-        legend=_legend(lines, seconds),
+        plot=line_plot(lines, duration, unit=" s", from_zero=True),
+        legend=_legend(lines, duration),
     )
 
 

@@ -5,29 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 EN_DASH = "\u2013"
-UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
-
-
-def seconds(value: float) -> str:
-    """`0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`, `3 d 04 h`."""
-    if value < 9.995:
-        return f"{value:.2f} s"
-    if value < 59.95:
-        return f"{value:.1f} s"
-    whole = round(value)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
-
-
-def size(count: int) -> str:
-    """Bytes in powers of 1000, as SI has it: `40.9 KB`."""
-    power = 0
-    while count / 1000**power >= 999.5 and power < len(UNITS) - 1:
-        power += 1
-    return f"{count / 1000**power:.3g} {UNITS[power]}"
 
 
 def figure(value: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fedjob.report.number_format import count, seconds, short
+from fedjob.formats import duration
+from fedjob.report.number_format import count, short
 from fedjob.report.scale import Scale, coordinate, round_ticks, tick_label, ticks
 from fedjob.report.series import Series
 from fedjob.report.thin import Bar, Point, mean_bars, thin_points
@@ -274,7 +275,7 @@ def _stack(x: float, width: float, bar: Bar, names: Sequence[str], up: Scale) ->
     for colour, (name, value) in enumerate(zip(names, bar.means, strict=True)):
         bottom, top = up(base), up(base + value)
         if bottom - top > 0.02:
-            title = f"round {bar.label}, {name}: {seconds(value)}"
+            title = f"round {bar.label}, {name}: {duration(value)}"
             parts.append(Rect(x, top, width, bottom - top, colour, title))
         base += value
     return parts

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from fedjob.formats import duration
 from fedjob.protocol.commit import Commit
-from fedjob.report.number_format import EN_DASH, count, figure, seconds
+from fedjob.report.number_format import EN_DASH, count, figure
 from fedjob.report.series import PHASES, client_seconds, metric_series, natural, phases
 from fedjob.report.thin import pick_evenly
 
@@ -53,9 +54,9 @@ def rounds_table(commits: Sequence[Commit]) -> Table:
                 count(len(commit.participants)) if commit.round else ABSENT,
                 count(commit.samples) if commit.round else ABSENT,
                 *(ABSENT if value is None else figure(value) for value in values),
-                seconds(commit.times.total),
+                duration(commit.times.total),
                 count(len(commit.failures)) if commit.failures else ABSENT,
-                *(seconds(value) for value in phases(commit)),
+                *(duration(value) for value in phases(commit)),
                 commit.sha256,
             ]
         )
@@ -87,7 +88,7 @@ def clients_table(commits: Sequence[Commit], shards: Mapping[str, str]) -> Table
                 shards.get(name, ABSENT),
                 count(len(took)),
                 count(samples[name]) if name in samples else ABSENT,
-                *([seconds(rule(took)) for rule in (min, median, max)] if took else [ABSENT] * 3),
+                *([duration(rule(took)) for rule in (min, median, max)] if took else [ABSENT] * 3),
                 count(failed[name]) if name in failed else ABSENT,
             ]
         )

@@ -10,39 +10,6 @@ from fedjob.report import number_format
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (0, "0.00 s"),
-        (9.994, "9.99 s"),
-        (9.996, "10.0 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min 00 s"),
-        (245, "4 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (7380, "2 h 03 min"),
-        (273_600, "3 d 04 h"),
-    ],
-)
-def test_seconds(value: float, expected: str) -> None:
-    assert number_format.seconds(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (41904, "41.9 KB"),
-        (999_600, "1 MB"),
-        (3_100_000_000, "3.1 GB"),
-        (10**19, "1e+04 PB"),
-    ],
-)
-def test_size(value: int, expected: str) -> None:
-    assert number_format.size(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
         (0.0, "0"),
         (0.95714, "0.9571"),
         (1.0, "1.000"),

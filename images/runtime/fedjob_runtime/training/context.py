@@ -32,8 +32,7 @@ class TrainingContext:
         num_classes: Classes over all shards; 0 where unknown.
         img_size: Images become squares of this many pixels a side.
         manifest_file: The manifest's file name in data_root.
-        extra: spec.training.extra: more entries for env. NUM_ROUNDS, NUM_CLIENTS, SHARD_NAME and
-            STATE_DIR are newer than jobs that may use these names: there, extra has precedence.
+        extra: spec.training.extra: more entries for env; none has a name that env has already.
         num_rounds: NUM_ROUNDS of the job; 0 in job folders of an older version.
         num_clients: NUM_CLIENTS, the workers of the job; 0 in job folders of an older version.
         shard_name: SHARD_NAME, the file name of the worker's shard.

@@ -139,7 +139,7 @@ class MissingTensorError(WeightsError):
 
 
 class UnexpectedTensorError(WeightsError):
-    """A name that the model does not have, or a value that is no tensor."""
+    """A name that the model does not have, or a value that is not a tensor."""
 
     reason = Reason.UNEXPECTED_TENSOR
 

@@ -78,7 +78,7 @@ def load_checkpoint(path: Path) -> dict[str, Tensor]:
         CPU tensors by name, as `portable` makes them.
 
     Raises:
-        CheckpointInvalidError: It cannot be read, or is no dict of tensors. A pickled module is
+        CheckpointInvalidError: It cannot be read, or is not a dict of tensors. A pickled module is
             refused: unpickling one runs code.
     """
     if path.suffix == ".safetensors":

@@ -57,7 +57,7 @@ from fedjob_runtime.training.model_state import gives_part
 from fedjob_runtime.training.notes import CONVERSIONS, Note
 from fedjob_runtime.training.signatures import find_validate_function
 from fedjob_runtime.worker.result_cache import Answer, AnswerStore
-from fedjob_runtime.worker.training_lock import training_turn
+from fedjob_runtime.worker.training_lock import training_lock
 
 logger = logging.getLogger("fedjob.worker")
 
@@ -143,7 +143,7 @@ class TrainExecutor(Executor):
                 ReturnCode.BAD_TASK_DATA,
             )
         home = env_path(ENV_HOME)
-        with training_turn(home):
+        with training_lock(home):
             if abort_signal.triggered:
                 return make_reply(ReturnCode.TASK_ABORTED)
             if task_name == "validate":

@@ -102,7 +102,7 @@ def _run_client(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> int
             client.wait(DRAIN_SECONDS)
         kill_tree(client)
         return 128 + signal.SIGTERM
-    # NVFlare leaves this file when the server told it to shut down.
+    # NVFlare leaves this file when the server has ordered the shutdown.
     if (site / "shutdown.fl").exists():
         write_json(home / "worker.json", {"state": "Done", "message": ""})
         return 0
@@ -111,9 +111,9 @@ def _run_client(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> int
 
 
 def _out_of_memory(config: WorkerConfig, home: Path) -> int:
-    """Says so, at once: NVFlare would only tell that its training process has gone."""
+    """Reports it at once: NVFlare would only report that its training process is gone."""
     message = (
-        f"{config.worker}: a process was ended for want of memory; reduce batch_size, or give the "
+        f"{config.worker}: one of its processes was OOM-killed; reduce batch_size, or give the "
         "workers more memory"
     )
     say(message)

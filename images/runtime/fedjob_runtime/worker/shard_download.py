@@ -57,7 +57,7 @@ def prepare_shard(
     """Downloads and unpacks the shard to home/shard, or finds it there from an earlier start.
 
     Args:
-        config: Says where the URL is; its file is read anew at each try, since it may be renewed.
+        config: Says where the URL is; its file is read at each try, since it may be renewed.
         say: Takes lines for the log.
         clock: Seconds.
         sleep: Waits for seconds.

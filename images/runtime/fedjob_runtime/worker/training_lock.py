@@ -1,4 +1,4 @@
-"""One training at a time in a worker, whatever becomes of its job processes.
+"""The training lock: one training at a time in a worker, whatever its job processes do.
 
 A new segment may start while a job process of an older one still trains: NVFlare lets it linger for
 up to 17 s. The older one gets a moment to finish, since what it finishes is kept and answered
@@ -20,11 +20,11 @@ GRACE_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def training_turn(home: Path, grace: float = GRACE_SECONDS) -> Iterator[None]:
-    """Holds the worker's only turn to train; ends the holder that keeps it longer than `grace`.
+def training_lock(home: Path, grace: float = GRACE_SECONDS) -> Iterator[None]:
+    """Holds the worker's training lock; ends the holder that keeps it longer than `grace`.
 
     Args:
-        home: The worker's folder; its lock file holds the pid of the one whose turn it is.
+        home: The worker's folder; its lock file has the pid of the holder.
         grace: Seconds in which an older job process may finish.
     """
     path = home / "training.lock"

@@ -24,9 +24,9 @@ def report(
     ],
     json: Json = False,
 ) -> None:
-    """Write report.html anew from the committed rounds, and print its path.
+    """Write report.html from the committed rounds, and print its path.
 
-    Works while the run goes on, after it, and after it was stopped.
+    Works during the run, after it, and after it was stopped.
     """
     from fedjob.engines.base import RunHandle
     from fedjob.engines.local.handle import LocalHandle

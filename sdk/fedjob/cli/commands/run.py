@@ -40,14 +40,14 @@ def run(
         typer.Option(metavar="DIR", help="Where it runs. [default: fedjob-out/<name>]"),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew: forget an earlier run in the folder.")
+        bool, typer.Option("--fresh", help="Start over: forget an earlier run in the folder.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Run the whole job here: an S3 server, the federation's server and a worker a shard.
 
     Ends with model.safetensors, GLOBAL_MODEL.pt, result.json and report.html in the folder. Ctrl-C
-    stops everything; the same command goes on from the last committed round.
+    stops everything; the same command continues from the last committed round.
     """
     try:
         result = _run(file, shards, model_file, checkpoint, out, fresh, json)

@@ -9,10 +9,10 @@ import typer
 
 from fedjob.cli.commands.build import JOB_FILE
 from fedjob.cli.display.console import error_console, error_json, output_console, print_json
-from fedjob.cli.display.metrics import size
 from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.options import Json, read_job_text
 from fedjob.errors import Fault, FedjobError, InvalidInputError
+from fedjob.formats import size
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles
 from fedjob.preparation.shards import inspect_shards, shard_files

@@ -17,7 +17,7 @@ def in_order(names: Iterable[str], limit: int | None = None) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; a dash where there is no finite value."""
+    """Four significant digits; a dash for a missing or infinite value."""
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.4g}"
@@ -36,24 +36,3 @@ def sparkline(values: Sequence[float | None], width: int = 24) -> str:
         else _BARS[round((value - low) / span * (len(_BARS) - 1)) if span > 0 else 3]
         for value in shown
     )
-
-
-def duration(seconds: float) -> str:
-    """`0.4s`, `12s`, `3:05` or `1:02:03`."""
-    if seconds < 10:
-        return f"{max(seconds, 0.0):.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def size(count: int) -> str:
-    """Bytes for a person: `512 B`, `1.5 MiB`."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -21,9 +21,9 @@ class RunView:
         started: When each phase began (any clock in seconds, the same for all).
         uploaded: Bytes done and in all.
         status: The server's last status.
-        commits: Every committed round seen, by number: the server tells the last 20 only.
+        commits: Every committed round seen, by number: a status holds the last ones only.
         restarts: Process restarts, by name.
-        notes: Lines told, with whether they warn.
+        notes: Lines shown, with whether each is a warning.
         first_attempt: The server start seen first: commits of earlier ones are of an earlier run.
         committed_at: When the last commit was seen, on the clock of `started`.
     """

@@ -1,4 +1,4 @@
-"""What a list adds to its JSON schema for Kubernetes: how its items are told apart."""
+"""What a list adds to its JSON schema for Kubernetes: which fields identify an item."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def list_map(*keys: str) -> dict[str, Any]:
-    """Marks a list whose items are told apart by `keys`, so that they are unique."""
+    """Marks a list whose items are identified by `keys`, which are unique."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 

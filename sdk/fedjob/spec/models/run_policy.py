@@ -12,7 +12,7 @@ class RunPolicy(Model):
 
     suspend: bool = Field(
         False,
-        description="True stops the pods; false goes on from the last committed round.",
+        description="True stops the pods; false continues from the last committed round.",
     )
     active_deadline_seconds: int | None = Field(
         None, ge=1, le=31536000, description="The job fails when it runs longer; absent: no limit."

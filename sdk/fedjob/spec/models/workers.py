@@ -17,5 +17,8 @@ class WorkersSpec(Placement):
         "cpu", description="Where no node offers GPUs: `cpu` trains without, `wait` waits for one."
     )
     max_restarts: int = Field(
-        3, ge=0, le=100, description="Replacements of one worker before the job goes on without it."
+        3,
+        ge=0,
+        le=100,
+        description="Replacements of one worker before the job continues without it.",
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.structural import Schema, structural_schema
 from fedjob.spec.validation.explain import shown
-from fedjob.spec.validation.hints import PATTERN_HINTS, TYPE_WORDS
+from fedjob.spec.validation.hints import PATTERN_HINTS, TYPE_NAMES
 from fedjob.spec.validation.rules import RULES
 
 _HEADER = """\
@@ -66,7 +66,7 @@ def _type(node: Schema) -> str:
         return "text or a whole number"
     if node["type"] == "array":
         return f"list of {_type(node['items']).removeprefix('a ')}"
-    return TYPE_WORDS[node["type"]].removeprefix("a ")
+    return TYPE_NAMES[node["type"]].removeprefix("a ")
 
 
 def _bounds(node: Schema) -> str:
@@ -80,13 +80,13 @@ def _bounds(node: Schema) -> str:
         parts.append(f"{shown(node['minimum'])} to {shown(node['maximum'])}")
     elif "minimum" in node and "anyOf" not in node:
         parts.append(f"{shown(node['minimum'])} or more")
-    for keyword, words in (
+    for keyword, text in (
         ("maxLength", "at most {} characters"),
         ("maxItems", "at most {} items"),
         ("maxProperties", "at most {} names"),
     ):
         if keyword in node:
-            parts.append(words.format(node[keyword]))
+            parts.append(text.format(node[keyword]))
     return "; ".join(parts)
 
 

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from fedjob.errors import Fault
 from fedjob.spec.structural import Schema
-from fedjob.spec.validation.hints import PATTERN_HINTS, TYPE_WORDS
+from fedjob.spec.validation.hints import PATTERN_HINTS, TYPE_NAMES
 from fedjob.spec.yaml import Path, dotted, resolve
 
 _PYTHON_TYPES = {"integer": (int,), "number": (int, float), "boolean": (bool,)}
@@ -71,7 +71,7 @@ def unknown_field(path: Path, root: Schema) -> Fault:
         fix = f"write `{close[0]}`"
     else:
         fix = f"remove it; {above} has {', '.join(known)}"
-    return Fault(dotted(path), "is no field of a FederatedJob", fix)
+    return Fault(dotted(path), "is not a field of a FederatedJob", fix)
 
 
 def schema_at(root: Schema, path: Path) -> Schema:
@@ -122,14 +122,14 @@ def shown(value: Any) -> str:
 
 
 def folded(name: str) -> str:
-    """A name without what people get wrong: capitals, `_` and `-`."""
+    """A name in small letters, without `_` and `-`: what people confuse."""
     return to_camel(name.replace("-", "_")).lower()
 
 
 def _wrong_type(path: Path, node: Schema, given: Any) -> Fault:
     label = f"{path[-1]}: " if isinstance(path[-1], str) else "- "
     kind = node.get("type", "string")
-    problem = f"is {shown(given)}, but must be {TYPE_WORDS[kind]}"
+    problem = f"is {shown(given)}, but must be {TYPE_NAMES[kind]}"
     fix = f"write for example `{label}{example(node)}`"
     if kind == "string" and isinstance(given, bool | int | float):
         fix = f'write `{label}"{shown(given)}"`, in quotes'
@@ -173,8 +173,7 @@ def _wrong_value(
 
 def _range(node: Schema) -> str:
     low, high = node.get("minimum"), node.get("maximum")
-    words = TYPE_WORDS[node["type"]]
-    return f"{words} from {shown(low)} to {shown(high)}"
+    return f"{TYPE_NAMES[node['type']]} from {shown(low)} to {shown(high)}"
 
 
 def _homes(node: Schema, at: str, wanted: str) -> list[str]:

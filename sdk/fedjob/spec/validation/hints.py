@@ -1,10 +1,10 @@
-"""Words and an example for each pattern and type, for people who never saw a regular expression."""
+"""A description and an example of each pattern, and a name of each type, for messages."""
 
 from __future__ import annotations
 
 from fedjob.spec.models import fields
 
-TYPE_WORDS = {
+TYPE_NAMES = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -46,4 +46,4 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
     fields.QUANTITY: ("a Kubernetes quantity", "500m` or `4Gi"),
     fields.SHA256: ("a SHA-256 checksum: 64 lower-case hexadecimal digits", "0" * 64),
 }
-"""By pattern: what it takes, in words, and an example; a test requires one for every pattern."""
+"""By pattern: a description and an example; a test requires both for every pattern."""

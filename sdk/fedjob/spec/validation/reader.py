@@ -30,7 +30,7 @@ class Reader:
         """The value at `path`, or `default` where it, or a section above it, is absent or null.
 
         Raises:
-            UnreadableError: If the value, or what should hold it, was refused or is no `kind`.
+            UnreadableError: If the value, or what should hold it, was refused or is not a `kind`.
         """
         node: Any = self._data
         for depth, key in enumerate(path):

@@ -88,14 +88,16 @@ class Bench:
         cluster: Any = self.cluster
         stages: Any = self.stages
         poller: Any = self.poller
+        self.observer = Observer(cluster, self.cache, now=self.time, clock=self.time)
+        self.statuses = StatusWriter(cluster, self.cache, EventWriter(cluster), clock=self.time)
         self.reconciler = Reconciler(
             cluster,
             self.cache,
-            observer=Observer(cluster, self.cache, now=self.time, clock=self.time),
+            observer=self.observer,
             executor=Executor(cluster, self.cache, now=self.time),
             preparer=stages,
             poller=poller,
-            statuses=StatusWriter(cluster, self.cache, EventWriter(cluster), clock=self.time),
+            statuses=self.statuses,
             forget=self.forgotten.append,
             now=self.time,
         )
@@ -208,6 +210,9 @@ def test_running_server_is_followed() -> None:
 def test_job_that_is_gone_is_forgotten(*, deleting: bool) -> None:
     bench = Bench()
     bench.until_stable()
+    bench.set_pod("digits-server", **running())
+    bench.until_stable()
+    assert bench.poller.targets[-1] is not None
     bench.cluster.calls.clear()
     if deleting:
         meta = {**bench.body["metadata"], "deletionTimestamp": "2027-01-15T08:00:00Z"}
@@ -218,6 +223,8 @@ def test_job_that_is_gone_is_forgotten(*, deleting: bool) -> None:
     assert bench.cluster.calls == []
     assert bench.stages.forgotten == bench.forgotten == [KEY]
     assert bench.poller.targets[-1] is None
+    assert not bench.statuses._written
+    assert not bench.observer._overdue
 
 
 @pytest.mark.parametrize(
@@ -230,6 +237,8 @@ def test_job_replaced_meanwhile_is_looked_at_again_at_once(call: str) -> None:
     assert bench.reconcile() == 0.0
     assert call in bench.cluster.calls
     assert "status FederatedJob digits" not in bench.cluster.calls
+    created = [made for made in bench.cluster.calls if made.startswith("create")]
+    assert bool(created) is call.startswith("create")
 
 
 def test_resource_that_cannot_be_parsed_gets_a_status_and_nothing_else() -> None:
@@ -241,6 +250,15 @@ def test_resource_that_cannot_be_parsed_gets_a_status_and_nothing_else() -> None
     assert bench.cluster.of_kind("Pod") == []
     assert condition(bench.status, "Accepted")["reason"] == "SpecInvalid"
     assert not bench.stages.started
+
+
+def test_resource_that_is_replaced_meanwhile_gets_no_status_of_its_predecessor() -> None:
+    bench = Bench()
+    broken = {**bench.body, "spec": {**bench.body["spec"], "federation": {"numRounds": "many"}}}
+    bench.cache.saw_job(bench.cluster.put(broken))
+    bench.cluster.during["children digits"] = bench.replace_job
+    assert bench.reconcile() == 0.0
+    assert bench.cluster.calls == ["children digits"]
 
 
 def test_gpus_are_counted_only_for_jobs_that_ask_for_them() -> None:

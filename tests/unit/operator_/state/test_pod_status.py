@@ -108,7 +108,10 @@ def test_last_message_is_one_short_line(message: str, last: str) -> None:
 
 @pytest.mark.parametrize("message", ["", "[1]", "{", '{"reason": "x"}'])
 def test_termination_message_of_another_process_is_not_read(message: str) -> None:
-    assert termination_message(PodView("p", "u", 0, "", message=message)) is None
+    assert (
+        termination_message(PodView(name="p", uid="u", ordinal=0, config="", message=message))
+        is None
+    )
 
 
 def test_pod_is_overdue_after_its_grace_period() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -12,15 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
-from fedjob_runtime.training import generated
-from fedjob_runtime.training.context import TrainingContext, pick_device
+from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.errors import (
     EmptyWeightsError,
     InvalidResultError,
     InvalidSamplesError,
-    OutOfMemoryInTraining,
     TrainFunctionInvalidError,
     TrainingError,
     UserCodeError,
@@ -29,7 +25,6 @@ from fedjob_runtime.training.errors import (
 from fedjob_runtime.training.forms import run_training
 from fedjob_runtime.training.model import build_model, load_user_module, model_weights
 from fedjob_runtime.training.returns import TrainingResult
-from fedjob_runtime.training.signatures import Form, find_train_function
 
 NET = """
 import torch
@@ -48,7 +43,11 @@ class Net(nn.Module):
         return self.head(self.norm(self.pool(x).flatten(1)))
 
 """
+
+
 OK = '    return {"weights": Net().state_dict(), "samples": 3, "metrics": {"loss": 0.5}}\n'
+
+
 EXTRA = {"alpha": 0.5, "names": ["a"]}
 
 
@@ -218,175 +217,6 @@ def test_form_b_gets_the_loaded_model_in_train_mode_and_the_documented_env(
 
 
 @pytest.mark.parametrize(
-    "signature",
-    [
-        "model, env, out_dir, logger=None",
-        "model, env, out_dir",
-        "net, settings, folder, logger",
-        "*, out_dir, env, model",
-        "*args, **kwargs",
-        "model, env, out_dir, other=1, logger=None",
-    ],
-)
-def test_form_b_s_signatures(train: Train, signature: str) -> None:
-    text = f"def fl_train({signature}):\n    CALLS.append(1)\n{OK}"
-    assert train(text).samples == 3
-    assert calls() == [1]
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "form"),
-    [
-        ("def fl_train_model(payload): pass\ndef fl_train(model, env, out_dir): pass\n", None, "A"),
-        (
-            "def fl_train_model(payload): pass\ndef fl_train(model, env, out_dir): pass\n",
-            "fl_train",
-            "B",
-        ),
-        ("def fl_train(model, env, out_dir): pass\n", None, "B"),
-        ("def mine(payload, out_dir): pass\n", "mine", "A"),
-        ("def mine(model, env, out_dir): pass\n", "mine", "B"),
-        ("", None, "C"),
-        ("from fedjob_runtime.training.generated import fl_train\n", "fl_train", "C"),
-    ],
-)
-def test_which_form_a_module_has(
-    module_of: Callable[[str], ModuleType], text: str, name: str | None, form: str
-) -> None:
-    assert find_train_function(module_of(text), name).form == Form(form)
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "expected"),
-    [
-        ("", "mine", "no function mine"),
-        ("mine = 3\n", "mine", "a int, not a function"),
-        ("", "Net", "not a function"),
-        ("def fl_train_model(data): pass\n", None, "cannot be called with payload"),
-        ("def fl_train_model(payload, other): pass\n", None, "give other parameters a default"),
-        ("def fl_train_model(payload, /): pass\n", None, "cannot be called"),
-        ("def fl_train_model(): pass\n", None, "write it as"),
-        ("def fl_train(payload): pass\n", None, "model, env, out_dir"),
-        ("def fl_train(model, env, out_dir, logger, more): pass\n", None, "write it as fl_train"),
-        ("async def fl_train_model(payload): pass\n", None, "async"),
-        ("def fl_train_model(payload): yield 1\n", None, "generator"),
-    ],
-)
-def test_a_function_that_fits_no_form_is_refused_before_it_runs(
-    module_of: Callable[[str], ModuleType], text: str, name: str | None, expected: str
-) -> None:
-    with pytest.raises(TrainFunctionInvalidError) as caught:
-        find_train_function(module_of(text), name)
-    assert expected in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "line", "expected"),
-    [
-        ("    return 1 / 0\n", "ZeroDivisionError", 18, "division by zero"),
-        ("    raise SystemExit(4)\n", "SystemExit", 18, "return a dict"),
-        ("    raise KeyboardInterrupt\n", "KeyboardInterrupt", 18, "return a dict"),
-        (
-            "    return step()\ndef step():\n    raise ValueError('bad')\n",
-            "ValueError",
-            20,
-            "in step",
-        ),
-        ("    torch.zeros(2) @ torch.zeros(3)\n", "RuntimeError", 18, "fl_train_model in round 2"),
-        ("    return np.zeros(3)\n", "NameError", 18, "import numpy as np"),
-        ("    import absent_package\n", "ModuleNotFoundError", 18, "spec.model.requirements"),
-        (
-            "    class E(Exception):\n        def __str__(self): return 1/0\n    raise E\n",
-            "E",
-            20,
-            "E",
-        ),
-    ],
-)
-@pytest.mark.parametrize("form", ["A", "B"])
-def test_whatever_the_function_raises_becomes_an_error_with_its_line(
-    train: Train, form: str, body: str, kind: str, line: int, expected: str
-) -> None:
-    head = (
-        "def fl_train_model(payload):\n" if form == "A" else "def fl_train(model, env, out_dir):\n"
-    )
-    with pytest.raises(UserCodeError) as caught:
-        train(head + body)
-    error = caught.value
-    assert (error.worker, error.exception_type, error.file, error.line) == (
-        "worker-1",
-        kind,
-        "model_def.py",
-        line,
-    )
-    assert expected.replace("fl_train_model", "fl_train") in str(error).replace(
-        "fl_train_model", "fl_train"
-    )
-    assert str(error).startswith("worker-1: fl_train")
-    assert f'model_def.py", line {line}' in error.tail
-    assert "guard.py" not in error.tail
-    assert len(str(error)) < 3500
-
-
-def test_a_very_long_exception_is_cut(train: Train) -> None:
-    with pytest.raises(UserCodeError) as caught:
-        train("def fl_train_model(payload):\n    raise ValueError('x' * 10**6)\n")
-    assert len(str(caught.value)) < 3500
-
-
-OUT_OF_MEMORY = [
-    "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')",
-    "raise MemoryError",
-    "torch.empty(2**60)",
-    "raise RuntimeError('CUDA error: out of memory')",
-    "raise RuntimeError('CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate')",
-    "raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')",
-    "raise ValueError('wrapped') from MemoryError()",
-]
-
-
-@pytest.mark.parametrize("statement", OUT_OF_MEMORY)
-@pytest.mark.parametrize("form", ["A", "B", "C"])
-def test_out_of_memory_says_reduce_batch_size_with_the_value(
-    train: Train, context: TrainingContext, form: str, statement: str
-) -> None:
-    """Row 30; torch.empty(2**60) really asks the CPU's allocator."""
-    heads = {
-        "A": "def fl_train_model(payload):\n    ",
-        "B": "def fl_train(model, env, out_dir):\n    ",
-        "C": "Net.forward = lambda self, x: boom()\ndef boom():\n    ",
-    }
-    if form == "C":
-        write_shard(context.data_root)
-    with pytest.raises(OutOfMemoryInTraining) as caught:
-        train(heads[form] + statement + "\n")
-    error = caught.value
-    assert error.reason == "OutOfMemory"
-    assert "batch_size 4" in str(error)
-    assert "reduce batch_size" in str(error)
-    assert str(error).startswith("worker-1: ")
-    assert "model_def.py line" in error.where
-
-
-@pytest.mark.parametrize(
-    "statement",
-    ["raise RuntimeError('shape mismatch')", "raise ValueError('out of memory of names')"],
-)
-def test_other_errors_are_not_taken_for_out_of_memory(train: Train, statement: str) -> None:
-    with pytest.raises(UserCodeError):
-        train(f"def fl_train_model(payload):\n    {statement}\n")
-
-
-def test_memory_held_by_the_failed_step_is_freed(train: Train) -> None:
-    with pytest.raises(OutOfMemoryInTraining):
-        train(
-            "import weakref\ndef fl_train_model(payload):\n    batch = torch.zeros(10)\n"
-            "    CALLS.append(weakref.ref(batch))\n    raise MemoryError\n"
-        )
-    assert calls()[0]() is None
-
-
-@pytest.mark.parametrize(
     ("returned", "error"),
     [
         ("None", InvalidResultError),
@@ -404,17 +234,6 @@ def test_a_bad_result_names_the_worker(
     )
     with pytest.raises(error, match=r"^worker-1: "):
         train(f"{head}    return {returned}\n")
-
-
-def test_set_weights_in_the_function_tells_worker_tensor_and_line(train: Train) -> None:
-    text = (
-        "def fl_train_model(payload):\n    model = Net(num_classes=5)\n"
-        '    model.set_weights(payload["initial_weights"])\n'
-    )
-    with pytest.raises(WeightsError) as caught:
-        train(text)
-    assert str(caught.value).startswith("worker-1: head.weight has shape [2, 12]")
-    assert "model_def.py line 19" in str(caught.value)
 
 
 def test_an_earlier_try_s_file_does_not_count(train: Train, context: TrainingContext) -> None:
@@ -452,92 +271,86 @@ def test_empty_weights_are_tolerated_in_round_0_only(
     assert len(calls()) == 1
 
 
-@pytest.mark.parametrize("name", ["DEVICE", "STATE_DIR", "SITE_NAME"])
-def test_extra_cannot_take_a_name_that_fedjob_sets(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TrainFunctionInvalidError, match=f"extra has {name}"):
-        TrainingContext("w", "j", 0, tmp_path, extra={name: 1})
-
-
-def test_fields_prevail_over_the_same_names_in_extra(tmp_path: Path) -> None:
-    """The spec has taken the field from `extra`: a value that differs is of a faulty folder."""
-    context = TrainingContext(
-        "w", "j", 0, tmp_path, batch_size=8, extra={"BATCH_SIZE": 9, "batch_size": 9, "own": 1}
-    )
-    assert context.env()["BATCH_SIZE"] == context.documented_env()["batch_size"] == 8
-    assert context.env()["own"] == context.documented_env()["own"] == 1
-
-
-def test_the_context_from_the_job_folder_s_hyperparameters(tmp_path: Path) -> None:
-    context = TrainingContext.from_hyperparameters(
-        {"batch_size": 8, "extra": {"a": 1}},
-        worker="worker-0",
-        job_id="j",
-        round=1,
-        data_root=tmp_path / "x" / "..",
-        device="cpu",
-    )
-    assert (context.batch_size, context.local_epochs, context.img_size) == (8, 2, 224)
-    assert context.data_root == tmp_path
-    assert context.env()["a"] == 1
-
-
-def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto") == "cpu"
-    with pytest.raises(TrainingError, match="sees no GPU"):
-        pick_device("cuda")
-
-
-def write_shard(root: Path, multi: bool = False, samples: int = 9) -> None:
-    lines = []
-    for i in range(samples):
-        Image.new("RGB", (6, 6), (250, 0, 0) if i % 2 else (0, 0, 250)).save(root / f"{i}.png")
-        lines.append(json.dumps({"id": i, "uri": f"{i}.png", "y": [i % 2] if multi else i % 2}))
-    (root / "m.ndjson").write_text("\n".join(lines) + "\n")
-
-
-@pytest.mark.parametrize("multi", [False, True])
-def test_form_c_trains_and_is_deterministic_by_worker_and_round(
-    train: Train, context: TrainingContext, multi: bool
+@pytest.mark.parametrize("form", ["A", "B"])
+def test_the_working_directory_is_the_shard_and_is_restored(
+    train: Train, context: TrainingContext, form: str
 ) -> None:
-    """Rows 2 and 20: a model class and a shard are enough."""
-    write_shard(context.data_root, multi)
-    first = train("")
-    module = sys.modules["model_def"]
-
-    def again(**changes: Any) -> TrainingResult:
-        fields = {name: getattr(context, name) for name in context.__slots__} | changes
-        model = build_model(module, "Net", {}, 2)
-        weights = {k: torch.full_like(v, 0.5) for k, v in model_weights(model).items()}
-        weights["norm.num_batches_tracked"] = torch.tensor(7)
-        return run_training(module, None, model, weights, TrainingContext(**fields))
-
-    assert first.samples == 9
-    assert set(first.metrics) == {"loss", "accuracy"} | ({"micro_f1"} if multi else set())
-    # 9 samples in batches of 4: a last batch of one joins the one before it.
-    assert int(first.weights["norm.num_batches_tracked"]) == 7 + 3 * 2
-    same = again()
-    assert all(torch.equal(same.weights[name], value) for name, value in first.weights.items())
-    for other in (again(worker="worker-2"), again(round=3)):
-        assert not torch.equal(other.weights["head.weight"], first.weights["head.weight"])
-    learned = again(local_epochs=12, learning_rate=0.1)
-    assert learned.metrics["accuracy"] == 1.0
-    assert learned.metrics["loss"] < first.metrics["loss"]
+    (context.data_root / "table.csv").write_text("1,2")
+    head = "fl_train_model(payload)" if form == "A" else "fl_train(model, env, out_dir)"
+    before = Path.cwd()
+    body = "    with open('table.csv') as file:\n        CALLS.append((os.getcwd(), file.read()))\n"
+    train(f"import os\ndef {head}:\n{body}{OK}")
+    assert calls() == [(str(context.data_root), "1,2")]
+    assert Path.cwd() == before
 
 
-@pytest.mark.parametrize(
-    ("count", "size", "expected"),
-    [(9, 4, [4, 5]), (8, 4, [4, 4]), (10, 4, [4, 4, 2]), (1, 4, [1]), (3, 1, [1, 1, 1])],
-)
-def test_batches_never_end_in_a_single_sample(count: int, size: int, expected: list[int]) -> None:
-    parts = generated.batches(torch.arange(count), size)
-    assert [len(part) for part in parts] == expected
-    assert sorted(index for part in parts for index in part) == list(range(count))
+def test_the_working_directory_is_restored_after_a_failure(train: Train) -> None:
+    before = Path.cwd()
+    with pytest.raises(UserCodeError):
+        train("import os\ndef fl_train_model(payload):\n    os.chdir('/')\n    raise ValueError\n")
+    assert Path.cwd() == before
 
 
-def test_form_c_says_what_is_wrong_with_the_model_s_output(
+def at_start(context: TrainingContext, **changes: Any) -> TrainingContext:
+    fields = {name: getattr(context, name) for name in context.__slots__}
+    return TrainingContext(**fields | {"round": 0} | changes)
+
+
+def test_row_27_a_manifest_that_the_author_opens_is_looked_for(
     train: Train, context: TrainingContext
 ) -> None:
-    write_shard(context.data_root)
-    with pytest.raises(TrainFunctionInvalidError, match=r"^worker-1: .*output is \[5?4?, 12\]"):
-        train("Net.forward = lambda self, x: self.pool(x).flatten(1)\n")
+    (context.data_root / "inner").mkdir()
+    (context.data_root / "inner/m.ndjson").touch()
+    with pytest.raises(UserCodeError) as caught:
+        train("def fl_train_model(payload):\n    open('m.ndjson')\n")
+    assert "FileNotFoundError" in str(caught.value)
+    assert "has it at inner/m.ndjson; it must be at the root of" in caught.value.fix
+
+
+def test_row_36_without_a_model_the_answer_is_the_model(
+    module_of: Callable[[str], ModuleType], context: TrainingContext
+) -> None:
+    module = module_of(
+        "def fl_train_model(payload):\n    CALLS.append(dict(payload['initial_weights']))\n"
+        "    return {'weights': {'w': torch.ones(2), 'n': 3}, 'samples': 4}\n"
+        "def fl_train(model, env, out_dir): pass\n"
+    )
+    result = run_training(module, None, None, {}, at_start(context))
+    assert {name: value.tolist() for name, value in result.weights.items()} == {
+        "w": [1, 1],
+        "n": 3,
+    }
+    assert calls() == [{}]
+    with pytest.raises(WeightsError, match="the model has no n"):
+        run_training(module, None, None, {"w": torch.ones(2)}, context)
+    with pytest.raises(TrainFunctionInvalidError, match="takes a model, and the job has none"):
+        run_training(module, "fl_train", None, {}, at_start(context))
+
+
+def test_env_and_payload_have_the_job_and_the_state_folder(
+    train: Train, context: TrainingContext, tmp_path: Path
+) -> None:
+    given = at_start(
+        context, num_rounds=7, num_clients=3, shard_name="a.zip", state_dir=tmp_path / "state"
+    )
+    train("def fl_train_model(payload):\n    CALLS.append(payload)\n" + OK, context=given)
+    (payload,) = calls()
+    assert payload["state_dir"] == payload["env"]["STATE_DIR"] == str(tmp_path / "state")
+    env = given.env()
+    assert (env["NUM_ROUNDS"], env["NUM_CLIENTS"], env["SHARD_NAME"]) == (7, 3, "a.zip")
+
+
+def test_part_of_the_model_is_accepted_where_allowed(train: Train) -> None:
+    text = (
+        "def fl_train(model, env, out_dir):\n"
+        "    return {'weights': {'head.bias': model.head.bias.detach() + 1}, 'samples': 1}\n"
+    )
+    assert list(train(text, partial=True).weights) == ["head.bias"]
+
+
+def test_part_of_the_model_is_refused_elsewhere_with_the_field_to_set(train: Train) -> None:
+    with pytest.raises(WeightsError, match=r"federation\.partial: true"):
+        train(
+            "def fl_train(model, env, out_dir):\n"
+            "    return {'weights': {'head.bias': model.head.bias.detach() + 1}, 'samples': 1}\n"
+        )

@@ -191,3 +191,58 @@ def test_whatever_a_worker_puts_into_the_header_is_read_as_text(header: str | No
     assert (found is None) == (header is None)
     if found:
         assert found[0] == "TrainingFailed"
+
+
+def test_the_log_has_the_whole_traceback_and_the_message_once(
+    worker: TrainExecutor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "job/app/custom/broken.py").write_text(
+        "def deep(n):\n    return deep(n - 1) if n else {}['label']\n"
+        "def fl_train_model(payload):\n    try:\n        deep(30)\n"
+        "    except KeyError as error:\n        raise RuntimeError('while reading') from error\n"
+    )
+    worker._adapter = "broken"
+    reply = call(worker, weights(1), 0)
+    failure = read_failure(reply.get_header(FAILURE))
+    assert failure is not None
+    assert "KeyError: 'label', which led to RuntimeError: while reading" in failure[1]
+    (record,) = [r for r in caplog.records if "while reading" in r.getMessage()]
+    assert record.getMessage().count("worker-7") == 1
+    log = caplog.text
+    assert "The above exception was the direct cause of the following exception" in log
+    assert "in fl_train_model" in log
+    assert log.count("worker-7: fl_train_model in round 0 failed") == 1
+
+
+def test_conversions_are_reported_once_and_dropped_metrics_every_round(
+    worker: TrainExecutor, tmp_path: Path
+) -> None:
+    (tmp_path / "job/app/custom/wrapped.py").write_text(
+        "def fl_train_model(payload):\n"
+        "    w = payload['initial_weights']\n"
+        "    return {'weights': {f'module.{k}': (v + 1).numpy() for k, v in w.items()},\n"
+        "            'num_samples': 2, 'metrics': {'bad': 'x'}}\n"
+    )
+    worker._adapter = "wrapped"
+    kinds = []
+    for number in (0, 1):
+        reply = FLModelUtils.from_shareable(call(worker, weights(1), number))
+        assert reply.meta[SAMPLES] == 2
+        kinds.append(sorted(text.partition(":")[0] for text in reply.meta[WARNINGS]))
+    assert kinds == [["MetricDropped", "WrapperPrefix"], ["MetricDropped"]]
+
+
+def test_the_state_folder_is_in_the_workers_home(worker: TrainExecutor, tmp_path: Path) -> None:
+    call(worker, weights(1), 0)
+    assert (tmp_path / "home/state").is_dir()
+
+
+def test_a_job_without_a_model(worker: TrainExecutor, tmp_path: Path) -> None:
+    (tmp_path / "job/app/custom/free.py").write_text(
+        "def fl_train_model(payload):\n    return {'weights': {'t': 1.5}, 'samples': 2}\n"
+    )
+    free = TrainExecutor("shard", "free", "fl_train_model", None, None, {}, {})
+    reply = FLModelUtils.from_shareable(call(free, {}, 0))
+    assert float(reply.params["t"]) == 1.5
+    unknown = call(free, {"t": torch.ones(())}, 0, task="validate")
+    assert unknown.get_return_code() == ReturnCode.TASK_UNKNOWN

@@ -107,16 +107,16 @@ class Clock:
 
 
 def prepare(config: WorkerConfig, clock: Clock | None = None) -> tuple[Path, list[str]]:
-    said: list[str] = []
+    log: list[str] = []
     ticking = clock or Clock()
-    return prepare_shard(config, said.append, ticking, ticking.sleep), said
+    return prepare_shard(config, log.append, ticking, ticking.sleep), log
 
 
 def test_the_shard_is_unpacked(config: WorkerConfig, store: Store) -> None:
     store.script = [shard()]
-    folder, said = prepare(config)
+    folder, log = prepare(config)
     assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "manifest.ndjson"]
-    assert said[-1] == "shard shard-1.zip is ready"
+    assert log[-1] == "shard shard-1.zip is ready"
     assert not (Path(config.home) / "shard.zip").exists()
 
 
@@ -124,8 +124,8 @@ def test_a_restart_does_not_fetch_it_again(config: WorkerConfig, store: Store) -
     store.script = [shard()]
     folder, _ = prepare(config)
     (folder / "runs").mkdir()
-    again, said = prepare(config)
-    assert said == ["shard shard-1.zip is here already"]
+    again, log = prepare(config)
+    assert log == ["shard shard-1.zip is here already"]
     assert (again / "runs").is_dir()
 
 
@@ -179,9 +179,9 @@ def test_a_connection_that_breaks_in_the_middle_is_tried_again(
         self.close_connection = True
 
     monkeypatch.setattr(_Handler, "do_GET", do_get)
-    folder, said = prepare(config)
+    folder, log = prepare(config)
     assert (folder / "manifest.ndjson").is_file()
-    assert "trying again" in said[0]
+    assert "trying again" in log[0]
 
 
 def test_what_arrives_has_the_checksum_of_the_job_and_of_the_upload(
@@ -192,12 +192,12 @@ def test_what_arrives_has_the_checksum_of_the_job_and_of_the_upload(
     good, other = hashlib.sha256(data).hexdigest(), "0" * 64
     store.recorded = good
     prepare(config.model_copy(update={"sha256": good.upper()}))
-    for asked, recorded, words in (
+    for asked, recorded, expected in (
         (other, good, "spec.shards.items says"),
         (good, other, "at its upload"),
     ):
-        store.recorded, store.etag = recorded, f'"{words}"'
-        with pytest.raises(ShardChecksumError, match=words) as caught:
+        store.recorded, store.etag = recorded, f'"{expected}"'
+        with pytest.raises(ShardChecksumError, match=expected) as caught:
             prepare(config.model_copy(update={"sha256": asked}))
         assert caught.value.reason == "ChecksumMismatch"
         assert good in str(caught.value)

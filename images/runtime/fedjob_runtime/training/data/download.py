@@ -104,7 +104,7 @@ def _follow(url: str, allow_hosts: frozenset[str], max_bytes: int, deadline: flo
         found = _get(url, allow_hosts, max_bytes, deadline)
         if isinstance(found, bytes):
             return found
-        # A redirect is a new address from a stranger: it passes every check anew.
+        # A redirect is an address of the server's choice: every check is made again.
         url = parse_url(urljoin(url, found))
     raise ImageRefusedError(f"{url}: more than {MAX_REDIRECTS} redirects", _CHECK)
 

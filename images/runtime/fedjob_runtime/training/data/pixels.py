@@ -35,7 +35,7 @@ def decode(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) -> Ima
 
     Raises:
         ImageRefusedError: It has more pixels.
-        ImageInvalidError: It is no image, is cut off, or is of another format.
+        ImageInvalidError: It is not an image, is cut off, or is of another format.
     """
     try:
         with _opened(source) as file, Image.open(file, formats=FORMATS) as image:

@@ -19,7 +19,6 @@ class RunState(StrEnum):
 
     COMPLETE = "Complete"
     FAILED = "Failed"
-    INTERRUPTED = "Interrupted"
 
 
 class RoundLine(Model):

@@ -1,4 +1,4 @@
-"""Differences: added where said, recognised where not, and no trained model taken for one."""
+"""Differences: added where declared, recognised where not; no trained model is taken for one."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def model_of(kind: Any) -> type[BaseModel]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "message"),
     [
         (Node, "recurse"),
         (int | str, "union"),
@@ -42,10 +42,10 @@ def model_of(kind: Any) -> type[BaseModel]:
         (list[Any], "no type"),
     ],
 )
-def test_what_has_no_structural_form(kind, words):
+def test_what_has_no_structural_form(kind, message):
     with pytest.raises(NotStructuralError, match=r"M\.f") as caught:
         structural_schema(model_of(kind))
-    assert words in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_what_has_one():
@@ -55,7 +55,7 @@ def test_what_has_one():
         maybe: Inner | None = None
         must: Inner
         word: Literal["a"] = "a"
-        words: Literal["a", "b"] | None = None
+        choice: Literal["a", "b"] | None = None
         maybe_two: int | None = 2
         table: dict[str, list[int]] = {}
 
@@ -74,7 +74,7 @@ def test_what_has_one():
             "maybe": inner,
             "must": inner,
             "word": {"type": "string", "enum": ["a"], "default": "a"},
-            "words": {"type": "string", "enum": ["a", "b"]},
+            "choice": {"type": "string", "enum": ["a", "b"]},
             "maybe_two": {"type": "integer", "default": 2},
             "table": {
                 "type": "object",

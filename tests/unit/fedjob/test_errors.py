@@ -11,7 +11,7 @@ import pytest
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
 from fedjob.reasons import Reason
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOURCES = [
     path
     for folder in ("sdk/fedjob", "operator/fedjob_operator", "images/runtime/fedjob_runtime")

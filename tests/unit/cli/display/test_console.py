@@ -1,0 +1,42 @@
+"""Errors for a person and for a script."""
+
+import io
+
+from rich.console import Console
+
+from fedjob.cli.display.console import error_json, show_error
+from fedjob.engines.local.interruption import InterruptedRunError
+from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
+
+
+def error_text(error):
+    console = Console(file=io.StringIO(), width=60, color_system=None)
+    show_error(error, console)
+    return console.file.getvalue()
+
+
+def test_errors_show_object_problem_and_fix():
+    faults = [Fault("spec.a", "is [0]", "write [1]"), Fault("b.zip", "is bad", "zip it again")]
+    text = error_text(InvalidInputError(faults))
+    assert text.splitlines() == [
+        "error: 2 faults",
+        "  spec.a",
+        "    is [0]",
+        "    fix: write [1]",
+        "  b.zip",
+        "    is bad",
+        "    fix: zip it again",
+    ]
+    assert error_text(InterruptedRunError("stopped")) == "stopped\n"
+    assert error_text(UnavailableError("the store is gone; start it")) == (
+        "error: the store is gone; start it\n"
+    )
+
+
+def test_errors_for_scripts():
+    assert error_json(InvalidInputError([Fault("a", "b", "c")])) == {
+        "error": "a: b; c",
+        "exitCode": 2,
+        "faults": [{"field": "a", "problem": "b", "fix": "c"}],
+    }
+    assert error_json(FedjobError("x"))["faults"] == []

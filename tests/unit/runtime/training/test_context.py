@@ -1,0 +1,85 @@
+"""What the training function gets besides the weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from fedjob_runtime.training.context import TrainingContext, pick_device
+from fedjob_runtime.training.errors import (
+    TrainFunctionInvalidError,
+    TrainingError,
+)
+
+EXTRA = {"alpha": 0.5, "names": ["a"]}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    names, path, threads = set(sys.modules), list(sys.path), torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    sys.path[:] = path
+    for name in set(sys.modules) - names:
+        if name in ("model_def", "layers"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> TrainingContext:
+    root = tmp_path / "shard"
+    root.mkdir()
+    return TrainingContext(
+        worker="worker-1",
+        job_id="ns/job",
+        round=2,
+        data_root=root,
+        local_epochs=3,
+        batch_size=4,
+        learning_rate=0.01,
+        num_classes=2,
+        img_size=8,
+        manifest_file="m.ndjson",
+        extra=EXTRA,
+    )
+
+
+@pytest.mark.parametrize("name", ["DEVICE", "STATE_DIR", "SITE_NAME"])
+def test_extra_cannot_take_a_name_that_fedjob_sets(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TrainFunctionInvalidError, match=f"extra has {name}"):
+        TrainingContext("w", "j", 0, tmp_path, extra={name: 1})
+
+
+def test_fields_prevail_over_the_same_names_in_extra(tmp_path: Path) -> None:
+    """The spec has taken the field from `extra`: a value that differs is of a faulty folder."""
+    context = TrainingContext(
+        "w", "j", 0, tmp_path, batch_size=8, extra={"BATCH_SIZE": 9, "batch_size": 9, "own": 1}
+    )
+    assert context.env()["BATCH_SIZE"] == context.documented_env()["batch_size"] == 8
+    assert context.env()["own"] == context.documented_env()["own"] == 1
+
+
+def test_the_context_from_the_job_folder_s_hyperparameters(tmp_path: Path) -> None:
+    context = TrainingContext.from_hyperparameters(
+        {"batch_size": 8, "extra": {"a": 1}},
+        worker="worker-0",
+        job_id="j",
+        round=1,
+        data_root=tmp_path / "x" / "..",
+        device="cpu",
+    )
+    assert (context.batch_size, context.local_epochs, context.img_size) == (8, 2, 224)
+    assert context.data_root == tmp_path
+    assert context.env()["a"] == 1
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == "cpu"
+    with pytest.raises(TrainingError, match="sees no GPU"):
+        pick_device("cuda")
