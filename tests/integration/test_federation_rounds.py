@@ -108,6 +108,10 @@ def test_every_committed_model_is_the_weighted_mean_of_what_workers_returned(
                 "num_classes": 0,
                 "img_size": 8,
                 "manifest_file": "manifest.ndjson",
+                "NUM_ROUNDS": 0,  # of a job folder that does not have them
+                "NUM_CLIENTS": 0,
+                "SHARD_NAME": f"shard-{fed.workers.index(worker)}.zip",
+                "STATE_DIR": str(fed.home(worker) / "state"),
                 "flavour": "vanilla",
             }
             assert call["root"] == str(fed.home(worker) / "shard")
