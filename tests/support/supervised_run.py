@@ -18,6 +18,7 @@ from fedjob.protocol.commit import ClientFailure, Commit, Participant
 from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerShard
 from fedjob.protocol.server_status import RunEvent, ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
+from fedjob.storage.errors import RoundGapError
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import StoppableClock, Stopped
 from fedjob_runtime.server.ipc import Handover, SegmentReport
@@ -55,7 +56,10 @@ class FakeLog:
         return self.attempts
 
     def commits(self) -> list[int]:
-        return sorted(self.kept)
+        numbers = sorted(self.kept)
+        if numbers != list(range(len(numbers))):
+            raise RoundGapError(f"the log of rounds has a gap: {numbers}")
+        return numbers
 
     def read(self, number: int) -> Commit:
         return self.kept[number]

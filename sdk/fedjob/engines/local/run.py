@@ -214,7 +214,7 @@ class LocalRun:
                     f"({deadline} s); raise it and run again to resume after the last "
                     f"committed round"
                 )
-                return End(False, message, Reason.DEADLINE_EXCEEDED)
+                return End(complete=False, message=message, reason=Reason.DEADLINE_EXCEEDED)
             time.sleep(TICK)
 
     def _update(self, status: ServerStatus, supervision: Supervision) -> None:

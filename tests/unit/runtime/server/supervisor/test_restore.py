@@ -7,8 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from fedjob.errors import FedjobError
-from fedjob.reasons import Reason
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover, SegmentReport
 from fedjob_runtime.server.supervisor.restore import restore
@@ -42,12 +40,3 @@ def test_model_is_fetched_where_rounds_are_left(tmp_path: Path, last: int, model
     assert found.last == last
     assert [commit.round for commit in found.history] == list(range(1, last + 1))
     assert Handover(tmp_path).model_file(last).exists() is model
-
-
-def test_gap_is_a_corrupt_log(tmp_path: Path) -> None:
-    log = FakeLog()
-    for number in (0, 1, 3):
-        log.put(number)
-    with pytest.raises(FedjobError, match=r"\[0, 1, 3\] were found; restore the missing") as caught:
-        restored(tmp_path, log)
-    assert caught.value.reason is Reason.ROUND_LOG_CORRUPT
