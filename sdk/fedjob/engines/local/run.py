@@ -73,6 +73,7 @@ class LocalRun:
             folder=folder.state,
             workers=len(prepared.workers),
             cpus=os.cpu_count() or 1,
+            python_path=prepared.python_path,
         )
         self._env[ENV_FORK_SERVER] = f"fedjob-{self._run_id}"
 
