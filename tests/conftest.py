@@ -13,7 +13,7 @@ from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 
-# The tests start hundreds of processes: each would compile our modules anew.
+# The tests start hundreds of processes: each would compile our modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # These machines are noisy: a slow example is not a wrong one.

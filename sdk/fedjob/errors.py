@@ -1,4 +1,4 @@
-"""The errors that reach a person: each names what is wrong and says what to do.
+"""Errors for people: each names the faulty object and the fix.
 
 Everything fedjob refuses derives from `FedjobError`; the command line prints its text and exits
 with its code, and never shows a traceback for one. A fault is one thing wrong in one field.

@@ -88,7 +88,7 @@ def a_folder(folder):
 
 
 def out_that_is_something_else(folder):
-    return ["build", folder / "job.yaml", "--out", folder], ["job folder"]
+    return ["build", folder / "job.yaml", "--out", folder], ["is not a job folder"]
 
 
 def no_job_folder(folder):
@@ -96,7 +96,7 @@ def no_job_folder(folder):
 
 
 def no_run(folder):
-    return ["report", folder], ["holds no run"]
+    return ["report", folder], ["has no run"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_debug_shows_where_an_error_comes_from(folder):
     code, _, err = run("report", folder, env=environment(FEDJOB_DEBUG="1"))
     assert code != 0
     assert "Traceback" in err
-    assert "holds no run" in err
+    assert "has no run" in err
 
 
 def test_run_without_the_local_packages_says_how_to_get_them(folder):

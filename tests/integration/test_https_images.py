@@ -36,7 +36,7 @@ def png(color: tuple[int, int, int] = (1, 2, 3)) -> bytes:
 
 
 @dataclass
-class Site:
+class WebSite:
     """A server on loopback, and how often each path was asked for."""
 
     port: int = 0
@@ -50,7 +50,7 @@ class Site:
 
 
 class Handler(BaseHTTPRequestHandler):
-    site: Site
+    site: WebSite
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
@@ -154,8 +154,8 @@ class Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def site(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    running = Site()
+def site(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[WebSite]:
+    running = WebSite()
     server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"site": running}))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -179,7 +179,7 @@ def cached(root: Path) -> list[str]:
     return sorted(p.name for p in (root / ".cache").iterdir() if not p.name.startswith("lock-"))
 
 
-def test_an_image_is_downloaded_once_and_cached(site: Site, tmp_path: Path) -> None:
+def test_an_image_is_downloaded_once_and_cached(site: WebSite, tmp_path: Path) -> None:
     for _ in range(3):
         image = open_image(site.url("/image/a"), tmp_path)
         assert (image.size, image.getpixel((0, 0))) == ((5, 4), (1, 2, 3))
@@ -191,7 +191,7 @@ def test_an_image_is_downloaded_once_and_cached(site: Site, tmp_path: Path) -> N
     assert site.hits["/image/a?size=2"] == 1
 
 
-def test_threads_that_ask_at_once_download_once(site: Site, tmp_path: Path) -> None:
+def test_threads_that_ask_at_once_download_once(site: WebSite, tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         images = list(pool.map(lambda _: open_image(site.url("/slow/a"), tmp_path), range(8)))
     assert len(images) == 8
@@ -203,7 +203,7 @@ def _open(url: str, root: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_processes_that_ask_at_once_download_once(site: Site, tmp_path: Path) -> None:
+def test_processes_that_ask_at_once_download_once(site: WebSite, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     children = [
         context.Process(target=_open, args=(site.url("/slow/b"), tmp_path)) for _ in range(2)
@@ -217,7 +217,7 @@ def test_processes_that_ask_at_once_download_once(site: Site, tmp_path: Path) ->
     assert len(cached(tmp_path)) == 1
 
 
-def test_a_manifest_may_name_https_images(site: Site, tmp_path: Path) -> None:
+def test_a_manifest_may_name_https_images(site: WebSite, tmp_path: Path) -> None:
     line = '{{"id": "{0}", "uri": "{1}", "y": 0}}\n'
     (tmp_path / "manifest.ndjson").write_text(
         line.format("good", site.url("/image/m")) + line.format("bad", site.url("/missing/m"))
@@ -231,7 +231,7 @@ def test_a_manifest_may_name_https_images(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/huge/a", "/endless/a"])
 def test_an_oversized_body_is_refused_while_it_is_read(
-    site: Site, tmp_path: Path, path: str
+    site: WebSite, tmp_path: Path, path: str
 ) -> None:
     with pytest.raises(ImageRefusedError, match="larger than 100000 bytes"):
         open_image(site.url(path), tmp_path, max_bytes=100_000)
@@ -240,13 +240,13 @@ def test_an_oversized_body_is_refused_while_it_is_read(
     assert cached(tmp_path) == []
 
 
-def test_a_body_of_just_the_limit_is_accepted(site: Site, tmp_path: Path) -> None:
+def test_a_body_of_just_the_limit_is_accepted(site: WebSite, tmp_path: Path) -> None:
     open_image(site.url("/image/a"), tmp_path, max_bytes=len(png()))
     with pytest.raises(ImageRefusedError):
         open_image(site.url("/image/b"), tmp_path, max_bytes=len(png()) - 1)
 
 
-def test_too_many_pixels_are_refused_and_not_cached(site: Site, tmp_path: Path) -> None:
+def test_too_many_pixels_are_refused_and_not_cached(site: WebSite, tmp_path: Path) -> None:
     with pytest.raises(ImageRefusedError, match="5 x 4 pixels"):
         open_image(site.url("/image/a"), tmp_path, max_pixels=19)
     assert cached(tmp_path) == []
@@ -263,7 +263,7 @@ def test_too_many_pixels_are_refused_and_not_cached(site: Site, tmp_path: Path) 
     ],
 )
 def test_bad_answers(
-    site: Site, tmp_path: Path, path: str, error: type[Exception], expected: str, hits: int
+    site: WebSite, tmp_path: Path, path: str, error: type[Exception], expected: str, hits: int
 ) -> None:
     with pytest.raises(error, match=expected):
         open_image(site.url(path), tmp_path)
@@ -272,19 +272,21 @@ def test_bad_answers(
 
 
 @pytest.mark.parametrize(("path", "hits"), [("/busy/a", 3), ("/short/a", 2)])
-def test_passing_faults_are_tried_again(site: Site, tmp_path: Path, path: str, hits: int) -> None:
+def test_passing_faults_are_tried_again(
+    site: WebSite, tmp_path: Path, path: str, hits: int
+) -> None:
     open_image(site.url(path), tmp_path)
     assert site.hits[path] == hits
 
 
-def test_a_server_that_drips_is_cut_off_at_the_deadline(site: Site) -> None:
+def test_a_server_that_drips_is_cut_off_at_the_deadline(site: WebSite) -> None:
     with pytest.raises(ImageUnavailableError, match=r"not done after 0\.3 seconds"):
         download.fetch(site.url("/drip/a"), allow_hosts=frozenset({"localhost"}), deadline=0.3)
     assert site.hits["/drip/a"] >= 1
 
 
 def test_what_is_there_when_the_deadline_is_over_is_not_taken_for_a_body(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: WebSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be the half of one: a cut connection once looked like its end, on a busy machine."""
 
@@ -298,12 +300,12 @@ def test_what_is_there_when_the_deadline_is_over_is_not_taken_for_a_body(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_followed(site: Site, tmp_path: Path, status: int) -> None:
+def test_redirects_are_followed(site: WebSite, tmp_path: Path, status: int) -> None:
     open_image(site.url(f"/to/{status}?/image/r"), tmp_path)
     assert site.hits["/image/r"] == 1
 
 
-def test_five_redirects_are_followed_and_six_are_not(site: Site, tmp_path: Path) -> None:
+def test_five_redirects_are_followed_and_six_are_not(site: WebSite, tmp_path: Path) -> None:
     open_image(site.url("/chain/4"), tmp_path)
     with pytest.raises(ImageRefusedError, match="more than 5 redirects"):
         open_image(site.url("/chain/5"), tmp_path)
@@ -322,14 +324,14 @@ def test_five_redirects_are_followed_and_six_are_not(site: Site, tmp_path: Path)
         "file:///etc/passwd",
     ],
 )
-def test_a_redirect_passes_every_check_anew(site: Site, tmp_path: Path, location: str) -> None:
+def test_a_redirect_passes_every_check_anew(site: WebSite, tmp_path: Path, location: str) -> None:
     with pytest.raises(ImageRefusedError):
         open_image(site.url(f"/to/302?{location}"), tmp_path)
     assert site.hits["/image/x"] == 0
 
 
 def test_loopback_is_refused_unless_the_host_is_named(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: WebSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEDJOB_ALLOW_IMAGE_HOSTS", "")
     with pytest.raises(ImageRefusedError, match=r"not public: .*127\.0\.0\.1"):
@@ -339,7 +341,7 @@ def test_loopback_is_refused_unless_the_host_is_named(
 
 
 def test_a_cached_image_of_a_refused_host_is_what_was_downloaded_when_it_was_allowed(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: WebSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_image(site.url("/image/a"), tmp_path)
     monkeypatch.setenv("FEDJOB_ALLOW_IMAGE_HOSTS", "")
@@ -347,14 +349,14 @@ def test_a_cached_image_of_a_refused_host_is_what_was_downloaded_when_it_was_all
     assert site.hits["/image/a"] == 1
 
 
-def test_http_is_refused_without_a_connection(site: Site, tmp_path: Path) -> None:
+def test_http_is_refused_without_a_connection(site: WebSite, tmp_path: Path) -> None:
     with pytest.raises(ImageRefusedError, match="http:// is not allowed"):
         open_image(f"http://localhost:{site.port}/image/a", tmp_path)
     assert not site.hits
 
 
 def test_an_unknown_authority_is_refused(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: WebSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(ImageUnavailableError, match="certificate is not trusted"):
@@ -387,7 +389,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, list[list[str]]], l
 
 
 def test_the_certificate_s_name_is_that_of_the_uri_not_of_the_address(
-    site: Site, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
+    site: WebSite, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
 ) -> None:
     for host in ("images.example", "other.example"):
         names(host, [["127.0.0.1"]])
@@ -401,7 +403,7 @@ def test_the_certificate_s_name_is_that_of_the_uri_not_of_the_address(
 
 
 def test_a_name_that_changes_after_the_check_is_not_looked_up_again(
-    site: Site,
+    site: WebSite,
     tmp_path: Path,
     names: Callable[[str, list[list[str]]], list[str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -423,7 +425,7 @@ def test_a_name_that_changes_after_the_check_is_not_looked_up_again(
 
 
 def test_a_name_with_a_public_and_a_private_address_is_refused(
-    site: Site, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
+    site: WebSite, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
 ) -> None:
     names("images.example", [["93.184.216.34", "127.0.0.1"]])
     with pytest.raises(ImageRefusedError, match=r"not public: 127\.0\.0\.1"):
@@ -432,7 +434,7 @@ def test_a_name_with_a_public_and_a_private_address_is_refused(
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer(
-    site: Site, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
+    site: WebSite, tmp_path: Path, names: Callable[[str, list[list[str]]], list[str]]
 ) -> None:
     names("images.example", [["127.0.0.9", "127.0.0.1"]])
     open_image(
@@ -443,7 +445,7 @@ def test_the_next_address_is_tried_where_one_does_not_answer(
     assert site.hits["/image/n"] == 1
 
 
-def test_a_cache_that_is_a_link_is_refused(site: Site, tmp_path: Path) -> None:
+def test_a_cache_that_is_a_link_is_refused(site: WebSite, tmp_path: Path) -> None:
     root = tmp_path / "shard"
     root.mkdir()
     (root / ".cache").symlink_to(tmp_path)

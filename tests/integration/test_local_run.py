@@ -9,11 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fedjob.engines.local.engine import LocalEngine
+from fedjob.engines.local.interruption import InterruptedRunError
+from fedjob.engines.local.results.result import RunState
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.preparation.prepare import prepare_text
+from fedjob.preparation.prepared import LocalFiles
 from integration.tiny_job import (
+    PATIENCE,
     committed,
     environment,
     fedjob,
     finish,
+    job,
     left,
     until,
     write_job,
@@ -210,3 +218,25 @@ def test_the_deadline_ends_the_run_with_its_reason(tmp_path, shards):
     assert code == 1, stderr
     assert json.loads(stdout)["reason"] == "DeadlineExceeded"
     assert left(tmp_path / "out") == []
+
+
+def test_run_submitted_from_python_is_followed_suspended_and_resumed(tmp_path, shards):
+    """The verbs of engines/base, in a thread of this process."""
+    text = json.dumps(job(rounds=3, pause=0.5))
+    prepared = prepare_text(text, "job.yaml", LocalFiles(shards=shards))
+    folder = RunFolder.at(tmp_path / "out")
+    run = LocalEngine(prepared, folder).submit()
+    for status in run.follow():
+        if status.completed >= 1:
+            break
+    assert run.running
+    assert run.status().total == 3
+    run.suspend()
+    assert left(folder.out) == []
+    with pytest.raises(InterruptedRunError, match="run the same command again"):
+        run.wait()
+    run = LocalEngine(prepared, folder).submit()
+    assert run.wait(PATIENCE).state is RunState.COMPLETE
+    check_results(folder.out, 3)
+    assert run.report().rounds == 3
+    assert any("fedjob" in line for line in run.logs("server"))

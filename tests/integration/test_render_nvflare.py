@@ -23,7 +23,8 @@ def rendered(**spec):
         {"metadata": {"name": "digits"}, "spec": {"model": model, **spec}}
     )
     workers = ["worker-0", "worker-1"]
-    return render_job_folder(job, SOURCE, check_source(SOURCE, "Net"), 3, workers)
+    info = check_source(SOURCE, "Net")
+    return render_job_folder(job, SOURCE, info, num_classes=3, workers=workers)
 
 
 def test_nvflare_validates_the_folder():

@@ -20,6 +20,7 @@ class MemoryCluster:
         calls: Each call, as `verb Kind name`.
         errors: The error that a call raises.
         during: Called before a call is answered: what happens meanwhile in the cluster.
+        lingering: Kinds whose objects stay for a grace period when they are deleted.
     """
 
     def __init__(self, *bodies: Body) -> None:
@@ -27,6 +28,7 @@ class MemoryCluster:
         self.calls: list[str] = []
         self.errors: dict[str, ApiError] = {}
         self.during: dict[str, Callable[[], object]] = {}
+        self.lingering: frozenset[str] = frozenset()
         self._versions = itertools.count(100)
         self._uids = itertools.count()
         for body in bodies:
@@ -96,8 +98,11 @@ class MemoryCluster:
         return self.put({**known, "status": status})
 
     async def delete(self, body: Body) -> Body | None:
-        """Deletes an object at once."""
+        """Deletes an object: at once, or after its grace period."""
         self._call("delete", body["kind"], body["metadata"]["name"])
+        if body["kind"] in self.lingering:
+            meta = {**body["metadata"], "deletionTimestamp": "2027-01-15T08:00:15Z"}
+            return self.put({**body, "metadata": meta})
         self.objects.pop((body["kind"], body["metadata"]["name"]), None)
         return None
 

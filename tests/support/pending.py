@@ -12,21 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LANGUAGE: tuple[str, ...] = (
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "Makefile",
-    "README.md",
     "charts/fedjob",
-    "docs/concepts",
-    "docs/contributing",
-    "docs/how-to",
     "docs/reference",
-    "docs/tutorials",
     "images/runtime/fedjob_runtime",
     "operator/fedjob_operator/image",
     "operator/fedjob_operator/stages",
     "sdk/fedjob",
-    "tests",
+    "tests/integration",
+    "tests/support",
+    "tests/unit",
 )
 """tests/unit/house/test_language.py"""
 MIRRORED: tuple[str, ...] = (
@@ -34,12 +28,10 @@ MIRRORED: tuple[str, ...] = (
     "operator/fedjob_operator/image",
     "operator/fedjob_operator/stages",
     "sdk/fedjob",
-    "tests/unit/engines",
     "tests/unit/operator_/image",
     "tests/unit/operator_/stages",
     "tests/unit/runtime",
     "tests/unit/spec",
-    "tests/unit/workspace",
 )
 """tests/unit/house/test_mirror.py"""
 SHAPE: tuple[str, ...] = (
@@ -49,7 +41,6 @@ SHAPE: tuple[str, ...] = (
     "images/runtime/fedjob_runtime/worker",
     "sdk/fedjob/cli/commands",
     "sdk/fedjob/storage",
-    "sdk/fedjob/workspace",
     "tests/e2e",
     "tests/integration",
     "tests/support",

@@ -29,6 +29,11 @@ _KEY = ({"key": "a"}, "operator Equal, the default, needs a key")
 COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
     "spec.model.source.inline": ({}, "exactly one source: not the uri of the smallest job"),
     "spec.model.source.configMapRef": ({}, "exactly one source: not the uri of the smallest job"),
+    **{
+        f"spec.model.files[].{field}": ({"path": "a.txt"}, "a path, and no other content")
+        for field in ("text", "configMapKeyRef", "uri")
+    },
+    "spec.model.files[].path": ({"text": "x"}, "exactly one content"),
     "spec.storage.endpoint": ({"secretRef": {"name": "s"}}, "an endpoint needs a secretRef"),
     **{
         f"spec.{section}.tolerations[].{field}": companions
@@ -46,7 +51,7 @@ COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
 }
 """By field: what stands beside it in its mapping, in place of what the smallest job has."""
 
-_SAID = {"type", "description", "default", "properties", "items", "additionalProperties", "anyOf"}
+_KNOWN = {"type", "description", "default", "properties", "items", "additionalProperties", "anyOf"}
 _BOUNDS = {
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
     *("pattern", "enum", "required", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
@@ -143,7 +148,7 @@ def _values(path: str, node: Node, *, decoded: bool) -> Iterator[tuple[str, str,
 
     `decoded`: the API server reads the field itself, so a wrong type does not reach the schema.
     """
-    unknown = node.keys() - _SAID - _BOUNDS
+    unknown = node.keys() - _KNOWN - _BOUNDS
     if unknown:
         raise NoValueError(f"{path}: schema_bounds.py knows no values for {sorted(unknown)}")
     if "enum" in node:

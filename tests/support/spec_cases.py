@@ -87,6 +87,120 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         '"a..B"',
         "`Net`",
     ),
+    "class with a dot last": (
+        {"spec.model.className": "a."},
+        "spec.model.className",
+        '"a."',
+        "Net",
+    ),
+    "nested class a keyword": (
+        {"spec.model.className": "Outer.class"},
+        "spec.model.className",
+        "`class` is a keyword",
+        "Net",
+    ),
+    "file without path": (
+        {"spec.model.files": [{"text": "x"}]},
+        "spec.model.files[0].path",
+        "missing",
+        "add `path: helpers.py`",
+    ),
+    "file without content": (
+        {"spec.model.files": [{"path": "a.txt"}]},
+        "spec.model.files[0]",
+        "no content",
+        "`text: |`",
+    ),
+    "file with two contents": (
+        {"spec.model.files": [{"path": "a.txt", "text": "x", "uri": "s3://bucket/a.txt"}]},
+        "spec.model.files[0]",
+        "gives text and uri",
+        "keep one of text, uri",
+    ),
+    "file outside": (
+        {"spec.model.files": [{"path": "../a.py", "text": "x"}]},
+        "spec.model.files[0].path",
+        "relative path",
+        "`helpers.py`",
+    ),
+    "file outside by its folder": (
+        {"spec.model.files": [{"path": "a/../../b.py", "text": "x"}]},
+        "spec.model.files[0].path",
+        "without `..`",
+        "`helpers.py`",
+    ),
+    "file absolute": (
+        {"spec.model.files": [{"path": "/etc/passwd", "text": "x"}]},
+        "spec.model.files[0].path",
+        "relative path",
+        "`helpers.py`",
+    ),
+    "file a folder": (
+        {"spec.model.files": [{"path": "data/", "text": "x"}]},
+        "spec.model.files[0].path",
+        "relative path",
+        "`helpers.py`",
+    ),
+    "file with a generated name": (
+        {"spec.model.files": [{"path": "train_loop.py", "text": "x"}]},
+        "spec.model.files[0].path",
+        "generated file",
+        "rename it",
+    ),
+    "file the model file": (
+        {"spec.model.files": [{"path": "model_def.py", "text": "x"}]},
+        "spec.model.files[0].path",
+        "generated file",
+        "spec.model.source",
+    ),
+    "file at the root": (
+        {"spec.model.files": [{"path": ".", "text": "x"}]},
+        "spec.model.files[0].path",
+        "is a folder",
+        "`helpers.py`",
+    ),
+    "object at the root": (
+        {"spec.model.files": [{"path": ".", "uri": "s3://bucket/a.json"}]},
+        "spec.model.files[0].path",
+        "is a folder",
+        "`helpers.py`",
+    ),
+    "file path twice": (
+        {"spec.model.files": [{"path": "a.py", "text": "x"}, {"path": "a.py", "text": "z"}]},
+        "spec.model.files[1].path",
+        "already",
+        "another name",
+    ),
+    "file by http": (
+        {"spec.model.files": [{"path": "a.py", "uri": "https://x/a.py"}]},
+        "spec.model.files[0].uri",
+        "S3 object, prefix or archive",
+        "s3://bucket/code/",
+    ),
+    "file key missing": (
+        {"spec.model.files": [{"path": "a.py", "configMapKeyRef": {"name": "m"}}]},
+        "spec.model.files[0].configMapKeyRef.key",
+        "missing",
+        "add `key: ",
+    ),
+    "texts too long together": (
+        {"spec.model.files": [{"path": f"{n}.txt", "text": "x" * 65537} for n in range(2)]},
+        "spec.model.files",
+        "131074 characters",
+        "configMapKeyRef",
+    ),
+    "wheel elsewhere": (
+        {"spec.model.requirements": ["/tmp/x.whl"]},
+        "spec.model.requirements[0]",
+        "as pip names it",
+        "scikit-learn",
+    ),
+    "hash of another kind": (
+        {"spec.model.requirements": ["numpy==2.0 --hash=md5:abc"]},
+        "spec.model.requirements[0]",
+        "without options",
+        "scikit-learn",
+    ),
     "class a keyword": (
         {"spec.model.className": "class"},
         "spec.model.className",
@@ -559,6 +673,30 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
 
 
 ACCEPTED: dict[str, dict[str, Any]] = {
+    "class nested": {"spec.model.className": "Outer.Inner"},
+    "files of every kind": {
+        "spec.model.files": [
+            {"path": "helpers.py", "text": "X = 1"},
+            {"path": "empty.txt", "text": ""},
+            {"path": ".config/labels.txt", "configMapKeyRef": {"name": "m", "key": "labels.txt"}},
+            {"path": "tokenizer.json", "uri": "s3://bucket/tokenizer.json"},
+            {"path": "data", "uri": "s3://bucket/data/"},
+            {"path": ".", "uri": "s3://bucket/code.tar.gz"},
+            {"path": "samples.zip", "uri": "s3://bucket/samples.zip"},
+        ]
+    },
+    "texts at the limit together": {
+        "spec.model.files": [{"path": f"{n}.txt", "text": "x" * 65536} for n in range(2)]
+    },
+    "requirement with hashes": {
+        "spec.model.requirements": [
+            f"numpy==2.0 --hash=sha256:{'0' * 64} --hash=sha256:{'1' * 64}",
+            f"tiny==1.0; python_version < '3.13' --hash=sha512:{'a' * 128}",
+        ]
+    },
+    "requirement a wheel": {
+        "spec.model.requirements": ["./wheels/tiny-1.0+local.1-py3-none-any.whl"]
+    },
     "smallest": {},
     "name of 40": {"metadata.name": "a" * 40},
     "name of one": {"metadata.name": "a"},

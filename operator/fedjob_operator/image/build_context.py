@@ -11,6 +11,8 @@ from fedjob_operator.image.layer import JOB_FOLDER, make_tar
 
 LAYER_LABEL = "dev.fedjob.layer"
 """Label of a built image: the digest that the job folder would have as a layer."""
+WHEEL_FOLDER = "/opt/fedjob/wheels/"
+"""Where wheels of the model's files lie while pip installs them."""
 _PIP = "/opt/fedjob/venv/bin/pip"
 _USER = "10001:10001"
 """The user of images/runtime: the build needs root for pip, the job must not have it."""
@@ -46,6 +48,8 @@ def render_dockerfile(base: str, layer_digest: str, requirements: Iterable[str])
         layer_digest=layer_digest,
         label=LAYER_LABEL,
         requirements=lines,
+        wheels=any(line.startswith("./") for line in lines),
+        wheel_folder=WHEEL_FOLDER,
         pip=_PIP,
         folder=JOB_FOLDER,
         user=_USER,
@@ -53,12 +57,25 @@ def render_dockerfile(base: str, layer_digest: str, requirements: Iterable[str])
 
 
 def make_context(dockerfile: str, files: Mapping[str, bytes], requirements: Iterable[str]) -> bytes:
-    """Packs the build context as a tar; equal inputs give equal bytes, for Docker's cache."""
-    lines = "".join(f"{line}\n" for line in requirements)
+    """Packs the build context as a tar; equal inputs give equal bytes, for Docker's cache.
+
+    A requirement `./x.whl` is a wheel of the job folder: it is there before the packages are
+    installed.
+    """
+    wheels: dict[str, bytes] = {}
+    lines = []
+    for line in requirements:
+        path, space, rest = line.partition(" ")
+        if path.startswith("./"):
+            name = path.removeprefix("./")
+            wheels[f"wheels/{name}"] = files[f"app/custom/{name}"]
+            path = f"{WHEEL_FOLDER}{name}"
+        lines.append(f"{path}{space}{rest}\n")
     return make_tar(
         {
             "Dockerfile": dockerfile.encode(),
-            "requirements.txt": lines.encode(),
+            "requirements.txt": "".join(lines).encode(),
+            **wheels,
             **{f"job/{path}": content for path, content in files.items()},
         },
         "",

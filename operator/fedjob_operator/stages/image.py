@@ -39,6 +39,12 @@ async def build_image(
         for name, value in (("base", base), ("repository", repository))
         if not value
     ]
+    # Those of a requirements.txt among the model's files are there too.
+    requirements = tuple(files.get("requirements.txt", b"").decode().splitlines())
+    if requirements and spec.builder == "append":
+        problem = "append adds one layer and cannot install the requirements of requirements.txt"
+        fix = "write spec.image.builder: docker, or leave it out"
+        faults.append(Fault("spec.image.builder", problem, fix))
     if faults:
         raise InputError(Reason.SPEC_INVALID, InvalidInputError(faults))
     secrets = await pull_configs(cluster, job)
@@ -50,8 +56,8 @@ async def build_image(
             base=base,
             repository=repository,
             files=files,
-            requirements=tuple(job.spec.model.requirements),
-            builder=spec.builder or ("docker" if job.spec.model.requirements else "append"),
+            requirements=requirements,
+            builder=spec.builder or ("docker" if requirements else "append"),
             pull_secret=merge_docker_configs(documents) if documents else None,
             ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,

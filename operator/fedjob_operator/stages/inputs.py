@@ -12,12 +12,14 @@ from fedjob.spec.models.job import FederatedJob
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.manifest_use import for_classes, manifest_use, style_faults
 from fedjob.workspace.render import render_job_folder
-from fedjob.workspace.source.model_file import check_source
+from fedjob.workspace.requirements.lines import all_requirements
+from fedjob.workspace.source.check import check_model
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
 from fedjob_operator.planning.preparation import inputs_digest
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
+from fedjob_operator.stages.model_files import ModelInputs, read_model
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all, split_uri
 from fedjob_operator.state.record import Prepared, ShardPlace
 
@@ -43,52 +45,20 @@ async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> I
     Raises:
         FedjobError: With a reason; all faults of one kind at once.
     """
-    text = await read_source(cluster, job, store)
-    return await asyncio.to_thread(make_inputs, job, text, store)
+    author = await read_model(cluster, job, store)
+    return await asyncio.to_thread(make_inputs, job, author, store)
 
 
-async def read_source(cluster: Cluster, job: FederatedJob, store: JobStore) -> str:
-    """The text of model_def.py.
-
-    Raises:
-        InputError: The ConfigMap or its key is not there, or it is no text.
-        StoreError: The object is not there.
-    """
-    source = job.spec.model.source
-    if source.inline is not None:
-        return source.inline
-    if source.config_map_ref is not None:
-        ref, namespace = source.config_map_ref, job.metadata.namespace
-        found = await cluster.get("v1", "ConfigMap", namespace, ref.name)
-        text = ((found or {}).get("data") or {}).get(ref.key)
-        if isinstance(text, str):
-            return text
-        what = f"has no key {ref.key}" if found is not None else "does not exist"
-        fix = (
-            f"create it: kubectl -n {namespace} create configmap {ref.name} "
-            f"--from-file={ref.key}=model_def.py"
-        )
-        fault = Fault(
-            "spec.model.source.configMapRef", f"ConfigMap {namespace}/{ref.name} {what}", fix
-        )
-        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault]))
-    bucket, key = split_uri(source.uri or "")
-
-    def fetch() -> bytes:
-        return store.bucket(bucket).get_bytes(key)
-
-    try:
-        return (await asyncio.to_thread(fetch)).decode()
-    except UnicodeDecodeError:
-        fault = Fault("spec.model.source.uri", f"{source.uri} is not UTF-8 text", "upload a file")
-        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault])) from None
-
-
-def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
+def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inputs:
     """Checks source and shards and renders the job folder; blocks on the store."""
     model, training = job.spec.model, job.spec.training
-    info = check_source(
-        text, model.class_name, model.train_function, "model_def.py", model.requirements
+    requirements = [line.text for line in all_requirements(model.requirements, author.files)]
+    info = check_model(
+        author.source.text,
+        author.files,
+        class_name=model.class_name,
+        train_function=model.train_function,
+        requirements=requirements,
     )
     own = store.location.bucket
     found = find_shards(job, store.layout, own, store.bucket)
@@ -118,7 +88,15 @@ def make_inputs(job: FederatedJob, text: str, store: JobStore) -> Inputs:
         shard.name: summary is not None and summary.https_uris > 0
         for shard, summary in zip(found, summaries, strict=True)
     }
-    files = render_job_folder(job, text, info, classes, worker_names(len(names)))
+    files = render_job_folder(
+        job,
+        author.source.content,
+        info,
+        num_classes=classes,
+        workers=worker_names(len(names)),
+        model_files=author.files,
+        requirements=requirements,
+    )
     copies: dict[str, tuple[str, str]] = {}
     prepared = Prepared(
         made_from=inputs_digest(job),

@@ -1,4 +1,4 @@
-"""The command `fedjob`: its subcommands, and what happens to errors that reach the top."""
+"""The command `fedjob`: its subcommands, and its handling of errors."""
 
 from __future__ import annotations
 

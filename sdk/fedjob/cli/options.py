@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and how the job's file is read."""
+"""Arguments that several commands share; reading of the job's file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ Shards: TypeAlias = Annotated[
 ]
 ModelFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="model_def.py, in place of what spec.model.source names."),
+    typer.Option(
+        metavar="PATH",
+        help="model_def.py, with the modules beside it that it imports, or a folder of code, or a "
+        "notebook; in place of what spec.model.source names.",
+    ),
 ]
 Checkpoint: TypeAlias = Annotated[
     Path | None,
@@ -36,10 +40,10 @@ Json: TypeAlias = Annotated[
 
 
 def read_job_text(file: str) -> tuple[str, str]:
-    """The text of a job file, and what messages call it.
+    """The text of a job file, and its name in messages.
 
     Raises:
-        InvalidInputError: It is not there, or is not UTF-8 text.
+        InvalidInputError: The file cannot be read, or is not UTF-8 text.
     """
     try:
         if file == "-":
@@ -56,6 +60,6 @@ def read_job_text(file: str) -> tuple[str, str]:
 def local_files(
     file: str, shards: Path | None, model_file: Path | None, checkpoint: Path | None
 ) -> LocalFiles:
-    """What stands on this machine for what the job names."""
+    """Files on this machine in place of those that the job names."""
     base = Path() if file == "-" else Path(file).parent
     return LocalFiles(base, shards, model_file, checkpoint)

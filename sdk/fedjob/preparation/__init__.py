@@ -1,4 +1,4 @@
-"""What validate, build, run and submit share: from a file and shards to a checked job.
+"""The checks that validate, build, run and submit share: a job file and its shards.
 
 Nothing is uploaded or started here.
 """

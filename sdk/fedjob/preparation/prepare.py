@@ -1,31 +1,25 @@
-"""From a job and files on this machine to a run that has passed every check: all faults at once."""
+"""Checks a job and its files on this machine, and reports every fault at once."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from fedjob.errors import InvalidInputError
 from fedjob.preparation.fault_list import FaultList
+from fedjob.preparation.model_files import LocalModel, read_local_model
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
-from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_files
+from fedjob.preparation.readable_sections import readable_sections
+from fedjob.preparation.shards import DEFAULT_FOLDER, InspectedShards, inspect_shards, shard_files
 from fedjob.spec import (
     FederatedJob,
-    FederatedJobSpec,
-    ModelSpec,
-    ObjectMeta,
-    ShardsSpec,
-    TrainingConfig,
 )
-from fedjob.spec.models.base import Model
+from fedjob.spec.validation.checks import GENERATED_FILES
 from fedjob.spec.validation.parse import check_job, parse_job
-from fedjob.spec.yaml import load_yaml
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
+from fedjob.workspace.components import CUSTOM
 from fedjob.workspace.manifest_use import (
     NO_MANIFEST,
     ManifestUse,
@@ -34,10 +28,10 @@ from fedjob.workspace.manifest_use import (
     style_faults,
 )
 from fedjob.workspace.render import render_job_folder
+from fedjob.workspace.requirements.lines import RequirementLine, all_requirements
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo, check_source
-
-Section = TypeVar("Section", bound=Model)
+from fedjob.workspace.source.check import check_model
+from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
@@ -47,8 +41,8 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
 
     Args:
         text: YAML or JSON of the resource.
-        source: What messages call it.
-        files: What stands on this machine for what it names.
+        source: Name of the file in messages.
+        files: Files on this machine in place of those that the job names.
 
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
@@ -56,12 +50,12 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
     faults = FaultList()
     with faults.collected():
         return prepare(parse_job(text, source), files)
-    job = _salvage(text, source)
+    job = readable_sections(text, source)
     if job is not None:
-        # The resource itself is wrong; tell what is wrong with its files in the same breath.
+        # The resource is faulty: report the faults of its files together with its own.
         _inputs(job, files, faults)
     faults.check()
-    raise AssertionError("unreachable: there were faults")
+    raise AssertionError("unreachable: `prepare` raised faults")
 
 
 def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
@@ -76,7 +70,8 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     if job.spec.run_policy.suspend:
         fix = "write suspend: false; on this machine Ctrl-C suspends and running again resumes"
         faults.add("spec.runPolicy.suspend", "is true, so the job would not run", fix)
-    text, info, found = _inputs(job, files, faults)
+    inputs = _inputs(job, files, faults)
+    model, info, found = inputs.model, inputs.info, inputs.found
     num_classes = job.spec.training.num_classes
     complete = not len(faults)
     with faults.collected():
@@ -92,9 +87,16 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     training = tuple(shard for shard in shards if shard is not validation)
     job_files: dict[str, bytes] = {}
     with faults.collected():
-        if text is not None and info is not None and training:
-            names = [f"worker-{number}" for number in range(len(training))]
-            job_files = render_job_folder(job, text, info, num_classes, names)
+        if model is not None and info is not None and training:
+            job_files = render_job_folder(
+                job,
+                model.source.content,
+                info,
+                num_classes=num_classes,
+                workers=[f"worker-{number}" for number in range(len(training))],
+                model_files=model.files,
+                requirements=[line.text for line in inputs.requirements],
+            )
     faults.check()
     return PreparedRun(
         job=job,
@@ -104,44 +106,39 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
         checkpoint=files.checkpoint,
         job_files=job_files,
         digests=_digests(job_files, shards, files.checkpoint),
-        hints=(*_hints(info), *found.hints, *_one_sample_hints(job, info, shards)),
+        requirements=inputs.requirements,
+        hints=(*_hints(model, info, files), *found.hints, *_one_sample_hints(job, info, shards)),
     )
 
 
-def read_model_file(job: FederatedJob, files: LocalFiles, faults: FaultList) -> str | None:
-    """The text of model_def.py; None, with a fault, where it cannot be had on this machine."""
-    if files.model_file is not None:
-        path = files.model_file
-        try:
-            # Not read_text, which turns CRLF into LF: the file is shipped verbatim.
-            return path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            faults.add("--model-file", f"{path} is not UTF-8 text", "give the model_def.py")
-        except OSError as error:
-            problem = f"{path}: {error.strerror or error}"
-            faults.add("--model-file", problem, "give the path of model_def.py")
-        return None
-    source = job.spec.model.source
-    if source.inline is None:
-        field = "uri" if source.uri is not None else "configMapRef"
-        where = "S3" if source.uri is not None else "a cluster"
-        problem = f"is in {where}, which a run on this machine does not read"
-        faults.add(f"spec.model.source.{field}", problem, "give the file: --model-file FILE")
-    return source.inline
+@dataclass(frozen=True)
+class _Inputs:
+    """What a job is made from, as far as it could be read."""
+
+    model: LocalModel | None
+    info: SourceInfo | None
+    requirements: tuple[RequirementLine, ...]
+    found: InspectedShards
 
 
-def _inputs(
-    job: FederatedJob, files: LocalFiles, faults: FaultList
-) -> tuple[str | None, SourceInfo | None, InspectedShards]:
-    text, info = read_model_file(job, files, faults), None
+def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
+    spec = job.spec.model
+    model = read_local_model(job, files, faults, files.shards or files.base / DEFAULT_FOLDER)
+    info: SourceInfo | None = None
     readable: SourceInfo | None = None
-    model = job.spec.model
-    if text is not None:
+    requirements: tuple[RequirementLine, ...] = ()
+    if model is not None:
         with faults.collected():
-            name = str(files.model_file or "model_def.py")
+            requirements = all_requirements(spec.requirements, model.files)
+        with faults.collected():
             try:
-                info = readable = check_source(
-                    text, model.class_name, model.train_function, name, model.requirements
+                info = readable = check_model(
+                    model.source.text,
+                    model.files,
+                    class_name=spec.class_name,
+                    train_function=spec.train_function,
+                    filename=model.name,
+                    requirements=[line.text for line in requirements],
                 )
             except InvalidSourceError as error:
                 readable = error.info
@@ -153,7 +150,7 @@ def _inputs(
     found = inspect_shards(paths, job.spec.shards, job.spec.training.manifest_file, faults, use)
     for fault in style_faults(_read_by_us(found, use, job.spec.shards.validation)):
         faults.add(fault.field, fault.problem, fault.fix)
-    return text, info, found
+    return _Inputs(model, info, requirements, found)
 
 
 def _read_by_us(
@@ -197,58 +194,34 @@ def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -
 def _digests(
     job_files: dict[str, bytes], shards: list[LocalShard], checkpoint: Path | None
 ) -> dict[str, str | None]:
-    model = job_files["app/custom/model_def.py"]
-    digests: dict[str, str | None] = {"model file": hashlib.sha256(model).hexdigest()}
+    digests: dict[str, str | None] = {}
+    generated = {f"{CUSTOM}{name}" for name in GENERATED_FILES[1:]}
+    for path, content in job_files.items():
+        if path.startswith(CUSTOM) and path not in generated:
+            name = path.removeprefix(CUSTOM)
+            called = "model file" if name == GENERATED_FILES[0] else f"file {name}"
+            digests[called] = hashlib.sha256(content).hexdigest()
     digests |= {f"shard {shard.name}": shard.sha256 for shard in shards}
     digests["checkpoint"] = None if checkpoint is None else sha256_of(checkpoint)
     return digests
 
 
-def _hints(info: SourceInfo | None) -> tuple[str, ...]:
-    if info is None:
+def _hints(model: LocalModel | None, info: SourceInfo | None, files: LocalFiles) -> tuple[str, ...]:
+    if info is None or model is None:
         return ()
-    missing = info.missing_modules
-    hints = [
-        f"model_def.py imports {name}, which the runtime image does not have; "
-        f"add its package to spec.model.requirements"
-        for name in missing
-    ]
-    return (*hints, *info.hints)
-
-
-def _salvage(text: str, source: str) -> FederatedJob | None:
-    """The sections of a faulty resource that are good themselves, with defaults for the others.
-
-    Returns:
-        None where not even the model can be read.
-    """
-    try:
-        data = load_yaml(text, source).data
-    except InvalidInputError:
-        return None
-    spec = data.get("spec") if isinstance(data, dict) else None
-    if not isinstance(spec, dict):
-        return None
-    model = _section(ModelSpec, spec.get("model")) or _bare_model(spec.get("model"))
-    if model is None:
-        return None
-    good: dict[str, Any] = {"model": model}
-    kinds: dict[str, type[Model]] = {"shards": ShardsSpec, "training": TrainingConfig}
-    for name, kind in kinds.items():
-        section = _section(kind, spec.get(name))
-        if section is not None:
-            good[name] = section
-    return FederatedJob(metadata=ObjectMeta(name="unnamed"), spec=FederatedJobSpec(**good))
-
-
-def _bare_model(value: Any) -> ModelSpec | None:
-    if not isinstance(value, dict):
-        return None
-    return _section(ModelSpec, {key: value.get(key) for key in ("source", "className")})
-
-
-def _section(kind: type[Section], value: Any) -> Section | None:
-    try:
-        return kind.model_validate(value)
-    except ValidationError:
-        return None
+    hints = []
+    for name in info.missing_modules:
+        beside = [files.base / f"{name}.py", files.base / name / "__init__.py"]
+        where = next((path for path in beside if path.is_file()), None)
+        if where is not None:
+            hints.append(
+                f"model_def.py imports {name}, and {where} is not sent with it; give the folder: "
+                "--model-file DIR, or add it to spec.model.files"
+            )
+        else:
+            hints.append(
+                f"model_def.py imports {name}, which neither the runtime image nor the job's files "
+                f"have; ship {name}.py beside it (--model-file DIR, or spec.model.files), or add "
+                "its package to spec.model.requirements"
+            )
+    return (*model.hints, *hints, *info.hints)

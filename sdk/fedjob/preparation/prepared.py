@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedjob.spec import FederatedJob
+from fedjob.workspace.requirements.lines import RequirementLine
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
-    """Files on this machine that stand for what the resource names.
+    """Files on this machine in place of those that the resource names.
 
     Attributes:
-        base: Where the resource's file is: shards are looked for in `shards/` beside it by default.
+        base: Folder of the resource's file; shards are looked for in its `shards/` by default.
         shards: Folder of the shard ZIPs.
-        model_file: model_def.py.
+        model_file: model_def.py, a notebook, or a folder of code with the model file in it.
         checkpoint: The first weights.
     """
 
@@ -45,7 +46,7 @@ class LocalShard:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """What an engine needs to run a job.
+    """A checked job, ready for an engine.
 
     Attributes:
         job: The resource.
@@ -54,8 +55,10 @@ class PreparedRun:
         validation: The shard that no worker gets, if any.
         checkpoint: The first weights, if any.
         job_files: The generated job folder: relative path to bytes.
-        digests: SHA-256 of every file the job reads, by what it is called in messages.
-        hints: What looks like a slip but need not be one.
+        digests: SHA-256 of every file that the job reads, by its name in messages.
+        hints: Probable mistakes that do not stop the run; `fedjob validate` and `run` print them.
+        requirements: What pip must have installed for the model.
+        python_path: Folders that the job's processes import from, before installed packages.
     """
 
     job: FederatedJob
@@ -66,6 +69,8 @@ class PreparedRun:
     job_files: Mapping[str, bytes]
     digests: Mapping[str, str | None] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
+    requirements: tuple[RequirementLine, ...] = ()
+    python_path: tuple[Path, ...] = ()
 
     @property
     def workers(self) -> dict[str, LocalShard]:

@@ -16,7 +16,7 @@ from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
 
 DEFAULT_FOLDER = "shards"
-"""Beside the job's file; stands for the job's own `shards/` prefix."""
+"""Folder beside the job's file, used in place of the job's `shards/` prefix in S3."""
 
 
 def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[Path]:
@@ -72,7 +72,8 @@ class InspectedShards:
     Attributes:
         shards: By file name sort.
         manifests: What the manifest of each holds; None where it has none that can be used.
-        hints: Manifests that fedjob does not need and could not read.
+        hints: Manifests that fedjob does not need and could not read; samples that the built-in
+            evaluation will not decode.
     """
 
     shards: list[LocalShard]
@@ -109,6 +110,12 @@ def inspect_shards(
             samples = info.manifest.samples if info.manifest is not None else None
             result.shards.append(LocalShard(path.name, path, samples, digest))
             result.manifests.append(info.manifest)
+            if info.not_an_image and path.name == spec.validation and use.validation:
+                result.hints.append(
+                    f"{path.name}: {info.not_an_image} is not an image, and the built-in "
+                    "evaluation reads images; write fl_validate(model, env, out_dir) into the "
+                    "model file, or drop spec.shards.validation"
+                )
             if info.has_manifest and info.manifest_faults:
                 result.hints.append(
                     f"{info.manifest_faults[0]} (only your own code reads this manifest)"

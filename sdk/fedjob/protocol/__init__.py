@@ -1,4 +1,4 @@
-"""What engines, operator, server and workers say to each other: configuration, status, commits.
+"""Messages between engines, operator, server and workers: configuration, status, commits.
 
 Frozen models only. No I/O.
 """

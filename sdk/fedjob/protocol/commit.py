@@ -1,4 +1,4 @@
-"""What one committed round says about itself: the commit object of the log of rounds."""
+"""The commit object of a round in the log of rounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a federated job is: frozen pydantic models, their rules and the CRD made from them.
+"""The FederatedJob resource: frozen pydantic models, their rules and the generated CRD.
 
 No I/O lives here: nothing reads a file, a socket or the clock. The CRD, its documentation, the SDK
 and the operator all derive from these models.

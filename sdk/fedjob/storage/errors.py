@@ -98,7 +98,7 @@ class FencedError(RoundLogError):
 
 
 class RoundGapError(RoundLogError):
-    """The round before is not committed."""
+    """A commit is missing below another one, or below the one to be made."""
 
 
 class CorruptCommitError(RoundLogError):

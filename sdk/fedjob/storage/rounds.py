@@ -77,10 +77,23 @@ class RoundLog:
         )
 
     def commits(self) -> list[int]:
-        """The committed rounds, ascending."""
-        return self._patiently(
-            lambda: sorted(self._numbers(self._layout.rounds, self._layout.committed_round))
-        )
+        """The committed rounds: 0, 1, 2 and so on without a gap.
+
+        Raises:
+            RoundGapError: A commit below the last one is missing: someone deleted it.
+        """
+        found = self._list_commits()
+        if found != list(range(len(found))):
+            # Rounds may have been committed between two pages of the listing.
+            found = self._list_commits()
+        missing = sorted({*range(max(found, default=-1))} - {*found})
+        if missing:
+            raise RoundGapError(
+                f"{self._bucket.uri(self._layout.rounds)}: {len(missing)} of {max(found) + 1} "
+                f"commits are missing, the first of round {missing[0]}; restore them, or delete "
+                f"{self._bucket.uri(self._layout.rounds)} to start over"
+            )
+        return found
 
     def latest(self) -> Commit | None:
         """The last committed round; None before round 0."""
@@ -235,6 +248,11 @@ class RoundLog:
     def _patiently(self, operation: Callable[[], T]) -> T:
         # Reconnect on every retry: a pooled connection may be pinned to a bad endpoint.
         return self._patience.call(operation, self._bucket.close)
+
+    def _list_commits(self) -> list[int]:
+        return self._patiently(
+            lambda: sorted(self._numbers(self._layout.rounds, self._layout.committed_round))
+        )
 
     def _numbers(self, prefix: str, parse: Callable[[str], int | None]) -> list[int]:
         found = (parse(info.key) for info in self._bucket.list(prefix))

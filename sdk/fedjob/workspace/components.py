@@ -11,9 +11,11 @@ from typing import Any
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec.models.components import ComponentRef
+from fedjob.workspace.source.decode import read_source
 from fedjob.workspace.source.imports import RUNTIME_MODULES, modules_of
 from fedjob.workspace.source.model_class import constructor_of
-from fedjob.workspace.source.model_file import parse_source, top_level
+from fedjob.workspace.source.model_file import parse_source
+from fedjob.workspace.source.statements import top_level
 
 CUSTOM = "app/custom/"
 _OWN_BASES = frozenset({"TrainExecutor", "FedjobExecutor", "FedjobPersistor"})
@@ -28,7 +30,11 @@ class Component:
 
 
 def component(
-    ref: ComponentRef | None, own: Component, field: str, files: Mapping[str, str], there: set[str]
+    ref: ComponentRef | None,
+    own: Component,
+    field: str,
+    files: Mapping[str, bytes],
+    there: set[str],
 ) -> Component:
     """The user's class where there is one, else fedjob's own.
 
@@ -50,13 +56,18 @@ def component(
     module, _, class_name = ref.path.rpartition(".")
     name = f"{CUSTOM}{module.replace('.', '/')}.py"
     if name not in files:
+        name = f"{CUSTOM}{module.replace('.', '/')}/__init__.py"
+    if name not in files:
         if module.partition(".")[0] in there:
             return Component(ref.path, ref.args)
         known = sorted(path.removeprefix(CUSTOM)[:-3] for path in files if path.startswith(CUSTOM))
         problem = f"module {module} is neither in app/custom ({', '.join(known)}) nor installed"
-        fix = "write the class into model_def.py, or add its package to spec.model.requirements"
+        fix = (
+            "write the class into model_def.py, ship its file beside it (spec.model.files, "
+            "--model-file DIR), or add its package to spec.model.requirements"
+        )
         raise InvalidInputError([Fault(f"{field}.path", problem, fix)])
-    tree = parse_source(files[name], name)
+    tree = parse_source(read_source(files[name], name).text, name)
     classes = {node.name: node for node in top_level(tree) if isinstance(node, ast.ClassDef)}
     if class_name not in classes:
         near = difflib.get_close_matches(class_name, classes, n=1)

@@ -15,13 +15,13 @@ _CLASS_KEYS = ("path", "class_path")
 
 
 def job_faults(
-    job: FederatedJob, info: SourceInfo, workers: Sequence[str], extra_files: Mapping[str, str]
+    job: FederatedJob, info: SourceInfo, workers: Sequence[str], extra_files: Mapping[str, bytes]
 ) -> Iterator[Fault]:
     """Every fault of the job against its source, its workers and NVFlare's configuration rules."""
     spec = job.spec
     count = len(workers)
     if not count:
-        yield Fault("spec.shards", "has no shard, so there is no worker", "add a shard")
+        yield Fault("spec.shards", "has no shard, and a worker needs one", "add a shard")
     elif spec.federation.min_clients > count:
         yield Fault(
             "spec.federation.minClients",

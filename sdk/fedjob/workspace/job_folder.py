@@ -49,7 +49,7 @@ def read_job_folder(folder: str | Path) -> dict[str, bytes]:
     """
     folder = Path(folder)
     if not (folder / MARK).is_file() or not (folder / "app" / "config").is_dir():
-        problem = f"is no job folder: it has no {MARK} and app/config"
+        problem = f"is not a job folder: it has no {MARK} and app/config"
         raise NotAJobFolderError([Fault(str(folder), problem, "make one with `fedjob build`")])
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -78,5 +78,5 @@ def _check_replaceable(folder: Path) -> None:
             return
         if (folder / MARK).is_file() and (folder / "app").is_dir():
             return
-    problem = "exists and is no job folder"
+    problem = "exists and is not a job folder"
     raise NotAJobFolderError([Fault(str(folder), problem, "name a new or empty folder")])

@@ -59,7 +59,7 @@ def manifest_use(job: FederatedJob, info: SourceInfo) -> ManifestUse:
     count = class_count(info, job.spec.model.args, generated=generated)
     classes = count == "required" and job.spec.training.num_classes == 0
     if job.spec.components.executor is not None:
-        # The author's executor trains as it likes, and there is no evaluation with it.
+        # The author's executor reads the shards itself, and nothing is evaluated with it.
         return ManifestUse(training=False, validation=False, generated=False, classes=classes)
     evaluates = job.spec.shards.validation is not None and not info.has_validate
     return ManifestUse(

@@ -28,21 +28,26 @@ class InvalidJobFolderError(InvalidInputError):
 
 def render_job_folder(
     job: FederatedJob,
-    source: str,
+    source: str | bytes,
     info: SourceInfo,
+    *,
     num_classes: int,
     workers: Sequence[str],
-    extra_files: Mapping[str, str] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    model_files: Mapping[str, bytes] | None = None,
+    requirements: Sequence[str] | None = None,
 ) -> dict[str, bytes]:
     """Renders the job folder; the same arguments give the same bytes.
 
     Args:
         job: The job.
-        source: The text of model_def.py; it is taken verbatim.
+        source: model_def.py; it is taken verbatim.
         info: What `check_source` found in it.
         num_classes: As given, or inferred over all shards.
         workers: Their names, `worker-0` and so on.
         extra_files: More files by their path in the folder, such as `app/custom/my_executor.py`.
+        model_files: Files beside model_def.py, by their path relative to it; taken verbatim.
+        requirements: What pip installs; None: `model.requirements`.
 
     Returns:
         Path in the folder, `/` between its parts, to the file's bytes.
@@ -50,7 +55,8 @@ def render_job_folder(
     Raises:
         InvalidJobFolderError: The job does not fit its source, its workers or NVFlare; all faults.
     """
-    extra = dict(extra_files or {})
+    extra = {path: _bytes(content) for path, content in (extra_files or {}).items()}
+    extra |= {f"{CUSTOM}{path}": content for path, content in (model_files or {}).items()}
     faults = list(job_faults(job, info, workers, extra))
     environment = _environment()
     context: dict[str, Any] = {
@@ -62,25 +68,38 @@ def render_job_folder(
         "federation": job.spec.federation,
         "resource_spec": {worker: {} for worker in workers},
     }
-    python = {f"{CUSTOM}{MODEL_MODULE}.py": source}
+    python = {f"{CUSTOM}{MODEL_MODULE}.py": _bytes(source)}
     for module in ("fedjob_executor", "fedjob_persistor", *([LOOP_MODULE] * (info.form == "C"))):
-        python[f"{CUSTOM}{module}.py"] = environment.get_template(f"{module}.py.j2").render(context)
-    context |= _components(job, info, num_classes, len(workers), {**extra, **python}, faults)
+        text = environment.get_template(f"{module}.py.j2").render(context)
+        python[f"{CUSTOM}{module}.py"] = text.encode()
+    context |= _components(
+        job,
+        info,
+        num_classes=num_classes,
+        num_clients=len(workers),
+        files={**extra, **python},
+        faults=faults,
+    )
     if faults:
         raise InvalidJobFolderError(faults)
     configs = {f"app/config/{name}": _json(environment, name, context) for name in _CONFIGS}
+    lines = job.spec.model.requirements if requirements is None else requirements
     generated = {
         **python,
         **configs,
         "meta.json": _json(environment, "meta.json", context),
-        "requirements.txt": "".join(f"{line}\n" for line in job.spec.model.requirements),
+        "requirements.txt": "".join(f"{line}\n" for line in lines).encode(),
     }
     if hidden := sorted(extra.keys() & generated.keys()):
         problem = "has the name of a generated file"
         raise InvalidJobFolderError(
             [Fault(f"extra file {n}", problem, "rename it") for n in hidden]
         )
-    return {path: text.encode() for path, text in sorted({**extra, **generated}.items())}
+    return dict(sorted({**extra, **generated}.items()))
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def _train_function(info: SourceInfo) -> str:
@@ -94,9 +113,10 @@ def _adapter(info: SourceInfo) -> str:
 def _components(
     job: FederatedJob,
     info: SourceInfo,
+    *,
     num_classes: int,
     num_clients: int,
-    files: Mapping[str, str],
+    files: Mapping[str, bytes],
     faults: list[Fault],
 ) -> dict[str, Component | None]:
     spec, training = job.spec, job.spec.training
@@ -125,7 +145,7 @@ def _components(
         },
     )
     persistor = Component("fedjob_persistor.FedjobPersistor", {**model, "num_classes": num_classes})
-    python = {path: text for path, text in files.items() if path.endswith(".py")}
+    python = {path: content for path, content in files.items() if path.endswith(".py")}
     there = installed_modules(spec.model.requirements)
     chosen: dict[str, Component | None] = {"aggregator": None}
     for name, ref, own in (
@@ -153,6 +173,6 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _json(environment: jinja2.Environment, name: str, context: Mapping[str, Any]) -> str:
+def _json(environment: jinja2.Environment, name: str, context: Mapping[str, Any]) -> bytes:
     text = environment.get_template(f"{name}.j2").render(context)
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    return (json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n").encode()

@@ -230,9 +230,133 @@ def test_one_sample_with_batch_norm_gives_a_hint_in_form_c(tmp_path):
     shard(tmp_path / "shards", "b.zip", [1])
     shard(tmp_path / "shards", "v.zip", [1])
     text = FORM_C.replace("nn.Linear(3, 2)", "nn.BatchNorm2d(3)")
+    text += "def fl_validate(model, env, out_dir): return {}\n"
     spec = {"shards": {"validation": "v.zip"}}
     prepared = prepare_text(job(text, **spec), "job.yaml", LocalFiles(tmp_path))
     assert prepared.hints == (
         "b.zip has one sample, and BatchNorm cannot train on one: add samples, or use GroupNorm",
     )
-    assert not prepare_text(job(FORM_C, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+    text = text.replace("BatchNorm2d", "GroupNorm")
+    assert not prepare_text(job(text, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+
+
+def test_built_in_evaluation_of_other_files_than_images_gives_a_hint(tmp_path):
+    """Field validation-needs-images."""
+    zip_of(tmp_path / "shards", "a.zip", **{"train.csv": "1"})
+    shard(tmp_path / "shards", "v.zip", [1])
+    spec = {"shards": {"validation": "v.zip"}}
+    (hint,) = prepare_text(job(PLAIN, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+    assert hint.startswith("v.zip: x.txt is not an image")
+    assert "write fl_validate(model, env, out_dir)" in hint
+    own = PLAIN + "def fl_validate(model, env, out_dir): return {}\n"
+    assert not prepare_text(job(own, **spec), "job.yaml", LocalFiles(tmp_path)).hints
+
+
+def code(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_modules_beside_the_model_file_are_shipped(folder):
+    """Fields helper-module and sibling-module."""
+    text = "from helpers import T\nimport missing_package\n" + MODEL
+    code(folder / "code", **{"net.py": text, "helpers.py": "import more", "more.py": "T = 1"})
+    files = LocalFiles(folder, model_file=folder / "code/net.py")
+    prepared = prepare_text(job({"configMapRef": {"name": "m"}}), "job.yaml", files)
+    assert prepared.job_files["app/custom/helpers.py"] == b"import more"
+    assert prepared.job_files["app/custom/more.py"] == b"T = 1"
+    assert prepared.job_files["app/custom/model_def.py"] == text.encode()
+    assert set(prepared.digests) >= {"model file", "file helpers.py", "file more.py"}
+    (hint,) = prepared.hints
+    assert "missing_package" in hint
+    assert "ship missing_package.py beside it" in hint
+
+
+def test_a_folder_of_code_is_shipped_whole(folder):
+    """Issue 15, item 6: packages and data files, readable beside model_def.py."""
+    text = "import pkg\n" + MODEL
+    files = {"model_def.py": text, "pkg/__init__.py": "", "tokenizer.json": "{}", ".git/x": ""}
+    code(folder / "code", **files, **{"requirements.txt": "numpy>=1  # arrays\n"})
+    given = LocalFiles(folder, model_file=folder / "code")
+    spec = {"model": {"files": [{"path": "data", "uri": "s3://bucket/data/"}]}}
+    faults = faults_of(job(**spec), given)
+    assert list(faults) == ["spec.model.files[0].uri"]
+    assert "--model-file DIR" in faults["spec.model.files[0].uri"]
+    code(folder / "code", **{"data/a.txt": "a"})
+    prepared = prepare_text(job(**spec), "job.yaml", given)
+    custom = {p.removeprefix("app/custom/") for p in prepared.job_files if "custom" in p}
+    assert custom >= {"model_def.py", "pkg/__init__.py", "tokenizer.json", "data/a.txt"}
+    assert not any(".git" in path for path in custom)
+    assert prepared.job_files["requirements.txt"] == b"numpy>=1\n"
+    assert [line.name for line in prepared.requirements] == ["numpy"]
+
+
+def test_a_folder_without_a_model_file_is_refused(folder):
+    code(folder / "code", **{"a.py": ""})
+    faults = faults_of(job(), LocalFiles(folder, model_file=folder / "code"))
+    assert "no file that defines Net" in faults["--model-file"]
+
+
+def test_inline_files_are_shipped_and_others_need_the_folder(folder):
+    files = [
+        {"path": "helpers.py", "text": "T = 1"},
+        {"path": "a.bin", "configMapKeyRef": {"name": "m", "key": "a.bin"}},
+        {"path": ".", "uri": "s3://bucket/code.zip"},
+    ]
+    faults = faults_of(job(model={"files": files}), LocalFiles(folder))
+    assert sorted(faults) == ["spec.model.files[1].configMapKeyRef", "spec.model.files[2].uri"]
+    prepared = prepare_text(job(model={"files": files[:1]}), "job.yaml", LocalFiles(folder))
+    assert prepared.job_files["app/custom/helpers.py"] == b"T = 1"
+
+
+def test_a_module_that_would_hide_another_is_refused(folder):
+    code(folder / "code", **{"model_def.py": "import random\n" + MODEL, "random.py": ""})
+    given = LocalFiles(folder, model_file=folder / "code/model_def.py")
+    assert "would hide Python's own module" in faults_of(job(), given)["--model-file"]
+
+
+def test_data_beside_the_model_file_is_pointed_out(folder):
+    text = MODEL + 'VOCAB = "vocab.txt"\n'
+    code(folder / "code", **{"net.py": text, "vocab.txt": "a"})
+    given = LocalFiles(folder, model_file=folder / "code/net.py")
+    (hint,) = prepare_text(job(), "job.yaml", given).hints
+    assert "net.py names vocab.txt, which lies beside it and is not sent" in hint
+
+
+def test_a_module_beside_the_job_file_is_not_looked_for_in_a_registry(folder):
+    code(folder, **{"utils.py": "", "pkg/__init__.py": ""})
+    hints = prepare_text(job("import utils, pkg\n" + MODEL), "job.yaml", LocalFiles(folder)).hints
+    assert len(hints) == 2
+    assert all("is not sent with it; give the folder: --model-file DIR" in hint for hint in hints)
+    assert not any("requirements" in hint for hint in hints)
+
+
+def test_a_notebook_is_taken_with_a_note(folder):
+    cells = [{"cell_type": "code", "source": "%pip install x\n" + MODEL}]
+    (folder / "net.ipynb").write_text(json.dumps({"cells": cells}))
+    prepared = prepare_text(job(), "job.yaml", LocalFiles(folder, model_file=folder / "net.ipynb"))
+    assert "notebook commands are left out (cell 1: %pip install x)" in prepared.hints[0]
+    assert b"class Net" in prepared.job_files["app/custom/model_def.py"]
+
+
+def test_an_encoded_model_file_is_shipped_verbatim(folder):
+    """Field model-file-bom."""
+    for data in (
+        b"\xef\xbb\xbf" + MODEL.encode(),
+        f"# coding: latin-1\n# größe\n{MODEL}".encode("latin-1"),
+    ):
+        (folder / "m.py").write_bytes(data)
+        given = LocalFiles(folder, model_file=folder / "m.py")
+        prepared = prepare_text(job(), "job.yaml", given)
+        assert prepared.job_files["app/custom/model_def.py"] == data
+
+
+def test_requirements_that_cannot_be_used_are_refused(folder):
+    code(folder / "code", **{"model_def.py": MODEL, "requirements.txt": "-r more.txt"})
+    given = LocalFiles(folder, model_file=folder / "code")
+    faults = faults_of(job(model={"requirements": ["./x-1.0-py3-none-any.whl"]}), given)
+    assert sorted(faults) == ["requirements.txt line 1", "spec.model.requirements"]

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from fedjob.protocol.commit import Commit
+from fedjob.reasons import Reason
 from fedjob.storage.errors import (
     ChecksumMismatchError,
     CorruptCommitError,
@@ -65,6 +66,33 @@ def test_round_without_its_predecessor_is_refused(log, model):
     path = model(1)
     with pytest.raises(RoundGapError, match="round 0 is not committed"):
         log.commit(commit_of(1, path), path)
+
+
+def test_gap_in_the_log_is_corruption_wherever_it_is_read(log, bucket, model):
+    for number in range(4):
+        log.commit(commit_of(number, model(number)), model(number))
+    bucket.delete(LAYOUT.commit(1))
+    for read in (log.commits, log.latest):
+        with pytest.raises(RoundGapError, match="the first of round 1; restore them") as caught:
+            read()
+    assert caught.value.reason is Reason.ROUND_LOG_CORRUPT
+
+
+def test_rounds_committed_while_the_log_is_listed_are_not_a_gap(log, client, model):
+    """A listing has pages: round 1 was committed after its page, and round 2 is on the next one."""
+    for number in range(3):
+        log.commit(commit_of(number, model(number)), model(number))
+    hidden = {}
+
+    def hide(store):
+        hidden[LAYOUT.commit(1)] = store.objects.pop(LAYOUT.commit(1))
+
+    def show(store):
+        store.objects.update(hidden)
+
+    pages = -(-len(client.objects) // 2)
+    client.faults["list_objects_v2"] = [hide, *[None] * (pages - 1), show]
+    assert log.commits() == [0, 1, 2]
 
 
 def test_attempts_are_counted_and_older_ones_are_fenced(log, model):

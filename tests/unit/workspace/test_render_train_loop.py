@@ -25,7 +25,8 @@ def train_loop(tmp_path):
             "spec": {"model": {"className": "Net", "source": {"inline": SOURCE}}},
         }
     )
-    files = render_job_folder(job, SOURCE, check_source(SOURCE, "Net"), 3, ["worker-0"])
+    info = check_source(SOURCE, "Net")
+    files = render_job_folder(job, SOURCE, info, num_classes=3, workers=["worker-0"])
     path = tmp_path / "train_loop.py"
     path.write_bytes(files["app/custom/train_loop.py"])
     spec = spec_from_file_location("train_loop", path)

@@ -9,7 +9,9 @@ from typing import Any
 
 def user_classes(job_folder: Path) -> list[str]:
     """Prefixes of the class paths in the job folder's configurations that live in app/custom."""
-    modules = {path.stem for path in (job_folder / "app/custom").glob("*.py")}
+    custom = job_folder / "app/custom"
+    modules = {path.stem for path in custom.glob("*.py")}
+    modules |= {path.parent.relative_to(custom).parts[0] for path in custom.glob("*/**/*.py")}
     found: set[str] = set()
     for side in ("client", "server"):
         config = json.loads((job_folder / f"app/config/config_fed_{side}.json").read_text())

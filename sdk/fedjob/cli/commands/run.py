@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,14 @@ from fedjob.cli.display.progress import progress_for
 from fedjob.cli.display.screen import rounds_table
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
 from fedjob.engines.local.processes.commands import require_local_packages
+from fedjob.engines.local.processes.overlay import default_cache, missing_fault, overlay_for
 from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import EXIT_FAILED, FedjobError
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import PreparedRun
+from fedjob.workspace.components import CUSTOM
+from fedjob.workspace.requirements.installed import missing_requirements
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +46,13 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over: forget an earlier run in the folder.")
     ] = False,
+    install: Annotated[
+        bool,
+        typer.Option(
+            "--install",
+            help="Install missing requirements into a cached folder, for this job only.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Run the whole job here: an S3 server, the federation's server and a worker a shard.
@@ -50,7 +61,7 @@ def run(
     stops everything; the same command continues from the last committed round.
     """
     try:
-        result = _run(file, shards, model_file, checkpoint, out, fresh, json)
+        result = _run(file, shards, model_file, checkpoint, out, fresh, install, json)
     except FedjobError as error:
         if json:
             print_json(error_json(error))
@@ -66,6 +77,7 @@ def _run(
     checkpoint: Path | None,
     out: Path | None,
     fresh: bool,
+    install: bool,
     json: bool,
 ) -> RunResult:
     require_local_packages()
@@ -78,6 +90,7 @@ def _run(
     console = error_console()
     with console.status("prepare: reading the job, its model and its shards"):
         prepared = prepare_text(text, source, local_files(file, shards, model_file, checkpoint))
+    prepared = _with_requirements(prepared, install)
     name = prepared.job.metadata.name
     folder = RunFolder.at(out or Path("fedjob-out") / name)
     rounds = prepared.job.spec.federation.num_rounds
@@ -92,6 +105,29 @@ def _run(
     else:
         _show(result, folder)
     return result
+
+
+def _with_requirements(prepared: PreparedRun, install: bool) -> PreparedRun:
+    """The run, with the folder of packages that this Python lacks.
+
+    Raises:
+        MissingRequirementsError: It lacks some, and --install was not given; all of them at once.
+        InstallError: They could not be installed.
+    """
+    missing = missing_requirements(prepared.requirements)
+    if not missing:
+        return prepared
+    if not install:
+        raise missing_fault(missing)
+    names = ", ".join(str(item) for item in missing)
+    with error_console().status(f"install: {names}"):
+        files = {
+            path.removeprefix(CUSTOM): content
+            for path, content in prepared.job_files.items()
+            if path.startswith(CUSTOM)
+        }
+        overlay = overlay_for(prepared.requirements, files, default_cache())
+    return replace(prepared, python_path=(overlay,))
 
 
 def _summary(prepared: PreparedRun) -> str:

@@ -48,7 +48,7 @@ def upload(
     region: Annotated[str | None, typer.Option(help="[default: spec.storage.region]")] = None,
     json: Json = False,
 ) -> None:
-    """Upload a built job folder to S3; what is there with the same checksum is skipped.
+    """Upload a built job folder to S3; files that are there with the same checksum are skipped.
 
     Keys are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the machine's
     role.
@@ -94,7 +94,9 @@ def _upload(
         return
     console = output_console()
     for file in done:
-        console.print(f"{file.outcome:<8}  {size(file.size):>10}  {file.key}", markup=False)
+        console.print(
+            f"{file.outcome:<8}  {size(file.size):>10}  {file.key}", markup=False, soft_wrap=True
+        )
     console.print(root, markup=False, soft_wrap=True)
 
 

@@ -55,9 +55,11 @@ def validate(
         error_console().print(f"hint: {hint}", style="yellow", markup=False, soft_wrap=True)
     console = output_console()
     for name, shard in prepared.workers.items():
-        console.print(f"{name}  {shard.name}{samples_text(shard)}", markup=False)
+        console.print(f"{name}  {shard.name}{samples_text(shard)}", markup=False, soft_wrap=True)
     if prepared.validation is not None:
-        held = prepared.validation
-        console.print(f"validation  {held.name}{samples_text(held)}", markup=False)
+        shard = prepared.validation
+        console.print(
+            f"validation  {shard.name}{samples_text(shard)}", markup=False, soft_wrap=True
+        )
     classes = f": {prepared.num_classes} classes" if prepared.num_classes else ""
-    console.print(f"{file} is valid{classes}", markup=False)
+    console.print(f"{file} is valid{classes}", markup=False, soft_wrap=True)

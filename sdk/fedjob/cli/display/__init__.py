@@ -1,4 +1,4 @@
-"""What commands print: live displays, tables, numbers.
+"""Output of the commands: live displays, tables, numbers.
 
 Nothing here starts or changes a run.
 """

@@ -39,7 +39,7 @@ def error_json(error: FedjobError) -> dict[str, object]:
 
 
 def show_error(error: FedjobError, console: Console | None = None) -> None:
-    """Print an error: each fault as where, what, and what to do; no traceback."""
+    """Print an error: field, problem and fix of each fault; no traceback."""
     console = console or error_console()
     if error.exit_code == EXIT_INTERRUPTED:
         console.print(Text(str(error), style="yellow"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Which metrics are shown first, and how numbers read; pure."""
+"""Order of metrics, and numbers as text; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a run while it is watched: the state behind both displays."""
+"""The state behind both displays of a run in progress."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RECENT = 5
 
 @dataclass
 class RunView:
-    """Grows by what the engine tells.
+    """State of a run, updated by the engine's observer calls.
 
     Attributes:
         name: The job.

@@ -73,6 +73,7 @@ class LocalRun:
             folder=folder.state,
             workers=len(prepared.workers),
             cpus=os.cpu_count() or 1,
+            python_path=prepared.python_path,
         )
         self._env[ENV_FORGE] = f"fedjob-{self._run_id}"
 
@@ -214,7 +215,7 @@ class LocalRun:
                     f"({deadline} s); raise it and run again to resume after the last "
                     f"committed round"
                 )
-                return End(False, message, Reason.DEADLINE_EXCEEDED)
+                return End(complete=False, message=message, reason=Reason.DEADLINE_EXCEEDED)
             time.sleep(TICK)
 
     def _update(self, status: ServerStatus, supervision: Supervision) -> None:

@@ -9,7 +9,7 @@ from fedjob.spec.models.fields import ClassPath, KeywordArgs
 
 
 class ComponentRef(Model):
-    """A class that stands in for one of fedjob's."""
+    """A class of the author in place of one of fedjob's."""
 
     path: ClassPath = Field(description="`module.Class`, such as `model_def.MyExecutor`.")
     args: KeywordArgs = Field(default_factory=dict, description="Keyword arguments of the class.")

@@ -10,7 +10,7 @@ from fedjob.spec.models.shards import MAX_SHARDS
 
 
 class FederationConfig(Model):
-    """How many rounds, with how many clients, and how long to wait. Times are in seconds."""
+    """Number of rounds, quorum and waiting times, in seconds."""
 
     num_rounds: int = Field(5, ge=1, le=10000, description="Rounds to run, exactly.")
     min_clients: int = Field(

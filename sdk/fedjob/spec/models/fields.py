@@ -20,8 +20,12 @@ IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 MODEL_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 CLASS_PATH = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
+FILE_PATH = (
+    r"^(\.|\.?[A-Za-z0-9_][A-Za-z0-9._+@=-]*(/\.?[A-Za-z0-9_][A-Za-z0-9._+@=-]*)*)$"  # or the root
+)
 SHARD_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.zip$"
 S3_OBJECT = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*[^/]$"
+S3_SOURCE = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$"
 S3_PREFIX = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
 BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -30,12 +34,14 @@ REGION = r"^[a-z0-9-]+$"
 HTTP_URL = r"^https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*(/.*)?$"
 IMAGE = r"^[a-z0-9][A-Za-z0-9._:/@-]*$"
 REQUIREMENT = (
-    r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"  # the distribution
+    r"^(\./[A-Za-z0-9_./+-]*[A-Za-z0-9_+-]\.whl"  # a wheel among the files of the model
+    r"|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"  # the distribution
     r"(\[[A-Za-z0-9._, -]*\])?"  # extras
     r"( *(===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+"  # a version
     r"( *, *(===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+)*"  # and more of them
     r"| *@ *https://[^ \r\n]+)?"  # or where it is
-    r"( *;[A-Za-z0-9 ._()'\"<>=!~,+-]+)?$"  # a marker
+    r"( *;[A-Za-z0-9 ._()'\"<>=!~,+-]+)?)"  # a marker
+    r"( +--hash=sha(256|384|512):[0-9a-f]{64,128})*$"
 )
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -102,17 +108,19 @@ JsonObject = Annotated[
         {"type": "object", "maxProperties": 64, "x-kubernetes-preserve-unknown-fields": True}
     ),
 ]
-"""Free arguments: what JSON can carry, at most 64 names and 8 levels."""
+"""Free arguments: JSON values, at most 64 names and 8 levels."""
 
 KeywordArgs = Annotated[JsonObject, AfterValidator(_check_keywords)]
 """Free arguments that are passed by keyword."""
 
 LabelValue = Annotated[str, Field(max_length=63)]
 NodeSelector = Annotated[dict[str, LabelValue], Field(max_length=16)]
+FilePath = Annotated[str, Field(min_length=1, max_length=255, pattern=FILE_PATH)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=IDENTIFIER)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=MODEL_NAME)]
 ClassPath = Annotated[str, Field(max_length=200, pattern=CLASS_PATH)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 S3Object = Annotated[str, Field(max_length=1024, pattern=S3_OBJECT)]
+S3Source = Annotated[str, Field(max_length=1024, pattern=S3_SOURCE)]
 S3Prefix = Annotated[str, Field(max_length=1024, pattern=S3_PREFIX)]
 ShardName = Annotated[str, Field(max_length=128, pattern=SHARD_NAME)]

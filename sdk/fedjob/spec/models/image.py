@@ -12,7 +12,7 @@ from fedjob.spec.models.lists import list_set
 
 
 class ImageSpec(Model):
-    """The base image, and where and how the job's layer is put on it."""
+    """The base image, the repository of the job's image, and its builder."""
 
     base: str | None = Field(
         None,

@@ -32,7 +32,7 @@ MAX_NAME = 40
 
 
 class ObjectMeta(Model):
-    """The Kubernetes metadata that fedjob reads; what else a live object carries is ignored."""
+    """The Kubernetes metadata that fedjob reads; other fields of a live object are ignored."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
@@ -61,7 +61,7 @@ class ObjectMeta(Model):
 
 
 class FederatedJobSpec(Model):
-    """What to train, on which shards, for how many rounds, and on what."""
+    """The model, its shards, the federation and the resources."""
 
     model: ModelSpec = Field(description="The user's model class and training function.")
     shards: ShardsSpec = Field(
@@ -100,7 +100,7 @@ class FederatedJob(Model):
     status: FederatedJobStatus | None = None
 
     def to_yaml(self) -> str:
-        """What `kubectl apply` takes: whatever differs from the defaults, without status.
+        """YAML for `kubectl apply`: the fields that differ from the defaults, without status.
 
         `parse_job` reads it back as an equal job, but for what the cluster put
         into metadata (uid, generation, resourceVersion, timestamps).

@@ -1,4 +1,4 @@
-"""What a list adds to its JSON schema for Kubernetes: which fields identify an item."""
+"""The `x-kubernetes-list-*` schema of lists: the fields that identify an item."""
 
 from __future__ import annotations
 

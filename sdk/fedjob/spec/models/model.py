@@ -10,15 +10,22 @@ from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import (
     FILE_NAME,
     REQUIREMENT,
+    FilePath,
     Identifier,
     KeywordArgs,
     ModelName,
     ObjectName,
     S3Object,
+    S3Source,
 )
-from fedjob.spec.models.lists import list_set
+from fedjob.spec.models.lists import list_map, list_set
 
-Requirement = Annotated[str, Field(max_length=200, pattern=REQUIREMENT)]
+Requirement = Annotated[str, Field(max_length=1000, pattern=REQUIREMENT)]
+
+MAX_TEXT = 131072
+"""Characters of all inline files together: with the inline model file, 1.5 MiB at most in UTF-8,
+which is what etcd takes."""
+ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz")
 
 
 class ConfigMapRef(Model):
@@ -43,6 +50,34 @@ class ModelSource(Model):
         None, description="A ConfigMap that holds model_def.py."
     )
     uri: S3Object | None = Field(None, description="`s3://bucket/key` of model_def.py.")
+
+
+class ConfigMapKeyRef(Model):
+    """A key of a ConfigMap in the job's namespace."""
+
+    name: ObjectName = Field(description="The ConfigMap.")
+    key: str = Field(
+        max_length=253, pattern=FILE_NAME, description="The key that holds the file's content."
+    )
+
+
+class ModelFile(Model):
+    """A file or folder beside model_def.py: exactly one of text, configMapKeyRef and uri."""
+
+    path: FilePath = Field(
+        description="Where it lies, relative to model_def.py; `.` puts the content of a prefix or "
+        "an archive right beside it."
+    )
+    text: str | None = Field(None, max_length=MAX_TEXT, description="The content itself.")
+    config_map_key_ref: ConfigMapKeyRef | None = Field(
+        None, description="A key of a ConfigMap that holds the content, text or binary."
+    )
+    uri: S3Source | None = Field(
+        None,
+        description="`s3://bucket/key`: an object; ending in `/`, everything under that prefix; "
+        "ending in .zip, .tar.gz or .tgz, an archive that is unpacked at `path` (unless `path` has "
+        "the same ending).",
+    )
 
 
 class ModelSpec(Model):
@@ -71,9 +106,17 @@ class ModelSpec(Model):
     checkpoint: S3Object | None = Field(
         None, description="`s3://bucket/key` of the initial weights: the global model of round 0."
     )
+    files: list[ModelFile] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Modules, packages and data files beside model_def.py, on server and workers. "
+        "A requirements.txt among them counts as more requirements.",
+        json_schema_extra=list_map("path"),
+    )
     requirements: list[Requirement] = Field(
         default_factory=list,
         max_length=64,
-        description="Python packages that model_def.py needs, as pip names them.",
+        description="Python packages that model_def.py needs, as pip names them, with markers and "
+        "`--hash`; `./x.whl` is a wheel among the files.",
         json_schema_extra=list_set(),
     )

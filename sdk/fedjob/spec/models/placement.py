@@ -1,4 +1,4 @@
-"""Where a pod may run and what it may use: shared by `spec.server` and `spec.workers`."""
+"""Node selection and resources of pods, shared by `spec.server` and `spec.workers`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNITS = {
 
 
 def amount(quantity: str) -> Decimal:
-    """The number that a Kubernetes quantity stands for: cores or bytes.
+    """The number of cores or bytes in a Kubernetes quantity.
 
     Args:
         quantity: As `fields.QUANTITY` allows it, such as `500m` or `4Gi`.
@@ -39,10 +39,10 @@ class ResourceAmounts(Model):
 
 
 class Resources(Model):
-    """What a pod asks for and what it may not exceed; the form of a container's `resources`."""
+    """Requests and limits of a pod, in the form of a container's `resources`."""
 
-    requests: ResourceAmounts | None = Field(None, description="What the scheduler sets aside.")
-    limits: ResourceAmounts | None = Field(None, description="What the pod may not exceed.")
+    requests: ResourceAmounts | None = Field(None, description="Reserved by the scheduler.")
+    limits: ResourceAmounts | None = Field(None, description="Upper bounds of the pod.")
 
 
 class Toleration(Model):

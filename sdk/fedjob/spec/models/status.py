@@ -32,7 +32,7 @@ class JobState(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """The steps of a job, in order; then what may stand beside them."""
+    """The steps of a job, in order, then conditions that may occur at any step."""
 
     ACCEPTED = "Accepted"
     WORKSPACE_UPLOADED = "WorkspaceUploaded"
@@ -85,7 +85,7 @@ class Condition(StatusModel):
 
 
 class RoundsStatus(StatusModel):
-    """How far the job is."""
+    """Progress of the job."""
 
     completed: int = Field(0, ge=0, description="The last committed round.")
     total: int = Field(0, ge=0, description="federation.numRounds.")
@@ -165,7 +165,7 @@ class ResultStatus(StatusModel):
 
 
 class FederatedJobStatus(StatusModel):
-    """What the operator saw and did; nothing here is read back as an instruction."""
+    """Observations and actions of the operator, which never reads its decisions from here."""
 
     state: JobState | None = Field(None, description="Summary of the conditions.")
     reason: str | None = Field(None, max_length=128, description="Why it failed.")

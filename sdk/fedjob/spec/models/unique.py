@@ -1,4 +1,4 @@
-"""What a list must not repeat: its twin is `x-kubernetes-list-type` in the schema."""
+"""Repeated items of lists, as `x-kubernetes-list-type` in the schema refuses them."""
 
 from __future__ import annotations
 

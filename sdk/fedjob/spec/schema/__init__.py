@@ -1,4 +1,4 @@
-"""What is generated from the models: the CustomResourceDefinition and the field reference.
+"""Generators on the models: the CustomResourceDefinition and the field reference.
 
 Nothing here is imported when a job runs.
 """

@@ -1,4 +1,4 @@
-"""The Python side of the rules: what is given, why it cannot be, what to write instead."""
+"""The rules in Python: each yields a fault with the given value, the reason and the fix."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 
 from fedjob.errors import Fault
 from fedjob.spec.models.federation import FederationConfig
+from fedjob.spec.models.model import ARCHIVE_SUFFIXES, MAX_TEXT
 from fedjob.spec.models.placement import amount
 from fedjob.spec.models.workers import WorkersSpec
 from fedjob.spec.validation.reader import Reader
 from fedjob.spec.yaml import Path
 
 KEYWORDS = tuple(keyword.kwlist)
-"""What Python does not take for the name of a class or function."""
+"""Keywords of Python, which cannot name a class or function."""
 
+GENERATED_FILES = ("model_def.py", "fedjob_executor.py", "fedjob_persistor.py", "train_loop.py")
+"""What fedjob itself writes beside the model file."""
+
+_CONTENTS = ("text", "configMapKeyRef", "uri")
+_FILES: Path = ("spec", "model", "files")
 _SOURCES = ("inline", "configMapRef", "uri")
 _ITEMS: Path = ("spec", "shards", "items")
 _VALIDATION: Path = ("spec", "shards", "validation")
@@ -51,8 +57,55 @@ def train_function_no_keyword(job: Reader) -> Iterator[Fault]:
 
 def _no_keyword(job: Reader, name: str, instead: str) -> Iterator[Fault]:
     value = job.get(("spec", "model", name), str)
-    if value in KEYWORDS:
-        yield Fault(f"spec.model.{name}", f"`{value}` is a keyword of Python", f"write {instead}")
+    found = [part for part in (value or "").split(".") if part in KEYWORDS]
+    if found:
+        problem = f"`{found[0]}` is a keyword of Python"
+        yield Fault(f"spec.model.{name}", problem, f"write {instead}")
+
+
+def one_content(job: Reader) -> Iterator[Fault]:
+    """Exactly one of text, configMapKeyRef and uri in each of `spec.model.files`."""
+    for at, field in _files(job):
+        given = [name for name in _CONTENTS if job.has((*at, name))]
+        if not given:
+            fix = "write one of `text: |`, `configMapKeyRef: {name: n, key: k}` and `uri: s3://...`"
+            yield Fault(field, "has no content", fix)
+        elif len(given) > 1:
+            yield Fault(field, f"gives {' and '.join(given)}", f"keep one of {', '.join(given)}")
+
+
+def file_name_is_free(job: Reader) -> Iterator[Fault]:
+    """Fedjob writes some files of its own beside the model file."""
+    for at, field in _files(job):
+        path = job.get((*at, "path"), str)
+        if path in GENERATED_FILES:
+            fix = "rename it; the model file itself comes from spec.model.source"
+            yield Fault(f"{field}.path", f"`{path}` is the name of a generated file", fix)
+
+
+def root_is_a_folder(job: Reader) -> Iterator[Fault]:
+    """`.` is where a prefix or an archive may go; a single file needs a name."""
+    for at, field in _files(job):
+        uri = job.get((*at, "uri"), str) or ""
+        if job.get((*at, "path"), str) == "." and not uri.endswith(("/", *ARCHIVE_SUFFIXES)):
+            fix = "write the file's own name, such as `helpers.py`"
+            yield Fault(f"{field}.path", "`.` is a folder, and the content is one file", fix)
+
+
+def texts_are_small(job: Reader) -> Iterator[Fault]:
+    """All inline texts together stay within what etcd takes."""
+    total = sum(len(job.get((*at, "text"), str) or "") for at, _ in _files(job))
+    if total > MAX_TEXT:
+        yield Fault(
+            "spec.model.files",
+            f"hold {total} characters of text, but together may hold {MAX_TEXT}",
+            "put large files into a ConfigMap (configMapKeyRef) or S3 (uri)",
+        )
+
+
+def _files(job: Reader) -> Iterator[tuple[Path, str]]:
+    for i in range(job.size(_FILES)):
+        yield (*_FILES, i), f"spec.model.files[{i}]"
 
 
 def requirements_need_docker(job: Reader) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""From pydantic's errors to faults: what was given, and what to write instead."""
+"""Translates pydantic's errors into faults: the given value and the fix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON_FIXES = {
     "json_string": "keep long text in model_def.py: at most 8192 characters",
     "keyword_name": "write names that Python takes for an argument, such as `hidden_size`",
 }
-"""What to do about the errors that our own validators raise."""
+"""Fixes of the errors that our own validators raise."""
 
 
 def explain(error: ErrorDetails, root: Schema) -> list[Fault]:

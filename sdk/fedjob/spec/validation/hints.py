@@ -22,6 +22,11 @@ PATTERN_HINTS: dict[str, tuple[str, str]] = {
         "a Python name: letters, digits and `_`, no digit first; `.` before a nested class",
         "Net",
     ),
+    fields.FILE_PATH: (
+        "a relative path: letters, digits, `.`, `_`, `-`, with `/` between folders, without `..`",
+        "helpers.py",
+    ),
+    fields.S3_SOURCE: ("the URI of an S3 object, prefix or archive", "s3://bucket/code/"),
     fields.CLASS_PATH: ("a module and a class", "model_def.MyClass"),
     fields.FILE_NAME: (
         "a file name: letters, digits, `.`, `_`, `-`",

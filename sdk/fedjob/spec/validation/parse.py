@@ -157,7 +157,7 @@ def _without_nulls(value: Any, node: Schema) -> Any:
 
 
 def _place(field: str, places: Mapping[str, Place]) -> Place:
-    """Where a field stands, or else what holds it; before all for what has no place in the file."""
+    """Line and column of a field, else of the nearest field above it, else (0, 0)."""
     while field and field not in places:
         field = field[: max(field.rfind("."), field.rfind("["), 0)]
     return places.get(field, (0, 0))

@@ -1,4 +1,4 @@
-"""Reads values of a job that may be faulty, so that rules over several fields can run beside it."""
+"""Reads values of a job that may be faulty, for the rules over several fields."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Reader:
         return node
 
     def has(self, path: Path) -> bool:
-        """Whether something readable stands at `path`."""
+        """Whether there is a readable value at `path`."""
         return self.get(path, object) is not None
 
     def size(self, path: Path) -> int:

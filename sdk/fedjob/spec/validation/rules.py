@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fedjob.errors import Fault
+from fedjob.spec.models.model import MAX_TEXT
 from fedjob.spec.validation import checks
 from fedjob.spec.validation.reader import Reader, UnreadableError
 
@@ -97,7 +98,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "spec.model",
-        f"!has(self.className) || !(self.className in {list(checks.KEYWORDS)})",
+        "!has(self.className) || "
+        f"!self.className.matches('(^|[.])({'|'.join(checks.KEYWORDS)})([.]|$)')",
         "className is a keyword of Python; write the name of the class in model_def.py",
         ".className",
         checks.class_name_no_keyword,
@@ -108,6 +110,34 @@ RULES: tuple[Rule, ...] = (
         "trainFunction is a keyword of Python; write the name of a function in model_def.py",
         ".trainFunction",
         checks.train_function_no_keyword,
+    ),
+    Rule(
+        "spec.model.files[]",
+        "[has(self.text), has(self.configMapKeyRef), has(self.uri)].exists_one(x, x)",
+        "give exactly one of text, configMapKeyRef and uri",
+        check=checks.one_content,
+    ),
+    Rule(
+        "spec.model.files[]",
+        f"!(self.path in {list(checks.GENERATED_FILES)})",
+        "path is the name of a generated file; write another name",
+        ".path",
+        checks.file_name_is_free,
+    ),
+    Rule(
+        "spec.model.files[]",
+        "self.path != '.' || (has(self.uri) && self.uri.matches('(/|[.]zip|[.]tar[.]gz|[.]tgz)$'))",
+        "path . is a folder, for a prefix or an archive; write the file's own name",
+        ".path",
+        checks.root_is_a_folder,
+    ),
+    Rule(
+        "spec.model",
+        "!has(self.files) || "
+        f"self.files.map(f, has(f.text) ? size(f.text) : 0).sum() <= {MAX_TEXT}",
+        f"files hold more than {MAX_TEXT} characters of text; use configMapKeyRef or uri",
+        ".files",
+        checks.texts_are_small,
     ),
     Rule(
         "spec",
@@ -186,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         ".federation.numRounds",
     ),
 )
-"""Every rule, in the order of the fields they stand at."""
+"""Every rule, in the order of their fields."""
 
 
 def broken_rules(job: Reader) -> list[Fault]:

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from fedjob.workspace.shard.entries import (
     bounded,
     entries_of,
 )
+from fedjob.workspace.shard.image_head import HEAD_BYTES, begins_like_an_image
 from fedjob.workspace.shard.manifest import (
     InvalidManifestError,
     ManifestSummary,
@@ -37,6 +39,7 @@ from fedjob.workspace.shard.manifest import (
 )
 from fedjob.workspace.shard.pack import pack_shard
 from fedjob.workspace.shard.reading import Budget, opened_entry, opened_zip
+from fedjob.workspace.shard.unicode_names import normal_form
 
 __all__ = [
     "MANIFEST",
@@ -78,6 +81,7 @@ class ShardInfo:
         manifest: What its manifest holds; None where it was not asked for or cannot be used.
         manifest_faults: Why an optional manifest cannot be used; empty where it can.
         has_manifest: There is a file of the manifest's name at the root.
+        not_an_image: The first sample's file, where it does not begin like an image; else empty.
     """
 
     name: str
@@ -87,6 +91,7 @@ class ShardInfo:
     manifest: ManifestSummary | None
     manifest_faults: tuple[Fault, ...] = ()
     has_manifest: bool = False
+    not_an_image: str = ""
 
 
 def inspect_shard(
@@ -124,7 +129,8 @@ def inspect_shard(
             if needs_manifest:
                 raise
             return replace(info, manifest_faults=error.faults)
-        return replace(info, manifest=summary)
+        other = _not_an_image(archive, entries, summary.first_path)
+        return replace(info, manifest=summary, not_an_image=other)
 
 
 def unpack_shard(
@@ -155,7 +161,7 @@ def unpack_shard(
     try:
         file = path.open("rb")
     except (FileNotFoundError, IsADirectoryError):
-        missing = Fault(shard, f"{path} is no file", "check the path")
+        missing = Fault(shard, f"{path} is not a file", "check the path")
         raise InvalidShardError([missing]) from None
     with file, opened_zip(file, shard) as archive, _room(shard):
         entries = entries_of(archive.infolist(), shard, limits)
@@ -187,6 +193,19 @@ def _packed(file: BinaryIO) -> int:
 def _sizes(entries: Sequence[Entry], *, name: str, packed: int) -> ShardInfo:
     size = sum(entry.info.file_size for entry in entries)
     return ShardInfo(name=name, files=len(entries), size=size, packed=packed, manifest=None)
+
+
+def _not_an_image(archive: zipfile.ZipFile, entries: Sequence[Entry], path: str) -> str:
+    """`path`, where its file does not begin like an image; else an empty text."""
+    wanted = normal_form(path)
+    entry = next((entry for entry in entries if normal_form(entry.path) == wanted), None)
+    if entry is None:
+        return ""  # all samples are downloaded
+    try:
+        with archive.open(entry.info) as file:
+            return "" if begins_like_an_image(file.read(HEAD_BYTES)) else path
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError):
+        return ""  # a damaged file is found when the shard is unpacked
 
 
 def _summary(

@@ -194,13 +194,13 @@ def _collision_key(path: str) -> str:
 
 
 def _folder_conflicts(entries: list[Entry], seen: dict[str, str], shard: str) -> list[Fault]:
-    faults, told = [], set()
+    faults, reported = [], set()
     for entry in entries:
         key = _collision_key(entry.path)
         while "/" in key:
             key = key.rpartition("/")[0]
-            if key in seen and key not in told:
-                told.add(key)
+            if key in seen and key not in reported:
+                reported.add(key)
                 problem = f"is a file, and {entry.path!r} needs it as a folder"
                 faults.append(Fault(_where(shard, seen[key]), problem, "rename one of them"))
     return faults

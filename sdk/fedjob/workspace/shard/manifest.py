@@ -69,6 +69,7 @@ class ManifestSummary:
         other_labels: Occurrences of labels that the histogram has no room for.
         targets: Floats in each `y` of a regression; 0 where `y` holds classes.
         styles: How `y` is written: style to the first line that writes it so.
+        first_path: The first sample's file in the shard; empty where none has one.
     """
 
     where: str
@@ -82,6 +83,7 @@ class ManifestSummary:
     other_labels: int = 0
     targets: int = 0
     styles: Mapping[LabelStyle, int] = field(default_factory=dict)
+    first_path: str = ""
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -142,6 +144,7 @@ class _Scan:
         self._multi_label = False
         self._targets = 0
         self._first_one_hot = 0
+        self._first_path = ""
         self._labels: dict[int, int] = {}
         self._styles: dict[LabelStyle, int] = {}
         self._first_lines: dict[int, int] = {}
@@ -152,6 +155,7 @@ class _Scan:
         self._samples += 1
         self._multi_label = self._multi_label or sample.multi
         self._add_labels(sample)
+        self._first_path = self._first_path or sample.path or ""
         if sample.path is None:
             self._https_uris += 1
         elif self._files is not None and not self._files.has(sample.path):
@@ -236,6 +240,7 @@ class _Scan:
             other_labels=self._other_labels,
             targets=self._targets,
             styles=dict(self._styles),
+            first_path=self._first_path,
         )
 
     def _one_hot_faults(self) -> list[Fault]:

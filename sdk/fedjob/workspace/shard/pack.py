@@ -19,14 +19,15 @@ _PACKED = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".gz", ".zip", ".
 
 
 def pack_shard(
-    folder: str | Path, path: str | Path, manifest_file: str = "manifest.ndjson"
+    folder: str | Path, path: str | Path, manifest_file: str | None = "manifest.ndjson"
 ) -> Path:
     """Writes the folder's contents as a ZIP that depends on names and bytes only.
 
     Args:
-        folder: Holds the manifest and the files that it names.
+        folder: What the shard holds.
         path: The ZIP to write; one that is there is replaced at the end.
-        manifest_file: `training.manifestFile`.
+        manifest_file: `training.manifestFile`; None: the author's code reads the shard, which may
+            hold any files.
 
     Returns:
         The ZIP's path.
@@ -54,9 +55,9 @@ def _add(archive: zipfile.ZipFile, file: Path, name: str) -> None:
         shutil.copyfileobj(source, sink, 1 << 18)
 
 
-def _files(folder: Path, target: Path, manifest_file: str) -> list[str]:
+def _files(folder: Path, target: Path, manifest_file: str | None) -> list[str]:
     if not folder.is_dir():
-        raise InvalidShardError([Fault(str(folder), "is no folder", "name the shard's folder")])
+        raise InvalidShardError([Fault(str(folder), "is not a folder", "name the shard's folder")])
     names, faults = [], []
     for root, folders, files in os.walk(folder):
         for item in [*folders, *files]:
@@ -74,7 +75,7 @@ def _files(folder: Path, target: Path, manifest_file: str) -> list[str]:
                 faults.append(Fault(str(file), "is a link or no file", "put the file itself there"))
             else:
                 names.append(name)
-    if manifest_file not in names:
+    if manifest_file is not None and manifest_file not in names:
         wanted = f"has no {manifest_file}"
         faults.insert(0, Fault(str(folder), wanted, "write one line for each sample into it"))
     if faults:

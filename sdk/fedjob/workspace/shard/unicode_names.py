@@ -24,7 +24,7 @@ def existing_file(root: Path, path: str) -> Path:
             `fedjob.workspace.shard.uri.local_path` gives.
 
     Returns:
-        The path as the disk has it; `root / path` where there is no such file.
+        The path as the disk has it; `root / path` where it has none.
     """
     exact = root / path
     if path.isascii() or exact.exists():

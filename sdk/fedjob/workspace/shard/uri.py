@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 MAX_URI = 4096
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
-# The usual path, told apart in one step: a manifest may have a million of them.
+# Most paths match this, which is fast: a manifest may have a million of them.
 _PLAIN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -91,9 +91,9 @@ def _check_https(uri: str) -> None:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise UriRefusedError(f"{uri[:200]!r} is no address: {error}", "correct it") from None
+        raise UriRefusedError(f"{uri[:200]!r} is not an address: {error}", "correct it") from None
     if not host or port == 0 or " " in uri:
-        raise UriRefusedError(f"{uri[:200]!r} is no address", "write https://host/path")
+        raise UriRefusedError(f"{uri[:200]!r} is not an address", "write https://host/path")
     if parts.username is not None or parts.password is not None:
         raise UriRefusedError(
             f"the address at {host} carries a password", "use a presigned address instead"

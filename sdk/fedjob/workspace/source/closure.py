@@ -6,8 +6,7 @@ import ast
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from fedjob.workspace.source.bindings import bindings_of
-from fedjob.workspace.source.names import global_uses
+from fedjob.workspace.source.names import module_names
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def statements_of(text: str) -> list[Statement]:
     """The top-level statements of a file that are not `if __name__ == "__main__"`.
 
     Raises:
-        SyntaxError: The text is no Python.
+        SyntaxError: The text is not Python.
     """
     tree = ast.parse(text)
     lines = text.splitlines(keepends=True)
@@ -111,13 +110,12 @@ def _binders(statements: Sequence[Statement], name: str, last_only: bool) -> lis
 
 def _statement(node: ast.stmt, text: str) -> Statement:
     module = ast.Module([node], [])
-    bound = bindings_of([node], is_function=False).bound.keys()
-    uses = {use.name for use in global_uses(module, annotations=True)}
+    names = module_names(module, annotations=True)
     return Statement(
         node=node,
         text=text,
-        binds=frozenset(bound),
-        uses=frozenset(uses),
+        binds=frozenset(names.bound),
+        uses=names.used,
         changes=_changed(node),
         adds=isinstance(node, ast.AugAssign),
     )

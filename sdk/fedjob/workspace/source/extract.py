@@ -78,7 +78,7 @@ def _parsed(cls: type, text: str) -> list[Statement]:
     try:
         return statements_of(text)
     except SyntaxError as error:
-        problem = f"stands in a file that is no Python now (line {error.lineno}: {error.msg})"
+        problem = f"stands in a file that is not Python now (line {error.lineno}: {error.msg})"
         raise _refused(cls, problem, "save the file as it was when it was imported") from None
 
 
@@ -92,7 +92,7 @@ def _file_of(cls: type) -> Path | None:
         return None
     path = Path(name)
     if path.suffix != ".py" or not path.is_file():
-        raise _refused(cls, f"comes from {path.name}, which is no Python source", _WRITE_FILE)
+        raise _refused(cls, f"comes from {path.name}, which is not Python source", _WRITE_FILE)
     return path
 
 
@@ -112,7 +112,7 @@ def _has_cell_code(cls: type) -> bool:
 
 
 def _cells(cls: type) -> list[Statement]:
-    """The statements of all cells that ran, in order; cells that are no Python are left out."""
+    """The statements of all cells that ran, in order; cells that are not Python are left out."""
     statements: list[Statement] = []
     for name in list(linecache.cache):
         if not _CELL.search(name):

@@ -105,10 +105,12 @@ def fix_for(name: str, file: str = "the same file") -> str:
 
 def imported_modules(tree: ast.Module) -> tuple[str, ...]:
     """The top-level modules imported anywhere in the file, sorted; relative imports left out."""
-    return tuple(sorted({name for name, _ in _imports(tree)}))
+    return tuple(sorted({name for name, _ in imports_of(tree)}))
 
 
-def missing_modules(tree: ast.Module, requirements: Collection[str]) -> tuple[str, ...]:
+def missing_modules(
+    tree: ast.Module, requirements: Collection[str], shipped: Collection[str] = ()
+) -> tuple[str, ...]:
     """Imported modules that a worker will not have, sorted.
 
     Not counted: an import inside `try: ... except ImportError` or `if TYPE_CHECKING`.
@@ -116,12 +118,13 @@ def missing_modules(tree: ast.Module, requirements: Collection[str]) -> tuple[st
     Args:
         tree: The model file.
         requirements: `model.requirements`, as pip takes them.
+        shipped: Top-level modules and packages that are shipped beside the file.
     """
-    there = RUNTIME_MODULES | sys.stdlib_module_names | {"__future__"}
+    there = RUNTIME_MODULES | sys.stdlib_module_names | {"__future__"} | set(shipped)
     for requirement in requirements:
         there |= modules_of(requirement)
     lower = {name.lower() for name in there}
-    needed = {name for name, optional in _imports(tree) if not optional}
+    needed = {name for name, optional in imports_of(tree) if not optional}
     return tuple(sorted(name for name in needed if name.lower() not in lower))
 
 
@@ -134,22 +137,37 @@ def relative_imports(tree: ast.Module) -> tuple[int, ...]:
 
 def modules_of(requirement: str) -> set[str]:
     """Top-level modules that a requirement, as pip takes it, is likely to bring."""
-    match = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+    text = requirement.split(" --hash")[0].strip()
+    if text.endswith(".whl"):
+        text = text.rpartition("/")[2].partition("-")[0]  # a wheel's name begins with its package's
+    match = re.match(r"[A-Za-z0-9._-]+", text)
     if match is None:
         return set()
     name = re.sub(r"[-_.]+", "_", match.group()).lower()
     return set(_MODULE_OF_DISTRIBUTION.get(name, (name,)))
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    """(top-level module, whether the file does without it)."""
+def imports_of(tree: ast.Module, *, dotted: bool = False) -> Iterator[tuple[str, bool]]:
+    """(module, whether the file does without it), for every import but relative ones.
+
+    Args:
+        tree: The file.
+        dotted: Give `a.b` of `import a.b`, and `a.b` of `from a import b` (which may be a module)
+            beside `a`; otherwise `a` alone.
+    """
     pending: list[tuple[ast.AST, bool]] = [(tree, False)]
     while pending:
         node, optional = pending.pop()
+        names: list[str] = []
         if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], optional) for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0], optional
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if dotted:
+            yield from ((name, optional) for name in names)
+        elif names:
+            top = names if isinstance(node, ast.Import) else names[:1]
+            yield from ((name.partition(".")[0], optional) for name in top)
         guarded = optional or _is_optional(node)
         pending.extend((child, guarded) for child in ast.iter_child_nodes(node))
 

@@ -6,7 +6,6 @@ Importing would run the user's code on the machine that submits, and would need 
 from __future__ import annotations
 
 import ast
-import difflib
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,16 @@ from typing import Literal
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
-from fedjob.workspace.source.bindings import bindings_of
 from fedjob.workspace.source.imports import (
     fix_for,
     imported_modules,
     missing_modules,
     relative_imports,
 )
-from fedjob.workspace.source.model_class import Constructor, class_fault, constructor_of
-from fedjob.workspace.source.names import UndefinedName, undefined_names
+from fedjob.workspace.source.model_class import Constructor
+from fedjob.workspace.source.model_target import find_target
+from fedjob.workspace.source.names import UndefinedName, module_names, undefined_names
+from fedjob.workspace.source.nearest import nearest
 from fedjob.workspace.source.signatures import (
     FORM_A,
     FORM_B,
@@ -32,6 +32,7 @@ from fedjob.workspace.source.signatures import (
     parameters_of,
     signature_faults,
 )
+from fedjob.workspace.source.statements import top_level
 
 MAX_SOURCE_BYTES = 1 << 20
 """A ConfigMap, which may carry the file, holds no more than 1 MiB."""
@@ -93,7 +94,8 @@ class SourceInfo:
         False also where the constructor is not in this file; the runtime asks the class itself.
         """
         taken = self.constructor
-        return "num_classes" in taken.parameters or (taken.visible and taken.any_keyword)
+        passed_on = taken.visible and taken.any_keyword and not taken.function
+        return "num_classes" in taken.parameters or passed_on
 
 
 def check_source(
@@ -102,6 +104,8 @@ def check_source(
     train_function: str | None = None,
     filename: str = "model_def.py",
     requirements: Collection[str] = (),
+    *,
+    shipped: Collection[str] = (),
 ) -> SourceInfo:
     """Reads a model file and checks all that can be known without running it (rows 24 and 26).
 
@@ -111,12 +115,20 @@ def check_source(
         train_function: `model.trainFunction`; None finds it by the documented names.
         filename: What messages call the file.
         requirements: `model.requirements`, as pip takes them.
+        shipped: Top-level modules and packages that are shipped beside it.
 
     Raises:
         InvalidSourceError: Syntax, the class, undefined names, the signatures: every fault found.
     """
     try:
-        return _checked(text, class_name, train_function, filename, requirements)
+        return _checked(
+            text,
+            class_name,
+            train_function,
+            filename=filename,
+            requirements=requirements,
+            shipped=shipped,
+        )
     except RecursionError:
         problem = "has an expression that is nested too deeply to be read"
         fault = Fault(filename, problem, "split the longest expression into several lines")
@@ -127,31 +139,32 @@ def _checked(
     text: str,
     class_name: str | None,
     train_function: str | None,
+    *,
     filename: str,
     requirements: Collection[str],
+    shipped: Collection[str],
 ) -> SourceInfo:
     tree = parse_source(text, filename)
-    functions = {f.name: f for f in top_level(tree) if isinstance(f, Function)}
-    classes = {c.name: c for c in top_level(tree) if isinstance(c, ast.ClassDef)}
-    bound = bindings_of(tree.body, is_function=False)
+    statements = list(top_level(tree))
+    functions = {f.name: f for f in statements if isinstance(f, Function)}
+    classes = {c.name: c for c in statements if isinstance(c, ast.ClassDef)}
+    names = module_names(tree)
     faults = [_relative_fault(line, filename) for line in relative_imports(tree)]
-    faults += [_undefined_fault(name, filename) for name in undefined_names(tree)]
+    faults += undefined_faults(tree, filename)
 
     constructor = Constructor(visible=False)
-    if class_name in classes:
-        fault = class_fault(classes[class_name], classes, filename)
-        faults += [fault] if fault else []
-        constructor = constructor_of(classes[class_name], classes)
-    elif class_name and class_name.split(".")[0] not in bound.bound and not bound.star:
-        faults.append(_no_class(class_name, tuple(classes), filename))
+    if class_name is not None and (class_name.split(".")[0] in names.bound or not names.star):
+        target = find_target(class_name, tree, names.bound, filename)
+        constructor = target.constructor
+        faults += target.faults
 
-    name = train_function or next((n for n in (FORM_A, FORM_B) if n in bound.bound), None)
+    name = train_function or next((n for n in (FORM_A, FORM_B) if n in names.bound), None)
     form: Literal["A", "B", "C"] = "C"
     if name is not None:
         form = form_of(name, functions.get(name))
         if name in functions:
             faults += signature_faults(functions[name], form, filename)
-        elif name not in bound.bound and not bound.star:
+        elif name not in names.bound and not names.star:
             faults.append(_no_function(name, tuple(functions), filename))
     if VALIDATE in functions:
         faults += signature_faults(functions[VALIDATE], "B", filename)
@@ -161,13 +174,13 @@ def _checked(
         form=form,
         train_function=name,
         parameters=parameters_of(functions[name]) if name in functions else (),
-        has_validate=VALIDATE in bound.bound,
+        has_validate=VALIDATE in names.bound,
         class_name=class_name,
         classes=tuple(classes),
         constructor=constructor,
         modules=imported_modules(tree),
-        missing_modules=missing_modules(tree, requirements),
-        hints=_hints(functions) if form == "C" else (),
+        missing_modules=missing_modules(tree, requirements, shipped),
+        hints=(*(_hints(functions) if form == "C" else ()), *_import_hints(tree)),
         batch_norm=_uses_batch_norm(tree),
     )
     if faults:
@@ -202,21 +215,6 @@ def parse_source(text: str, filename: str) -> ast.Module:
     return tree
 
 
-def top_level(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Statements that run on import, those within top-level if, try, with and loops included."""
-    pending: list[ast.AST] = list(tree.body)
-    while pending:
-        node = pending.pop(0)
-        if isinstance(node, ast.stmt):
-            yield node
-        if not isinstance(node, Function | ast.ClassDef):
-            children = ast.iter_child_nodes(node)
-            inner = [
-                c for c in children if isinstance(c, ast.stmt | ast.ExceptHandler | ast.match_case)
-            ]
-            pending = [*inner, *pending]
-
-
 def _syntax_fault(error: SyntaxError, text: str, filename: str) -> Fault:
     line = error.lineno or 1
     lines = text.splitlines()
@@ -228,6 +226,11 @@ def _syntax_fault(error: SyntaxError, text: str, filename: str) -> Fault:
         )
     shown = f" at `{written[:80]}`" if written else ""
     return Fault(where, f"{error.msg}{shown}", "correct the syntax")
+
+
+def undefined_faults(tree: ast.Module, filename: str) -> list[Fault]:
+    """Names that nothing in the file defines (row 26)."""
+    return [_undefined_fault(name, filename) for name in undefined_names(tree)]
 
 
 def _undefined_fault(name: UndefinedName, filename: str) -> Fault:
@@ -244,19 +247,9 @@ def _undefined_fault(name: UndefinedName, filename: str) -> Fault:
 def _relative_fault(line: int, filename: str) -> Fault:
     return Fault(
         f"{filename} line {line}",
-        "imports from a package around the file, and only this file is sent",
-        "copy what it needs into the file",
-    )
-
-
-def _no_class(name: str, classes: Sequence[str], filename: str) -> Fault:
-    has = f"it has {', '.join(classes[:8])}" if classes else "it has no class at all"
-    near = _nearest(name, classes)
-    fix = f"did you mean {near}? " if near else ""
-    return Fault(
-        "spec.model.className",
-        f"{filename} has no class {name}; {has}",
-        f"{fix}name its model class",
+        "imports from a package around the file, and on the workers the file is in none",
+        "write `from parts import Head` without the dot, and ship parts.py beside the file "
+        "(--model-file DIR, or spec.model.files)",
     )
 
 
@@ -272,7 +265,7 @@ def _no_model(form: str, function: str | None, classes: Sequence[str]) -> Fault:
 
 def _no_function(name: str, functions: Sequence[str], filename: str) -> Fault:
     has = f"it has {', '.join(functions[:8])}" if functions else "it has none"
-    near = _nearest(name, functions)
+    near = nearest(name, functions)
     fix = f"did you mean {near}? " if near else ""
     return Fault(
         "spec.model.trainFunction",
@@ -296,11 +289,31 @@ def _hints(functions: Mapping[str, Function]) -> tuple[str, ...]:
         f"line {function.lineno}: {name} looks like {near}, but is not called; the generated "
         f"training loop runs (rename it, or set model.trainFunction)"
         for name, function in functions.items()
-        if (near := _nearest(name, known, cutoff=0.75))
+        if (near := nearest(name, known, cutoff=0.75))
     )
 
 
-def _nearest(name: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
-    by_lower = {item.lower(): item for item in reversed(names)}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=cutoff)
-    return by_lower[found[0]] if found else None
+def _import_hints(tree: ast.Module) -> Iterator[str]:
+    """Command lines that are read on import: on a worker they are the worker's."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop(0)
+        if isinstance(node, Function | ast.Lambda) or _is_main_guard(node):
+            continue
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("parse_args", "parse_known_args")
+            and not node.args
+            and not node.keywords
+        ):
+            yield (
+                f"line {node.lineno}: {node.func.attr}() reads the command line when the file is "
+                "imported, and on a worker it is the worker's; move it under `if __name__ == "
+                f'"__main__":`, or write {node.func.attr}([])'
+            )
+        pending = [*ast.iter_child_nodes(node), *pending]
+
+
+def _is_main_guard(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)

@@ -1,50 +1,28 @@
-"""Which names of a module are looked up at its top level, by Python's scope rules.
+"""Which names a module binds and looks up, by pyflakes' model of Python's scopes.
 
-Only the text is read. The rules are those of the language reference, "Naming and binding": class
-bodies are not seen from their functions, comprehensions have their own scope but for their first
-iterable, annotations are not evaluated in function bodies nor under `from __future__ import
-annotations`.
+pyflakes resolves scopes; this module asks it about names alone and corrects it where it guesses for
+readers of code rather than for the interpreter (docs/contributing/decisions/018):
+
+- annotations count where Python evaluates them: not in function bodies, not under `from __future__
+  import annotations`, and strings never;
+- a comprehension in a class body sees the class's names in its first iterable only;
+- `except NameError` guards the whole body of its `try`; at the top level, so does `except
+  Exception`;
+- nothing is reported where it cannot be known: with a star import, or where the module writes its
+  own globals by `exec` or `globals()`.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from fedjob.workspace.source.bindings import Bindings, bindings_of, type_parameters
+from pyflakes import checker, messages
 
-_MODULE_NAMES = frozenset(
-    {
-        *("__file__", "__name__", "__doc__", "__package__", "__spec__", "__loader__"),
-        *("__builtins__", "__annotations__", "__cached__", "__dict__"),
-    }
-)
-_CLASS_NAMES = frozenset({"__module__", "__qualname__"})
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_MODULE_NAMES = frozenset({"__cached__", "__dict__", "__doc__", "__loader__", "__spec__"})
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-
-
-@dataclass(frozen=True, slots=True)
-class GlobalUse:
-    """A name that is looked up in the module, then among the builtins.
-
-    Attributes:
-        name: The name.
-        line: Where, from 1.
-        position: (line, column) of the use.
-        immediate: It is looked up while the module is imported, not in a function called later.
-        guarded: A missing name is caught by an `except NameError` around it.
-    """
-
-    name: str
-    line: int
-    position: tuple[int, int]
-    immediate: bool
-    guarded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,57 +40,50 @@ class UndefinedName:
     defined_at: int | None = None
 
 
-@dataclass(slots=True)
-class _Scope:
-    kind: str
-    bound: frozenset[str]
-    globals: frozenset[str] = field(default_factory=frozenset)
+@dataclass(frozen=True, slots=True)
+class ModuleNames:
+    """The names of a module's own scope.
+
+    Attributes:
+        bound: Name to the first line that binds it.
+        used: Names that are looked up in the module, then among the builtins.
+        star: There is a star import: what is bound cannot be known.
+    """
+
+    bound: Mapping[str, int]
+    used: frozenset[str]
+    star: bool
 
 
 def undefined_names(tree: ast.Module) -> list[UndefinedName]:
     """Names that raise NameError when the module is imported or its functions are called.
 
-    Nothing is reported where it cannot be known: with a star import, or where the module writes its
-    own globals by `exec` or `globals()`.
+    Nothing is reported where it cannot be known; see the module's docstring.
     """
-    module = bindings_of(tree.body, is_function=False)
-    if module.star or _writes_its_globals(tree):
+    names = _Names(tree)
+    if names.star or _writes_its_globals(tree):
         return []
-    declared = {n for node in ast.walk(tree) if isinstance(node, ast.Global) for n in node.names}
-    known = module.bound.keys() | declared | _MODULE_NAMES | set(dir(builtins))
-    lines: dict[str, list[int]] = {}
-    late: dict[str, int] = {}
-    for use in global_uses(tree):
-        if use.guarded:
-            continue
-        if use.name not in known:
-            lines.setdefault(use.name, []).append(use.line)
-        elif _is_late(use, module) and use.name not in declared:
-            lines.setdefault(use.name, []).append(use.line)
-            late.setdefault(use.name, module.bound[use.name][0])
-    return [
-        UndefinedName(name, tuple(sorted(set(found))), late.get(name))
-        for name, found in sorted(lines.items(), key=lambda item: min(item[1]))
+    lines: dict[str, set[int]] = {}
+    for message in names.messages:
+        lines.setdefault(message.message_args[0], set()).add(message.lineno)
+    found = [
+        UndefinedName(name, tuple(sorted(at)), names.first_lines.get(name))
+        for name, at in lines.items()
     ]
+    return sorted(found, key=lambda item: (item.lines[0], item.name))
 
 
-def global_uses(tree: ast.Module, *, annotations: bool = False) -> list[GlobalUse]:
-    """Every lookup that reaches the module's scope, in the order of the text.
+def module_names(tree: ast.Module, *, annotations: bool = False) -> ModuleNames:
+    """The names that a module, or some of its statements, binds and looks up.
 
     Args:
         tree: The module.
         annotations: Count annotations too, even those that are never evaluated.
     """
-    walker = _Walker(tree, annotations)
-    for statement in tree.body:
-        walker.visit(statement)
-    return sorted(walker.uses, key=lambda use: use.position)
-
-
-def _is_late(use: GlobalUse, module: Bindings) -> bool:
-    if not use.immediate or use.name in dir(builtins) or use.name in _MODULE_NAMES:
-        return False
-    return use.name in module.bound and module.bound[use.name] > use.position
+    names = _Names(tree, annotations=annotations)
+    undefined = {message.message_args[0] for message in names.messages}
+    used = {name for name, binding in names.module.items() if binding.used}
+    return ModuleNames(names.first_lines, frozenset(undefined | used), names.star)
 
 
 def _writes_its_globals(tree: ast.Module) -> bool:
@@ -124,18 +95,9 @@ def _writes_its_globals(tree: ast.Module) -> bool:
     )
 
 
-def _has_future_annotations(tree: ast.Module) -> bool:
-    return any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and any(alias.name == "annotations" for alias in node.names)
-        for node in tree.body
-    )
-
-
 def _catches_name_error(handlers: Sequence[ast.ExceptHandler], *, immediate: bool) -> bool:
     # `except Exception: log(...); raise` around a training loop hides nothing; around a module's
-    # own imports it is the usual way to say "if it is there".
+    # own imports it is the usual way to write "if it is there".
     wanted = {"NameError", *(("Exception", "BaseException") if immediate else ())}
     for handler in handlers:
         if handler.type is None and immediate:
@@ -147,130 +109,80 @@ def _catches_name_error(handlers: Sequence[ast.ExceptHandler], *, immediate: boo
     return False
 
 
-class _Walker(ast.NodeVisitor):
-    """Visits every expression with its scopes at hand, innermost last."""
+class _Names(checker.Checker):  # type: ignore[misc]
+    """pyflakes' checker, reduced to names; `messages` holds undefined ones only."""
 
-    def __init__(self, tree: ast.Module, annotations: bool) -> None:
-        self.uses: list[GlobalUse] = []
-        self._scopes: list[_Scope] = []
-        self._functions = 0
-        self._guards = 0
-        self._all_annotations = annotations
-        self._evaluated = annotations or not _has_future_annotations(tree)
+    scopeStack: list[Any]  # noqa: N815 (pyflakes' own name)
 
-    @contextmanager
-    def _scope(
-        self, kind: str, bound: frozenset[str], found: Bindings | None = None
-    ) -> Iterator[None]:
-        self._scopes.append(_Scope(kind, bound, frozenset(found.globals if found else ())))
-        self._functions += kind == "function"
-        try:
-            yield
-        finally:
-            self._functions -= kind == "function"
-            self._scopes.pop()
+    def __init__(self, tree: ast.Module, *, annotations: bool = False) -> None:
+        self._every_annotation = annotations
+        self.first_lines: dict[str, int] = {}
+        self.module: Any = None
+        super().__init__(tree, builtins=_MODULE_NAMES, withDoctest=False)
 
-    def _is_local(self, name: str) -> bool:
-        directly = True  # in the class body itself, or in its functions' defaults and annotations
-        for scope in reversed(self._scopes):
-            visible = directly or scope.kind != "class"
-            directly = directly and scope.kind == "types"
-            if not visible:
-                continue
-            if name in scope.globals:
-                return False
-            if name in scope.bound:
-                # A class body falls back to the globals for a name it binds only later.
-                return True
-        return False
+    @property
+    def star(self) -> bool:
+        """Whether there is a star import at the module's top level."""
+        return bool(self.module.importStarred)
 
-    def visit_Name(self, node: ast.Name) -> None:
-        """Record a lookup that no enclosing scope answers."""
-        if isinstance(node.ctx, ast.Load) and not self._is_local(node.id):
-            where = (node.lineno, node.col_offset)
-            self.uses.append(
-                GlobalUse(node.id, node.lineno, where, self._functions == 0, self._guards > 0)
-            )
+    def report(self, message: type[messages.Message], *args: Any) -> None:
+        """Keep undefined names only."""
+        if message is messages.UndefinedName:
+            super().report(message, *args)
 
-    def _visit_all(self, nodes: Sequence[ast.AST | None]) -> None:
-        for node in nodes:
-            if node is not None:
-                self.visit(node)
+    def checkDeadScopes(self) -> None:  # noqa: N802 (pyflakes' own name)
+        """Unused imports and variables are of no interest; the module's scope is."""
+        self.module = next(s for s in self.deadScopes if isinstance(s, checker.ModuleScope))
 
-    def _visit_arguments(self, arguments: ast.arguments) -> None:
-        self._visit_all([*arguments.defaults, *arguments.kw_defaults])
-        if self._evaluated:
-            self._visit_all([argument.annotation for argument in _all_arguments(arguments)])
+    def addBinding(self, node: ast.AST | None, value: Any) -> None:  # noqa: N802
+        """Note where the module binds a name first."""
+        super().addBinding(node, value)
+        # A walrus in a comprehension binds in the scope around it.
+        if self.scopeStack[0].get(value.name) is value and isinstance(node, ast.AST):
+            line = getattr(node, "lineno", 0)
+            self.first_lines[value.name] = min(line, self.first_lines.get(value.name, line))
 
-    def _visit_function(self, node: _Function, body: Sequence[ast.AST]) -> None:
-        found = bindings_of(body, is_function=True)
-        parameters = {argument.arg for argument in _all_arguments(node.args)}
-        # `__class__` is there for every function inside a class body.
-        in_class = any(scope.kind == "class" for scope in self._scopes)
-        names = (found.bound.keys() | parameters) - found.globals - found.nonlocals
-        with self._scope(
-            "function", frozenset(names | ({"__class__"} if in_class else set())), found
-        ):
-            self._visit_all(body)
+    def handleNodeDelete(self, node: ast.AST) -> None:  # noqa: N802
+        """What is deleted on one path may be there on another."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Decorators and defaults belong outside, the body inside."""
-        self._visit_all(node.decorator_list)
-        with self._scope("types", type_parameters(node)):
-            self._visit_arguments(node.args)
-            if self._evaluated:
-                self._visit_all([node.returns])
-            self._visit_function(node, node.body)
+    def handleAnnotation(self, annotation: ast.expr | None, node: ast.AST) -> None:  # noqa: N802
+        """Annotations count where they are evaluated."""
+        local = isinstance(node, ast.AnnAssign) and isinstance(self.scope, checker.FunctionScope)
+        if self._every_annotation or not (local or self.annotationsFutureEnabled):
+            self.handleNode(annotation, node)
 
-    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 (ast.NodeVisitor's own name)
+    def handleStringAnnotation(self, *args: Any) -> None:  # noqa: N802
+        """A string is not evaluated."""
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Like a function."""
-        self._visit_arguments(node.args)
-        self._visit_function(node, [node.body])
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Bases belong outside, the body inside."""
-        self._visit_all(node.decorator_list)
-        with self._scope("types", type_parameters(node)):
-            self._visit_all([*node.bases, *node.keywords])
-            found = bindings_of(node.body, is_function=False)
-            names = (found.bound.keys() | _CLASS_NAMES) - found.globals - found.nonlocals
-            with self._scope("class", frozenset(names), found):
-                self._visit_all(node.body)
-
-    def _visit_comprehension(self, node: _Comprehension) -> None:
-        first, *others = node.generators
-        self.visit(first.iter)
-        targets = {
-            name.id
-            for generator in node.generators
-            for name in ast.walk(generator.target)
-            if isinstance(name, ast.Name)
-        }
-        with self._scope("comprehension", frozenset(targets)):
-            self._visit_all([first.target, *first.ifs, *others])
-            results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-            self._visit_all(results)
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _visit_comprehension  # noqa: N815
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """An annotation is evaluated in modules and classes only."""
-        in_function = bool(self._scopes) and self._scopes[-1].kind == "function"
-        if self._all_annotations or (self._evaluated and not in_function):
-            self.visit(node.annotation)
-        self._visit_all([node.target, node.value])
-
-    def visit_Try(self, node: ast.Try) -> None:
+    def TRY(self, node: ast.Try) -> None:  # noqa: N802
         """Lookups in the body of a try that expects NameError are guarded."""
-        guard = _catches_name_error(node.handlers, immediate=self._functions == 0)
-        self._guards += guard
-        self._visit_all(node.body)
-        self._guards -= guard
-        self._visit_all([*node.handlers, *node.orelse, *node.finalbody])
+        immediate = not any(isinstance(s, checker.FunctionScope) for s in self.scopeStack)
+        guarded = "NameError" in self.exceptHandlers[-1] or _catches_name_error(
+            node.handlers, immediate=immediate
+        )
+        self.exceptHandlers.append(["NameError"] if guarded else [])
+        for child in node.body:
+            self.handleNode(child, node)
+        self.exceptHandlers.pop()
+        self.handleChildren(node, omit="body")
 
+    TRYSTAR = TRY
 
-def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
-    extra = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
+    def GENERATOREXP(self, node: _Comprehension) -> None:  # noqa: N802
+        """The first iterable is evaluated outside; inside, a class's names are not visible."""
+        first = node.generators[0]
+        self.handleNode(first.iter, first)
+        stack = self.scopeStack
+        self.scopeStack = [s for s in stack if not isinstance(s, checker.ClassScope)]
+        with self.in_scope(checker.GeneratorScope):
+            for generator in node.generators:
+                if generator is not first:
+                    self.handleNode(generator.iter, generator)
+                for child in (generator.target, *generator.ifs):
+                    self.handleNode(child, generator)
+            results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+            for child in results:
+                self.handleNode(child, node)
+        self.scopeStack = stack
+
+    LISTCOMP = SETCOMP = DICTCOMP = GENERATOREXP

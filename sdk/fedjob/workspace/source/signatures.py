@@ -46,7 +46,7 @@ def signature_faults(function: Function, form: str, file: str) -> list[Fault]:
     faults = []
     if isinstance(function, ast.AsyncFunctionDef):
         faults.append(Fault(where, "is `async def`, which returns before it has trained", wanted))
-    if _is_generator(function):
+    if is_generator(function):
         faults.append(
             Fault(where, "has a `yield`, so that a call does not run it", "use `return` instead")
         )
@@ -100,7 +100,8 @@ def _required(arguments: ast.arguments) -> list[str]:
     return [*(argument.arg for argument in plain), *_required_keywords(arguments)]
 
 
-def _is_generator(function: Function) -> bool:
+def is_generator(function: Function) -> bool:
+    """Whether calling it gives a generator instead of running it."""
     pending: list[ast.AST] = list(function.body)
     while pending:
         node = pending.pop()

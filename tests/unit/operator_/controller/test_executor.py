@@ -92,6 +92,15 @@ def test_answers_are_in_the_cache_at_once() -> None:
     assert bench.children == set()
 
 
+def test_deleted_pod_stays_in_the_cache_for_its_grace_period() -> None:
+    bench = Bench()
+    bench.carry_out(create=(server_pod(a_job(), a_start(), DEFAULTS),))
+    bench.cluster.lingering = frozenset({"Pod"})
+    bench.carry_out(delete=(bench.cache.observe(KEY).children["Pod", "digits-server"],))
+    left = bench.cache.observe(KEY).children["Pod", "digits-server"]
+    assert left["metadata"]["deletionTimestamp"] == "2027-01-15T08:00:15Z"
+
+
 def test_reason_for_writing_an_object_again_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="fedjob.executor")
     body = service(a_job())

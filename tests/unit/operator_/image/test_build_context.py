@@ -55,3 +55,21 @@ def test_context_contains_dockerfile_requirements_and_job() -> None:
         "requirements.txt": b"b\na\n",
         "job/app/a.py": b"1",
     }
+
+
+def test_wheels_of_the_model_are_there_before_packages_are_installed() -> None:
+    """Issue 15, item 6: a local wheel is a requirement like any other."""
+    name = "w/tiny-1.0-py3-none-any.whl"
+    lines = [f"./{name} --hash=sha256:{'0' * 64}", "numpy"]
+    dockerfile = render_dockerfile("base@sha256:" + "0" * 64, "sha256:1", lines)
+    steps = dockerfile.splitlines()
+    copied = steps.index("COPY wheels/ /opt/fedjob/wheels/")
+    assert copied < next(i for i, step in enumerate(steps) if step.startswith("RUN"))
+    context = make_context(dockerfile, {f"app/custom/{name}": b"wheel"}, lines)
+    with tarfile.open(fileobj=io.BytesIO(context)) as tar:
+        read = {m.name: tar.extractfile(m).read() for m in tar if m.isreg()}  # type: ignore[union-attr]
+    assert read[f"wheels/{name}"] == read[f"job/app/custom/{name}"] == b"wheel"
+    assert read["requirements.txt"].decode() == (
+        f"/opt/fedjob/wheels/{name} --hash=sha256:{'0' * 64}\nnumpy\n"
+    )
+    assert "COPY wheels/" not in render_dockerfile("base", "sha256:1", ["numpy"])

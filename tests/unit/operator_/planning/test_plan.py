@@ -249,3 +249,23 @@ def test_plan_is_total_pure_and_changes_only_owned_objects(
 @given(states())
 def test_plan_converges(state: State) -> None:
     settle(state.job, state.observed, state.now)
+
+
+def test_server_is_followed_in_every_mode() -> None:
+    job = a_job()
+    observed = all_running(started(job))
+    foreign = copy.deepcopy(observed.children["Service", "digits-server"])
+    foreign["metadata"]["name"] = "digits-old"
+    foreign["metadata"]["ownerReferences"][0]["uid"] = "earlier"
+    waiting = replace(observed, children={**observed.children, key_of(foreign): foreign})
+    complete = reporting(observed, complete_status())
+    for state in (observed, waiting, complete):
+        server = plan_for(job, state, NOW).server
+        assert server is not None
+        assert server.name == "digits-server"
+    paused = a_job(runPolicy={"suspend": True})
+    assert plan_for(paused, respecified(observed, paused), NOW).server is None
+    ended = with_pod(observed, "digits-server", phase="Succeeded")
+    server = plan_for(paused, respecified(ended, paused), NOW).server
+    assert server is not None
+    assert server.ended

@@ -11,6 +11,7 @@ from fedjob_operator.planning.pod_lifecycle import (
     plan_slot,
     pod_delay,
     replacement_is_faster,
+    stop_slot,
 )
 from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.state.pod_status import PodView
@@ -252,3 +253,28 @@ def test_kubelet_backoff_is_compared_with_a_replacement(
     message: str, delay: float, *, faster: bool
 ) -> None:
     assert replacement_is_faster(message, delay) is faster
+
+
+def test_cause_of_a_disruption_is_kept_until_the_pod_is_replaced() -> None:
+    preempted = PodView(
+        name="p", uid="u", ordinal=0, config=CONFIG.digest, deleting=NOW + 9,
+        disruption="PreemptionByScheduler",
+    )  # fmt: skip
+    first = plan_slot(PodSlot(seen=True), [preempted], CONFIG, NOW).slot
+    assert first.disruption == "Preempted"
+    later = plan_slot(first, [replace(preempted, disruption="")], CONFIG, NOW + 1).slot
+    assert later.disruption == "Preempted"
+    lost = plan_slot(later, [], CONFIG, NOW + 2).slot
+    assert (lost.causes, lost.disruption) == ({"Preempted": 1}, "")
+    assert stop_slot(later, []).slot.disruption == ""
+
+
+@pytest.mark.parametrize(
+    ("phase", "again", "create"), [("Running", 2.0, None), ("Failed", None, 1)]
+)
+def test_new_pod_waits_for_an_older_one_that_runs(
+    phase: str, again: float | None, create: int | None
+) -> None:
+    older = PodView(name="p", uid="u", ordinal=0, config="old", phase=phase)
+    planned = plan_slot(PodSlot(ordinal=1), [older], CONFIG, NOW)
+    assert (planned.delete, planned.again, planned.create) == ((older,), again, create)

@@ -76,3 +76,13 @@ def test_existing_kits_are_not_made_again() -> None:
     assert len(names(actions.delete, "Pod")) == 3
     partial = Kits("set-3", {"server": {}})
     assert plan_for(job, knowing(lost, kits=partial), NOW).stages == {Stage.KITS}
+
+
+def test_older_url_does_not_replace_a_newer_one() -> None:
+    """An operator that takes over may still hold URLs that another has renewed since."""
+    job = a_job()
+    observed = all_running(started(job))
+    older = {n: replace(u, expires=u.expires - 60) for n, u in observations_of(job).urls.items()}
+    assert not plan_for(job, knowing(observed, urls=older), NOW).changes
+    newer = {n: replace(u, expires=u.expires + 60) for n, u in observations_of(job).urls.items()}
+    assert len(plan_for(job, knowing(observed, urls=newer), NOW).apply) == 2

@@ -1,36 +1,14 @@
 """The CRD: checked in, bounded, and in step with the models."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fedjob.spec.schema.crd import crd_yaml, custom_resource_definition
+from fedjob.spec.schema.crd import crd_yaml
 from fedjob.spec.yaml import load_yaml
+from support.crd_schema import CRD, SCHEMA, SPEC, STATUS, VERSION
 
 ROOT = Path(__file__).parents[4]
-
-CRD = custom_resource_definition()
-
-VERSION = CRD["spec"]["versions"][0]
-
-SCHEMA = VERSION["schema"]["openAPIV3Schema"]
-
-
-def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield path, node
-    for name, child in node.get("properties", {}).items():
-        yield from nodes(child, f"{path}.{name}")
-    if "items" in node:
-        yield from nodes(node["items"], f"{path}[]")
-    if "additionalProperties" in node:
-        yield from nodes(node["additionalProperties"], f"{path}.*")
-
-
-SPEC = dict(nodes(SCHEMA["properties"]["spec"], "spec"))
-
-STATUS = dict(nodes(SCHEMA["properties"]["status"], "status"))
 
 
 def test_the_checked_in_crd_is_up_to_date():

@@ -22,7 +22,7 @@ def test_fedjob_draws_it_where_the_api_server_does(bound: Bound) -> None:
         parse_object(bound.job)
     [fault] = caught.value.faults
     # Of an item that is there twice, fedjob names the key.
-    assert fault.field in (bound.field, f"{bound.field}.name")
+    assert fault.field in (bound.field, f"{bound.field}.name", f"{bound.field}.path")
 
 
 def test_each_bound_has_both_sides() -> None:

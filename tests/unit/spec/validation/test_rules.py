@@ -1,29 +1,7 @@
 """Rules over several fields stand in the CRD, at fields that exist."""
 
-from collections.abc import Iterator
-from typing import Any
-
-from fedjob.spec.schema.crd import custom_resource_definition
 from fedjob.spec.validation.rules import RULES
-
-CRD = custom_resource_definition()
-
-VERSION = CRD["spec"]["versions"][0]
-
-SCHEMA = VERSION["schema"]["openAPIV3Schema"]
-
-
-def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield path, node
-    for name, child in node.get("properties", {}).items():
-        yield from nodes(child, f"{path}.{name}")
-    if "items" in node:
-        yield from nodes(node["items"], f"{path}[]")
-    if "additionalProperties" in node:
-        yield from nodes(node["additionalProperties"], f"{path}.*")
-
-
-SPEC = dict(nodes(SCHEMA["properties"]["spec"], "spec"))
+from support.crd_schema import SPEC
 
 
 def test_each_rule_stands_at_its_node_once():

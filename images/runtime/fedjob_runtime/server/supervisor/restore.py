@@ -6,10 +6,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedjob.errors import FedjobError
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.config import ServerConfig
-from fedjob.reasons import Reason
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.rounds import RoundLog
@@ -37,6 +35,9 @@ def restore(
 
     Files of an earlier start that were not committed are dropped: whether they were whole is not
     known.
+
+    Raises:
+        RoundGapError: The log of rounds has a gap.
     """
     shutil.rmtree(state / "rounds", ignore_errors=True)
     (state / "segment.json").unlink(missing_ok=True)
@@ -57,19 +58,7 @@ def restore(
     if not rounds:
         return Restored()
     last = rounds[-1]
-    if rounds != list(range(last + 1)):
-        msg = (
-            f"the log of rounds has a gap: {rounds} were found; restore the missing commits, or "
-            "delete the job's rounds/ to start anew"
-        )
-        raise GapError(msg)
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:] if number > 0]
     if last < config.spec.federation.num_rounds:
         log.fetch_model(last, handover.model_file(last))
     return Restored(last, history)
-
-
-class GapError(FedjobError):
-    """The log of rounds is not whole: someone deleted a commit."""
-
-    reason = Reason.ROUND_LOG_CORRUPT

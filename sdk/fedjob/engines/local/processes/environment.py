@@ -8,7 +8,7 @@ gRPC or boto3 work is removed here, everything that training code may want is ke
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedjob.engines.local.processes.orphans import RUN_FOLDER, RUN_ID
@@ -30,7 +30,13 @@ _REMOVED = frozenset(
 
 
 def process_environment(
-    ours: Mapping[str, str], *, run_id: str, folder: Path, workers: int, cpus: int
+    ours: Mapping[str, str],
+    *,
+    run_id: str,
+    folder: Path,
+    workers: int,
+    cpus: int,
+    python_path: Sequence[Path] = (),
 ) -> dict[str, str]:
     """The environment of every process of the run.
 
@@ -40,6 +46,7 @@ def process_environment(
         folder: OUT/.fedjob: marks it as a run's in this folder.
         workers: Workers that share this machine.
         cpus: Cores of this machine.
+        python_path: Folders that the processes import from, before all others.
     """
     env = {
         name: value
@@ -56,8 +63,8 @@ def process_environment(
     if "no_grpc_proxy" in env:  # gRPC then ignores no_proxy
         env["no_grpc_proxy"] = _with_loopback(env["no_grpc_proxy"])
     # The processes run in folders of their own, where a relative path would name another folder.
-    if env.get("PYTHONPATH"):
-        parts = env["PYTHONPATH"].split(os.pathsep)
+    parts = [*map(str, python_path), *env.get("PYTHONPATH", "").split(os.pathsep)]
+    if any(parts):
         env["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts if part)
     env["PYTHONUNBUFFERED"] = "1"
     # Configuration files are UTF-8 and may hold paths with any letter, whatever the locale is.

@@ -139,7 +139,7 @@ class Supervision:
         if self.reported_failure():
             return End(complete=False)
         message = _with_log(rule.why, self.server)
-        return End(False, message, Reason.BACKOFF_LIMIT_EXCEEDED)
+        return End(complete=False, message=message, reason=Reason.BACKOFF_LIMIT_EXCEEDED)
 
     def _worker_rule(self, watched: _Watched, ending: Ending) -> Decision:
         name = watched.child.name
@@ -172,7 +172,11 @@ class Supervision:
             f"{left} of {len(self._workers)} workers are left and a round needs "
             f"{self.limits.min_clients} (spec.federation.minClients): {why}"
         )
-        return End(False, self._explain(message, lost[-1].child), Reason.TOO_FEW_WORKERS)
+        return End(
+            complete=False,
+            message=self._explain(message, lost[-1].child),
+            reason=Reason.TOO_FEW_WORKERS,
+        )
 
     def _explain(self, why: str, child: Child) -> str:
         message = self.failure_of(child.name)

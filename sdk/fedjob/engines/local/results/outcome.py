@@ -36,10 +36,12 @@ def outcome_of(
 
     The server's own reason is preferred: the server knows what happened inside the federation.
     """
-    if end.complete:
-        return Outcome(complete=True, restarts=restarts, seconds=seconds)
-    if end.reason:
-        return Outcome(False, end.reason, end.message, restarts, seconds)
-    if status is not None and status.phase is RunPhase.FAILED:
-        return Outcome(False, status.reason, status.message, restarts, seconds)
-    return Outcome(False, Reason.SERVER_CRASHED, end.message, restarts, seconds)
+    reason: str = end.reason
+    message = end.message
+    if not end.complete and not end.reason:
+        reason = Reason.SERVER_CRASHED
+        if status is not None and status.phase is RunPhase.FAILED:
+            reason, message = status.reason, status.message
+    return Outcome(
+        complete=end.complete, reason=reason, message=message, restarts=restarts, seconds=seconds
+    )

@@ -1,4 +1,4 @@
-"""Rows 17, 18, 23, 27: shard ZIPs are looked into, unpacked and packed, and nothing gets out."""
+"""Rows 17, 18, 23, 27: shard ZIPs are inspected, unpacked and packed, and nothing gets out."""
 
 import errno
 import io
@@ -7,61 +7,31 @@ import os
 import stat
 import struct
 import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from fedjob.errors import EXIT_INVALID
 from fedjob.workspace.shard.archive import (
     InvalidShardError,
     ManifestNotFoundError,
     NoSpaceError,
-    ShardLimits,
     inspect_shard,
-    pack_shard,
     unpack_shard,
 )
-from fedjob.workspace.shard.entries import Entry, name_problem, normalised
 from fedjob.workspace.shard.manifest import InvalidManifestError
-from fedjob.workspace.shard.reading import Budget
-
-PNG = b"\x89PNG fake"
-ONE = json.dumps({"id": "a", "uri": "images/a.png", "y": 1}).encode() + b"\n"
-GOOD = {"manifest.ndjson": ONE, "images/a.png": PNG}
-
-
-def zipped(entries, compression=zipfile.ZIP_DEFLATED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for item in entries.items() if isinstance(entries, dict) else entries:
-            archive.writestr(*item)
-    return buffer.getvalue()
-
-
-def entry(name, mode=stat.S_IFREG | 0o644):
-    info = zipfile.ZipInfo(name)
-    info.create_system = 3
-    info.external_attr = mode << 16
-    return info
-
-
-def inspected(data, **options):
-    return inspect_shard(io.BytesIO(data), "shard-1.zip", **options)
-
-
-def unpacked(data, tmp_path, **options):
-    path = tmp_path / "shard-1.zip"
-    path.write_bytes(data)
-    dest = tmp_path / "home" / "shard"
-    return unpack_shard(path, dest, **options), dest
-
-
-def files_below(folder):
-    return {
-        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
-    }
+from support.shard_zips import (
+    GOOD,
+    NAMES,
+    ONE,
+    PNG,
+    entry,
+    files_below,
+    inspected,
+    unpacked,
+    with_flag,
+    zipped,
+)
 
 
 def test_a_shard_is_unpacked_as_it_was_packed(tmp_path):
@@ -74,14 +44,6 @@ def test_a_shard_is_unpacked_as_it_was_packed(tmp_path):
     assert info.manifest.samples == 1
     assert info.manifest.where == "shard-1.zip: manifest.ndjson"
     assert [p.name for p in (tmp_path / "home").iterdir()] == ["shard"]
-
-
-@pytest.mark.parametrize(
-    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-)
-def test_every_method_of_pythons_zipfile_is_read(tmp_path, method):
-    _, dest = unpacked(zipped(GOOD, method), tmp_path)
-    assert files_below(dest) == GOOD
 
 
 def test_the_manifest_can_have_another_name(tmp_path):
@@ -126,15 +88,6 @@ def test_a_nested_or_missing_manifest_says_where_it_must_be(tmp_path, entries, f
         assert "it must be manifest.ndjson at the ZIP's root" in text
         assert fix in text
     assert not (tmp_path / "home").exists()
-
-
-def with_flag(data, flag):
-    """The ZIP with a general purpose flag set in every central directory entry."""
-    raw, at = bytearray(data), 0
-    while (at := raw.find(b"PK\x01\x02", at)) >= 0:
-        raw[at + 8 : at + 10] = struct.pack("<H", struct.unpack_from("<H", raw, at + 8)[0] | flag)
-        at += 4
-    return bytes(raw)
 
 
 def with_method(data, method):
@@ -207,71 +160,10 @@ def test_a_zip_that_cannot_be_used_is_refused_and_leaves_nothing(tmp_path, data,
     assert [p.name for p in tmp_path.iterdir()] == ["shard-1.zip"]
 
 
-def test_duplicate_names_are_refused():
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        data = zipped([*GOOD.items(), ("images/a.png", b"other")])
-    with pytest.raises(InvalidShardError, match="is there twice"):
-        inspected(data)
-
-
-def test_a_null_byte_in_a_name_is_refused():
-    """zipfile cuts such names short, so that another file would be written."""
-    data = zipped([*GOOD.items(), ("aaa/x.png", b"x")]).replace(b"aaa/x.png", b"a\0a/x.png")
-    with pytest.raises(InvalidShardError, match="control character"):
-        inspected(data)
-
-
-def test_all_bad_entries_are_listed_up_to_twenty():
-    with pytest.raises(InvalidShardError) as caught:
-        inspected(zipped([*GOOD.items(), *((f"../{i}", b"") for i in range(30))]))
-    assert len(caught.value.faults) == 21
-    assert "and 10 more" in str(caught.value)
-
-
-def test_a_damaged_file_is_found_by_its_checksum(tmp_path):
-    data = zipped(GOOD, zipfile.ZIP_STORED).replace(PNG, PNG[::-1])
-    with pytest.raises(InvalidShardError, match=r"images/a.png: is damaged: Bad CRC-32"):
-        unpacked(data, tmp_path)
-    assert not list((tmp_path / "home").iterdir())
-    manifest = zipped(GOOD, zipfile.ZIP_STORED).replace(ONE, ONE.replace(b"1", b"2"))
-    with pytest.raises(InvalidShardError, match=r"manifest.ndjson: is damaged"):
-        inspected(manifest)
-
-
-def test_too_many_files_and_too_many_bytes_are_refused():
-    many = {**GOOD, **{f"f{i}": b"" for i in range(10)}}
-    with pytest.raises(InvalidShardError, match="has 12 entries; at most 11"):
-        inspected(zipped(many), limits=ShardLimits(max_files=11))
-    inspected(zipped(many), limits=ShardLimits(max_files=12))
-    large = zipped({**GOOD, "large": b"x" * 1000})
-    with pytest.raises(InvalidShardError, match="at most 1000 are allowed"):
-        inspected(large, limits=ShardLimits(max_bytes=1000))
-    with pytest.raises(InvalidShardError, match="split the shard"):
-        inspected(large, limits=ShardLimits(max_manifest_bytes=10))
-
-
-def test_a_bomb_is_stopped_while_reading(tmp_path):
-    bomb = zipped({**GOOD, "bomb": b"\0" * (4 << 20)})
-    limits = ShardLimits(ratio_slack=1 << 20)
-    inspected(bomb, limits=limits)  # its manifest is fine
-    with pytest.raises(InvalidShardError, match=r"bomb: unpacks to more than 200 times its size"):
-        unpacked(bomb, tmp_path, limits=limits)
-    assert not list((tmp_path / "home").iterdir())
-
-
-def test_a_bomb_in_the_manifest_is_stopped_when_looked_into():
+def test_a_bomb_in_the_manifest_is_stopped_when_it_is_inspected():
     bomb = zipped({**GOOD, "manifest.ndjson": ONE + b" " * (40 << 20)})
     with pytest.raises(InvalidShardError, match="200 times its size"):
         inspected(bomb)
-
-
-def test_headers_that_lie_about_sizes_do_not_get_past(tmp_path):
-    """The header says 10 bytes; the data holds 4 MiB."""
-    raw = bytearray(zipped({**GOOD, "bomb": b"\0" * (4 << 20)}))
-    at = raw.rfind(b"PK\x01\x02")
-    raw[at + 24 : at + 28] = struct.pack("<I", 10)
-    with pytest.raises(InvalidShardError, match="is damaged"):
-        unpacked(bytes(raw), tmp_path)
 
 
 def test_an_older_folder_is_replaced_only_by_a_whole_new_one(tmp_path):
@@ -287,55 +179,20 @@ def test_an_older_folder_is_replaced_only_by_a_whole_new_one(tmp_path):
     assert [p.name for p in dest.parent.iterdir()] == ["shard"]
 
 
-def test_a_shard_that_does_not_fit_is_said_so(tmp_path, monkeypatch):
+def test_a_shard_that_does_not_fit_is_reported(tmp_path, monkeypatch):
     usage = __import__("shutil").disk_usage(tmp_path)._replace(free=5)
     monkeypatch.setattr("fedjob.workspace.shard.archive.shutil.disk_usage", lambda _: usage)
     with pytest.raises(NoSpaceError, match="has 5 free"):
         unpacked(zipped(GOOD), tmp_path)
 
 
-def test_a_missing_zip_is_said_so(tmp_path):
-    with pytest.raises(InvalidShardError, match=r"s.zip: .* is no file"):
+def test_a_missing_zip_is_reported(tmp_path):
+    with pytest.raises(InvalidShardError, match=r"s.zip: .* is not a file"):
         unpack_shard(tmp_path / "s.zip", tmp_path / "d")
 
 
-def test_names_that_macos_writes_in_utf_8_without_the_flag_are_read(tmp_path):
-    one = json.dumps({"id": "a", "uri": "fünf.png", "y": 1}).encode()
-    data = with_flag(zipped({"manifest.ndjson": one, "fünf.png": PNG}), 0)
-    raw = bytearray(data)
-    for magic, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
-        at = 0
-        while (at := raw.find(magic, at)) >= 0:
-            flags = struct.unpack_from("<H", raw, at + offset)[0] & ~0x800
-            raw[at + offset : at + offset + 2] = struct.pack("<H", flags)
-            at += 4
-    _, dest = unpacked(bytes(raw), tmp_path)
-    assert (dest / "fünf.png").read_bytes() == PNG
-
-
-def test_names_in_an_old_dos_code_page_are_read(tmp_path):
-    data = zipped({**GOOD, "caf@.png": PNG}).replace(b"caf@.png", b"caf\x82.png")
-    _, dest = unpacked(data, tmp_path)
-    assert (dest / "café.png").read_bytes() == PNG
-
-
-def test_damaged_bzip2_is_refused(tmp_path):
-    data = zipped({**GOOD, "large": bytes(range(256)) * 64}, zipfile.ZIP_BZIP2)
-    at = data.find(b"BZh", data.find(b"large")) + 60
-    with pytest.raises(InvalidShardError, match="large: is damaged"):
-        unpacked(data[:at] + b"\x01\x02\x03" + data[at + 3 :], tmp_path)
-
-
-def test_what_comes_out_is_counted_whatever_the_headers_say():
-    budget = Budget("s.zip", 1000, ShardLimits(max_bytes=100))
-    one = Entry(zipfile.ZipInfo("a"), "a")
-    budget.spend(one, 100, 100)
-    with pytest.raises(InvalidShardError, match="unpacks to more than 100 bytes"):
-        budget.spend(one, 1, 101)
-
-
 @pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, NoSpaceError), (errno.EIO, OSError)])
-def test_a_disk_that_fills_up_is_said_so(tmp_path, monkeypatch, number, error):
+def test_a_disk_that_fills_up_is_reported(tmp_path, monkeypatch, number, error):
     def full(*_):
         raise OSError(number, os.strerror(number))
 
@@ -354,7 +211,7 @@ class CountingFile(io.BytesIO):
         return data
 
 
-def test_looking_into_a_shard_reads_its_directory_and_manifest_only():
+def test_inspecting_a_shard_reads_its_directory_and_manifest_only():
     """Works over ranged GETs."""
     images = {f"images/{i}.png": os.urandom(100_000) for i in range(50)}
     file = CountingFile(zipped({**GOOD, **images}))
@@ -362,53 +219,24 @@ def test_looking_into_a_shard_reads_its_directory_and_manifest_only():
     assert file.read_bytes < 100_000 < len(file.getvalue()) // 40
 
 
-def test_packing_is_deterministic_and_can_be_unpacked(tmp_path):
-    folder = tmp_path / "data"
-    (folder / "images").mkdir(parents=True)
-    for name, content in {**GOOD, ".DS_Store": b"x"}.items():
-        (folder / name).write_bytes(content)
-    first = pack_shard(folder, tmp_path / "a.zip").read_bytes()
-    os.utime(folder / "images/a.png", (1, 1))
-    (folder / "images/a.png").chmod(0o600)
-    assert pack_shard(folder, folder / "b.zip").read_bytes() == first
-    assert pack_shard(folder, folder / "b.zip").read_bytes() == first  # does not hold itself
-    unpack_shard(tmp_path / "a.zip", tmp_path / "out")
-    assert files_below(tmp_path / "out") == GOOD
-    assert not list(tmp_path.glob(".*"))
+def test_an_optional_manifest_that_cannot_be_used_is_reported_and_not_refused():
+    """Row 17: forms A and B."""
+    bad = inspected(zipped({**GOOD, "manifest.ndjson": b"{}"}), needs_manifest=False)
+    assert (bad.manifest, bad.has_manifest, len(bad.manifest_faults)) == (None, True, 3)
+    none = inspected(zipped({"a.csv": b""}), needs_manifest=False)
+    assert (none.manifest, none.has_manifest, len(none.manifest_faults)) == (None, False, 1)
+    with pytest.raises(InvalidShardError, match="absolute path"):
+        inspected(zipped({"/etc/x": b""}), needs_manifest=False)
 
 
-def test_a_folder_that_is_no_shard_is_not_packed(tmp_path):
-    with pytest.raises(InvalidShardError, match="is no folder"):
-        pack_shard(tmp_path / "none", tmp_path / "a.zip")
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "link").symlink_to("/etc/passwd")
-    (folder / "back\\slash").write_bytes(b"")
-    with pytest.raises(InvalidShardError) as caught:
-        pack_shard(folder, tmp_path / "a.zip")
-    assert "has no manifest.ndjson" in str(caught.value)
-    assert "link: is a link" in str(caught.value)
-    assert "has a backslash in its name" in str(caught.value)
-    assert not (tmp_path / "a.zip").exists()
-
-
-NAMES = st.lists(
-    st.sampled_from(["..", ".", "", "a", "b.png", "C:", "\\", "~", "\0", "a b", "é", "..."]),
-    min_size=1,
-    max_size=6,
-).map("/".join) | st.text(max_size=40)
-
-
-@given(NAMES)
-def test_a_name_that_is_allowed_stays_within_the_folder(name):
-    if name_problem(name) is not None:
-        return
-    root = Path("/home/worker/shard")
-    assert os.path.normpath(root / name).startswith(str(root))
-    path = normalised(name)
-    assert not path.startswith("/")
-    assert ".." not in path.split("/")
-    assert os.path.normpath(root / path) == os.path.normpath(root / name)
+def test_a_first_sample_that_is_not_an_image_is_noted():
+    png = b"\x89PNG\r\n\x1a\n" + bytes(20)
+    assert inspected(zipped({**GOOD, "images/a.png": png})).not_an_image == ""
+    assert inspected(zipped(GOOD)).not_an_image == "images/a.png"
+    damaged = zipped({**GOOD, "images/a.png": png}, zipfile.ZIP_STORED).replace(png, png[::-1])
+    assert inspected(damaged).not_an_image == ""
+    far = json.dumps({"id": "a", "uri": "https://example.org/a.png", "y": 1}).encode()
+    assert inspected(zipped({"manifest.ndjson": far})).not_an_image == ""
 
 
 @given(NAMES)

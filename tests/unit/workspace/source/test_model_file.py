@@ -1,24 +1,10 @@
 """Rows 24 and 26: a hand-written model file is read, never run, and all its faults come at once."""
 
-import textwrap
-
 import pytest
 
 from fedjob.errors import EXIT_INVALID
-from fedjob.workspace.source.imports import modules_of
 from fedjob.workspace.source.model_file import InvalidSourceError, check_source
-
-HEAD = "import torch\nimport torch.nn as nn\n"
-NET = """
-class Net(nn.Module):
-    def __init__(self, width=8, *, num_classes=10):
-        super().__init__()
-        self.head = nn.Linear(width, num_classes)
-
-    def forward(self, x):
-        return self.head(x.flatten(1))
-"""
-MODEL = HEAD + NET
+from support.model_texts import HEAD, MODEL, NET
 
 
 def test_a_hand_written_file_is_read_without_running_it():
@@ -34,50 +20,6 @@ def test_a_hand_written_file_is_read_without_running_it():
     assert info.modules == ("torch",)
     assert not info.has_validate
     assert info.missing_modules == ()
-
-
-FORMS = {
-    "A": ("def fl_train_model(payload): pass", None, "A", "fl_train_model"),
-    "A-out_dir": ("def fl_train_model(payload, out_dir): pass", None, "A", "fl_train_model"),
-    "A-all": ("def fl_train_model(payload, out_dir, logger): pass", None, "A", "fl_train_model"),
-    "A-kwargs": ("def fl_train_model(**kwargs): pass", None, "A", "fl_train_model"),
-    "A-own-default": ("def fl_train_model(payload, lr=1): pass", None, "A", "fl_train_model"),
-    "A-decorated": (
-        "@torch.enable_grad()\ndef fl_train_model(payload, x): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "A-assigned": ("fl_train_model = lambda payload: {}", None, "A", "fl_train_model"),
-    "A-conditional": (
-        "if torch:\n    def fl_train_model(payload): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "A-named": ("def mine(payload): pass", "mine", "A", "mine"),
-    "B": ("def fl_train(model, env, out_dir, logger=None): pass", None, "B", "fl_train"),
-    "B-no-logger": ("def fl_train(model, env, out_dir): pass", None, "B", "fl_train"),
-    "B-other-names": ("def fl_train(net, settings, folder): pass", None, "B", "fl_train"),
-    "B-star": ("def fl_train(*args, **kwargs): pass", None, "B", "fl_train"),
-    "B-named": ("def mine(model, env, out_dir): pass", "mine", "B", "mine"),
-    "A-before-B": (
-        "def fl_train(model, env, out_dir): pass\ndef fl_train_model(payload): pass",
-        None,
-        "A",
-        "fl_train_model",
-    ),
-    "C": ("", None, "C", None),
-    "C-validate": ("def fl_validate(model, env, out_dir): pass", None, "C", None),
-}
-
-
-@pytest.mark.parametrize(("code", "named", "form", "function"), FORMS.values(), ids=FORMS.keys())
-def test_the_form_is_found(code, named, form, function):
-    """CONTRACT section 1."""
-    info = check_source(f"{MODEL}\n{code}\n", "Net", named)
-    assert (info.form, info.train_function) == (form, function)
-    assert info.has_validate == ("fl_validate" in code)
 
 
 # name: (text, what the message holds, what its fix holds)
@@ -96,13 +38,13 @@ REFUSED = {
     "no-class": (HEAD + "x = 1\n", "no class Net", "name its model class"),
     "other-class": (MODEL.replace("class Net", "class Netz"), "it has Netz", "did you mean Netz"),
     "class-case": (MODEL.replace("class Net", "class NET"), "it has NET", "did you mean NET"),
-    "no-base": ("class Net: pass", "no torch module", "class Net(nn.Module)"),
-    "no-base-deep": ("class A: pass\nclass Net(A): pass", "no torch module", "nn.Module"),
+    "no-base": ("class Net: pass", "not a torch module", "class Net(nn.Module)"),
+    "no-base-deep": ("class A: pass\nclass Net(A): pass", "not a torch module", "nn.Module"),
     "no-import": (NET, "name 'nn' is not defined", "add `import torch.nn as nn` to the same file"),
     "relative": (
         MODEL + "from .parts import Head\n",
         "package around the file",
-        "copy what it needs",
+        "without the dot, and ship parts.py beside the file",
     ),
     "late-base": (
         HEAD + "class Net(Base): pass\nclass Base(nn.Module): pass\n",
@@ -155,7 +97,7 @@ def test_all_faults_come_at_once():
     for part in (
         "'np' is not defined",
         "'F' is not defined",
-        "no torch module",
+        "not a torch module",
         "not take payload",
     ):
         assert part in text
@@ -200,25 +142,23 @@ def test_what_cannot_be_known_is_not_refused(text, written, takes):
     assert info.accepts_num_classes == takes
 
 
-def test_modules_that_no_worker_has_are_named():
-    text = MODEL + textwrap.dedent(
-        """
-        import json, sklearn.svm, timm
-        from PIL import Image
-        from yaml import safe_load
-        try:
-            import wandb
-        except ImportError:
-            wandb = None
-        """
-    )
-    assert check_source(text, "Net").missing_modules == ("sklearn", "timm", "yaml")
-    brought = ["scikit-learn>=1.5", "timm", "PyYAML[libyaml]==6.0"]
-    assert check_source(text, "Net", requirements=brought).missing_modules == ()
-    assert modules_of("@ what") == set()
-
-
 def test_a_slip_in_the_training_functions_name_is_hinted_at():
     info = check_source(MODEL + "def fl_trian_model(payload): pass", "Net")
     assert info.form == "C"
     assert "fl_trian_model looks like fl_train_model" in info.hints[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("", "the generated training loop"),
+        ("def fl_train(model, env, out_dir): pass", "`fl_train`"),
+    ],
+)
+def test_only_the_documented_form_can_do_without_a_model(code, what):
+    """Row 36."""
+    with pytest.raises(InvalidSourceError, match=f"is missing, and {what} trains the model") as e:
+        check_source(MODEL + code, None)
+    assert "such as `Net`" in e.value.faults[0].fix
+    info = check_source("def fl_train_model(payload): pass", None)
+    assert (info.form, info.class_name) == ("A", None)

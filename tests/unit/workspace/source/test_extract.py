@@ -154,7 +154,7 @@ def test_a_class_of_a_script(tmp_path):
 
 
 CELLS = [
-    "this cell is no Python, such as %%html",
+    "this cell is not Python, such as %%html",
     "import fractions\nimport math as m",
     "WIDTH = 3\nraise_later = None",
     "def scale(x):\n    return x * 100",
@@ -276,7 +276,7 @@ REFUSED = {
     "no-module": (lambda: type("Lost", (), {"__module__": "gone"}), "has no source"),
     "extension-module": (
         lambda: type("Fast", (), {"__module__": "fast_module"}),
-        "no Python source",
+        "not Python source",
     ),
     "prompt": (lambda: type("Typed", (), {"__module__": "typed_at_prompt"}), "keeps no source"),
 }
@@ -299,5 +299,5 @@ def test_a_file_that_was_broken_since_its_import_is_refused(module):
     with open(module.__file__, "a") as file:
         file.write("\nclass (:\n")
     linecache.checkcache()
-    with pytest.raises(InvalidSourceError, match="is no Python now"):
+    with pytest.raises(InvalidSourceError, match="is not Python now"):
         source_of(module.Net)

@@ -1,0 +1,4 @@
+"""What pip installs for a model: requirements as text, and whether this Python has them.
+
+Not here: running pip.
+"""

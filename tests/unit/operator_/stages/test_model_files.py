@@ -1,0 +1,196 @@
+"""What the operator reads of the author: ConfigMap keys, objects, prefixes and archives."""
+
+import asyncio
+import base64
+import io
+import json
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+
+from fedjob.reasons import Reason
+from fedjob.spec.validation.parse import parse_job
+from fedjob.workspace.files.rules import FileLimits
+from fedjob_operator.stages import model_files
+from fedjob_operator.stages.errors import InputError
+from fedjob_operator.stages.model_files import read_model
+
+TEXT = "import torch.nn as nn\nclass Net(nn.Module): pass\n"
+
+
+class Bucket:
+    def __init__(self, objects):
+        self.objects = objects
+
+    def head(self, key):
+        found = self.objects.get(key)
+        return None if found is None else SimpleNamespace(key=key, size=len(found))
+
+    def get_bytes(self, key):
+        return self.objects[key]
+
+    def list(self, prefix):
+        return [self.head(key) for key in sorted(self.objects) if key.startswith(prefix)]
+
+
+class Cluster:
+    def __init__(self, maps):
+        self.maps = maps
+
+    async def get(self, _version, _kind, namespace, name):
+        assert namespace == "team"
+        return self.maps.get(name)
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def read(files=(), source=None, objects=None, maps=None):
+    job = {
+        "apiVersion": "fedjob.dev/v1alpha1",
+        "kind": "FederatedJob",
+        "metadata": {"name": "digits", "namespace": "team"},
+        "spec": {
+            "model": {
+                "source": source or {"inline": TEXT},
+                "className": "Net",
+                "files": list(files),
+            }
+        },
+    }
+    bucket = Bucket(objects or {})
+    store = SimpleNamespace(bucket=lambda name: {"bucket": bucket}[name])
+    return asyncio.run(read_model(Cluster(maps or {}), parse_job(json.dumps(job), "job"), store))
+
+
+def refused(*args, **options):
+    with pytest.raises(InputError) as caught:
+        read(*args, **options)
+    assert caught.value.reason == Reason.SOURCE_INVALID
+    return str(caught.value)
+
+
+def test_files_come_from_text_config_maps_objects_prefixes_and_archives():
+    """Issue 15, item 6."""
+    archive = zipped({"pkg/__init__.py": b"", "pkg/a.py": b"A = 1"})
+    found = read(
+        files=[
+            {"path": "helpers.py", "text": "T = 'é'"},
+            {"path": "labels.txt", "configMapKeyRef": {"name": "m", "key": "labels.txt"}},
+            {"path": "x.bin", "configMapKeyRef": {"name": "m", "key": "x.bin"}},
+            {"path": "tokenizer.json", "uri": "s3://bucket/t.json"},
+            {"path": "data", "uri": "s3://bucket/data/"},
+            {"path": ".", "uri": "s3://bucket/code.zip"},
+            {"path": "lib", "uri": "s3://bucket/more.zip"},
+            {"path": "kept.zip", "uri": "s3://bucket/code.zip"},
+        ],
+        objects={
+            "t.json": b"{}",
+            "data/": b"",
+            "data/a.txt": b"a",
+            "data/sub/b.txt": b"b",
+            "database": b"",
+            "code.zip": archive,
+            "more.zip": zipped({"z.py": b""}),
+        },
+        maps={
+            "m": {
+                "data": {"labels.txt": "cat"},
+                "binaryData": {"x.bin": base64.b64encode(b"\xff\0").decode()},
+            }
+        },
+    )
+    assert found.files == {
+        "helpers.py": "T = 'é'".encode(),
+        "labels.txt": b"cat",
+        "x.bin": b"\xff\0",
+        "tokenizer.json": b"{}",
+        "data/a.txt": b"a",
+        "data/sub/b.txt": b"b",
+        "pkg/__init__.py": b"",
+        "pkg/a.py": b"A = 1",
+        "lib/z.py": b"",
+        "kept.zip": archive,
+    }
+
+
+LATIN = f"# coding: latin-1\n# größe\n{TEXT}"
+LATIN_BYTES = LATIN.encode("latin-1")
+NOTEBOOK = json.dumps({"cells": [{"cell_type": "code", "source": TEXT}]})
+
+
+@pytest.mark.parametrize(
+    ("source", "objects", "maps", "content"),
+    [
+        ({"inline": TEXT}, {}, {}, TEXT.encode()),
+        (
+            {"uri": "s3://bucket/m.py"},
+            {"m.py": LATIN_BYTES},
+            {},
+            LATIN_BYTES,
+        ),
+        ({"uri": "s3://bucket/m.ipynb"}, {"m.ipynb": NOTEBOOK.encode()}, {}, TEXT.encode()),
+        (
+            {"configMapRef": {"name": "m"}},
+            {},
+            {"m": {"data": {"model_def.py": TEXT}}},
+            TEXT.encode(),
+        ),
+        (
+            {"configMapRef": {"name": "m"}},
+            {},
+            {"m": {"binaryData": {"model_def.py": base64.b64encode(LATIN_BYTES).decode()}}},
+            LATIN_BYTES,
+        ),
+    ],
+)
+def test_the_model_file_is_taken_verbatim_from_where_it_is(source, objects, maps, content):
+    found = read(source=source, objects=objects, maps=maps)
+    assert found.source.content == content.rstrip(b"\n") + b"\n"
+    assert "class Net" in found.source.text
+
+
+def test_a_missing_config_map_or_key_says_how_to_create_it():
+    ref = {"path": "a.txt", "configMapKeyRef": {"name": "m", "key": "k.txt"}}
+    message = refused([ref])
+    assert "ConfigMap team/m does not exist" in message
+    assert "kubectl -n team create configmap m --from-file=k.txt=k.txt" in message
+    assert "has no key k.txt" in refused([ref], maps={"m": {"data": {}}})
+    assert "has no key k.txt" in refused([ref], maps={"m": {"binaryData": {"k.txt": "?"}}})
+
+
+def test_an_undecodable_model_file_is_refused():
+    message = refused(source={"uri": "s3://bucket/m.py"}, objects={"m.py": b"x = 1\n\xff\n\xff"})
+    assert "spec.model.source.uri: is not UTF-8 text" in message
+
+
+def test_faults_of_all_files_come_together():
+    message = refused(
+        files=[
+            {"path": "data", "uri": "s3://bucket/empty/"},
+            {"path": "code", "uri": "s3://bucket/bad.zip"},
+            {"path": "lib", "uri": "s3://bucket/evil.zip"},
+        ],
+        objects={"bad.zip": b"no archive", "evil.zip": zipped({"../../x.py": b""})},
+    )
+    assert "spec.model.files[0]: s3://bucket/empty/: holds no object" in message
+    assert "spec.model.files[1]: s3://bucket/bad.zip: cannot be unpacked" in message
+    assert "lib/../../x.py: leaves the folder by `..`" in message
+
+
+def test_sizes_are_checked_before_anything_is_fetched(monkeypatch):
+    limits = FileLimits(max_files=2, max_file_bytes=10, max_total_bytes=15)
+    monkeypatch.setattr(model_files, "DEFAULT_LIMITS", limits)
+    objects = {"a": bytes(11), "p/a": bytes(8), "p/b": bytes(8), "q/1": b"", "q/2": b"", "q/3": b""}
+    large = refused([{"path": "a", "uri": "s3://bucket/a"}], objects=objects)
+    total = refused([{"path": "p", "uri": "s3://bucket/p/"}], objects=objects)
+    many = refused([{"path": "q", "uri": "s3://bucket/q/"}], objects=objects)
+    assert "s3://bucket/a: has 11 bytes; at most 10 are allowed" in large
+    assert "holds more than 15 bytes or 2 files" in total
+    assert "holds more than 15 bytes or 2 files" in many
