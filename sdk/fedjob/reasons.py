@@ -124,6 +124,11 @@ class Reason(StrEnum):
     SERVER_CRASHED = "ServerCrashed", "The server's process ended before the run was over."
     FEDERATION_FAILED = "FederationFailed", "The federation ended again and again without a round."
     AGGREGATION_FAILED = "AggregationFailed", "The answers cannot be averaged."
+    AGGREGATION_OVERFLOW = (
+        "AggregationOverflow",
+        "The mean of finite answers is infinite or not a number.",
+    )
+    COMPONENT_FAILED = "ComponentFailed", "A component of the author raised an error on the server."
     FENCED = "Fenced", "Another server has taken over."
     INTERRUPTED = "Interrupted", "The run was stopped on request."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."

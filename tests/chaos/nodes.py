@@ -16,7 +16,7 @@ WORKER_NODES = ("fedjob-worker", "fedjob-worker2")
 REGISTRY = "fedjob-registry"
 LEASE_SECONDS = 17.0
 """Leader election of Kubernetes' components: leases last 15 s, standbys check every 2 s."""
-CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.runner_process"
+CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.job_process.main"
 """Patterns in the command lines of NVFlare's job processes."""
 
 

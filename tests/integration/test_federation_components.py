@@ -48,8 +48,10 @@ class MyExecutor(Executor):
 
 
 class MyPersistor(ModelPersistor):
-    def __init__(self, value, saved):
+    def __init__(self, value, saved, refuses=False):
         super().__init__()
+        if refuses:
+            raise RuntimeError("no licence for " + saved)
         self.value, self.saved = value, saved
 
     def load_model(self, fl_ctx):
@@ -112,34 +114,148 @@ def test_rows_32_33_34_together(federation: Callable[..., Federation], tmp_path:
         assert file.read().split() == ["7.0", "9.0"]
 
 
+PERSISTOR = {"path": "model_def.MyPersistor", "args": {"value": 5.0, "saved": "/dev/null"}}
+
+
+def persistor(**args: object) -> dict[str, dict[str, object]]:
+    return {"persistor": {**PERSISTOR, "args": {**PERSISTOR["args"], **args}}}  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize(
-    ("components", "reason", "fragments"),
+    ("components", "reason", "fragments", "completed"),
     [
         (
             {"aggregator": {"path": "model_def.Median", "args": {"broken": True}}},
             "AggregationFailed",
-            ["Median.accept", "ValueError: cannot weigh this", "spec.components.aggregator"],
+            [
+                "Median.accept failed in round 1: ValueError: cannot weigh this (model_def.py line",
+                'raise ValueError("cannot weigh this")',
+                "spec.components.aggregator",
+            ],
+            0,
         ),
         (
-            {"persistor": {"path": "model_def.MyPersistor", "args": {"value": None, "saved": ""}}},
+            persistor(value=None),
             "ModelInvalid",
-            ["MyPersistor.load_model", "FileNotFoundError: pretrained.bin"],
+            ["MyPersistor.load_model", "FileNotFoundError: pretrained.bin (model_def.py line"],
+            0,
+        ),
+        (
+            persistor(refuses=True),
+            "ComponentFailed",
+            [
+                "the server's job process failed before its first round in the author's code",
+                "RuntimeError: no licence for /dev/null (model_def.py line",
+            ],
+            0,
+        ),
+        (
+            persistor(saved="/nowhere/saved.txt"),
+            "ComponentFailed",
+            [
+                "the server's job process failed in round 1 in the author's code",
+                "FileNotFoundError",
+                "in save_model",
+            ],
+            0,
+        ),
+        (
+            {"persistor": {"path": "model_def.MyPersistor", "args": {"valu": 5.0}}},
+            "ComponentInvalid",
+            ["the server's job process failed before its first round", "valu"],
+            0,
         ),
     ],
-    ids=["aggregator", "persistor"],
+    ids=["aggregator", "load_model", "constructor", "save_model", "arguments"],
 )
-def test_what_they_raise_fails_the_run_in_their_own_words(
+def test_what_they_raise_fails_the_run_at_once_with_its_last_frames(
     federation: Callable[..., Federation],
     components: dict[str, dict[str, object]],
     reason: str,
     fragments: list[str],
+    completed: int,
 ) -> None:
     steps = {"executor": {"path": "model_def.MyExecutor", "args": {"step": [1.0]}}}
     fed = federation(OWN, [1], federation={"num_rounds": 2}, components={**steps, **components})
     fed.start()
     assert fed.wait_end() == 1, fed.logs()
     status = fed.last_status()
-    assert status.reason == reason
+    assert status.reason == reason, status.message
     for fragment in fragments:
         assert fragment in status.message
-    assert status.completed == 0
+    assert status.completed == completed
+    # Deterministic: the first segment is the last, and no worker is blamed.
+    assert status.segments == 1
+    assert [client.message for client in status.clients] == [""]
+
+
+SPECTRAL = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.spectral = nn.Parameter(torch.ones(3, dtype=torch.complex128))
+
+
+def fl_train_model(payload, out_dir):
+    raise AssertionError("not reached")
+"""
+
+
+def test_model_that_cannot_be_averaged_is_refused_before_round_1(
+    federation: Callable[..., Federation],
+) -> None:
+    """shared/field/complex128: three minutes of retries, blamed on both workers."""
+    fed = federation(SPECTRAL, [1], federation={"num_rounds": 1})
+    fed.start()
+    assert fed.wait_end() == 1, fed.logs()
+    status = fed.last_status()
+    assert status.reason == "ModelInvalid"
+    assert "Net.spectral is complex128, which cannot be saved and averaged" in status.message
+    assert "use complex64" in status.message
+    assert status.segments == 1
+
+
+LIMITS = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(1, 1)
+        for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+            name = "at_" + str(dtype).removeprefix("torch.")
+            limit = torch.finfo(dtype)
+            self.register_buffer(name, torch.tensor([limit.min, limit.max, 1 / 3], dtype=dtype))
+        for dtype in (torch.int64, torch.uint64, torch.int8):
+            name = "at_" + str(dtype).removeprefix("torch.")
+            limit = torch.iinfo(dtype)
+            self.register_buffer(name, torch.tensor([limit.min, limit.max], dtype=dtype))
+        self.register_buffer("complex64", torch.tensor([1 + 2j, 1e38 - 1e38j]))
+        self.register_buffer("flag", torch.tensor([True, False]))
+
+
+def fl_train_model(payload, out_dir):
+    model = Net()
+    model.set_weights(payload["initial_weights"])
+    return {"weights": model.state_dict(), "samples": 7 + payload["env"]["CURRENT_ROUND"]}
+"""
+
+
+def test_buffers_at_the_limits_of_their_dtypes_come_back_as_they_are(
+    federation: Callable[..., Federation],
+) -> None:
+    """shared/field/mask-overflow: an attention mask of finfo.min became -inf in round 1."""
+    fed = federation(LIMITS, [1, 1], federation={"num_rounds": 2, "min_clients": 2})
+    fed.start()
+    assert fed.wait_end() == 0, fed.logs()
+    first, last = fed.model(0), fed.model(2)
+    assert set(first) == set(last)
+    for name, value in first.items():
+        assert last[name].dtype is value.dtype
+        assert torch.equal(last[name].view(torch.uint8), value.view(torch.uint8)), name

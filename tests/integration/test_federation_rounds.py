@@ -108,6 +108,10 @@ def test_every_committed_model_is_the_weighted_mean_of_what_workers_returned(
                 "num_classes": 0,
                 "img_size": 8,
                 "manifest_file": "manifest.ndjson",
+                "NUM_ROUNDS": 0,  # of a job folder that does not have them
+                "NUM_CLIENTS": 0,
+                "SHARD_NAME": f"shard-{fed.workers.index(worker)}.zip",
+                "STATE_DIR": str(fed.home(worker) / "state"),
                 "flavour": "vanilla",
             }
             assert call["root"] == str(fed.home(worker) / "shard")
@@ -122,7 +126,7 @@ def test_every_committed_model_is_the_weighted_mean_of_what_workers_returned(
 def _assert_mean(
     after: dict[str, torch.Tensor], returned: list[tuple[int, dict[str, torch.Tensor]]]
 ) -> None:
-    """Tolerances as in unit/runtime/test_aggregation.py: 2e-6 in float32, half a bfloat16 unit."""
+    """Tolerances as in test_fedavg.py: 2e-6 in float32, half a bfloat16 unit."""
     total = sum(count for count, _ in returned)
     for name, value in after.items():
         want = sum(weights[name].double() * (count / total) for count, weights in returned)

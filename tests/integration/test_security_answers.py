@@ -197,7 +197,7 @@ def test_a_bad_answer_runs_nothing_fills_nothing_and_costs_its_worker_alone(
     )
     fed.start()
     fed.until(lambda s: s.completed >= 1, what="the first round")
-    job = fed.pid_of("server", "runner_process")
+    job = fed.pid_of("server", "job_process.main")
     before = highest = peak(job)
     while fed.processes["server"].poll() is None:
         with contextlib.suppress(OSError):

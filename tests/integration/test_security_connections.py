@@ -91,7 +91,7 @@ print(json.dumps({"shed": shed}), flush=True)
 """
 
 
-def worker_said(fed: Federation, kit: Path, *, url: str | None = None, seconds: float = 0) -> str:
+def worker_output(fed: Federation, kit: Path, *, url: str | None = None, seconds: float = 0) -> str:
     """What `fedjob-worker` for worker-1 prints with another kit or URL.
 
     Args:
@@ -118,15 +118,15 @@ def worker_said(fed: Federation, kit: Path, *, url: str | None = None, seconds: 
     )
     if seconds:
         assert process.stdout is not None
-        said = process.stdout.readline()
+        output = process.stdout.readline()
         process.terminate()
         process.communicate()
     else:
-        said, _ = process.communicate(timeout=120)
-        assert process.returncode == 64, said
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 64, output
         assert json.loads((home / "worker.json").read_text())["state"] == "Failed"
     assert not (home / "shard").exists()
-    return said
+    return output
 
 
 def handshake(port: int, kit: Path | None, root: Path) -> str:
@@ -217,15 +217,15 @@ def knock(fed: Federation, authority: Authority, own: Any, root: Path) -> None:
     mixed = Path(shutil.copytree(fed.folder / "kits/worker-0", fed.folder / "kit-of-worker-0"))
 
     rogue = rogue_client(fed, good, "worker-0")
-    for kit, words in (
+    for kit, message in (
         (expired, "client.crt: ended at"),
         (self_made, "client.crt: is not signed by rootCA.pem"),
         (mixed, "client.crt: is the certificate of worker-0, not of worker-1"),
         (altered, "client.key: is not the key of client.crt"),
     ):
-        said = worker_said(fed, kit)
-        assert f"worker-1: kit file {words}" in said, said
-        assert "new ones are made" in said
+        output = worker_output(fed, kit)
+        assert f"worker-1: kit file {message}" in output, output
+        assert "new ones are made" in output
 
     # The server itself: the good one is taken, so that the others' refusal says something.
     assert handshake(fed.fl_port, good, root) == "taken"
@@ -238,17 +238,17 @@ def knock(fed: Federation, authority: Authority, own: Any, root: Path) -> None:
     log = fed.folder / "server.log"
     try:
         done = fed.status().completed
-        words = "authenticated as 'worker-1' but claimed endpoint 'worker-0'"
-        fed.until(lambda s: words in log.read_text() and s.completed > done, what=words)
+        message = "authenticated as 'worker-1' but claimed endpoint 'worker-0'"
+        fed.until(lambda s: message in log.read_text() and s.completed > done, what=message)
     finally:
         rogue.kill()
         rogue.wait()
-    for words in (
+    for message in (
         "CERTIFICATE_VERIFY_FAILED: certificate has expired",
         "CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate",
         "PEER_DID_NOT_RETURN_A_CERTIFICATE",
     ):
-        assert words in log.read_text()
+        assert message in log.read_text()
     status = fed.status()
     assert {c.name: c.restarts for c in status.clients} == {"worker-0": 0, "worker-1": 0}
 
@@ -258,14 +258,14 @@ def ask_for_anothers_shard(fed: Federation) -> None:
     url = (fed.folder / "worker-1.url").read_text()
     assert "shard-1.zip" in url
     kit = Path(shutil.copytree(fed.folder / "kits/worker-1", fed.folder / "kit-shard"))
-    said = worker_said(fed, kit, url=url.replace("shard-1.zip", "shard-0.zip"), seconds=5)
-    assert "shard shard-1.zip: the store answered 403" in said, said
+    output = worker_output(fed, kit, url=url.replace("shard-1.zip", "shard-0.zip"), seconds=5)
+    assert "shard shard-1.zip: the store answered 403" in output, output
 
 
 def unpack_evil_shards(fed: Federation) -> None:
     """A ZIP bomb and a path out of the folder, as worker-1's shard: the worker unpacks neither."""
     kit = fed.folder / "kits/worker-1"
-    for name, entry, body, words in (
+    for name, entry, body, message in (
         ("bomb", "zeros.bin", bytes(64 << 20), "zeros.bin"),
         ("escape", "../../escaped", b"x", "leaves the shard"),
     ):
@@ -277,10 +277,10 @@ def unpack_evil_shards(fed: Federation) -> None:
         key = fed.layout.shard(f"{name}.zip")
         fed.bucket.put_bytes(key, buffer.getvalue())
         mine = Path(shutil.copytree(kit, fed.folder / f"kit-{name}"))
-        said = worker_said(fed, mine, url=fed.bucket.presign_get(key))
-        assert "shard-1.zip" in said, said
-        assert words in said, said
-        assert ";" in said, "no fix"
+        output = worker_output(fed, mine, url=fed.bucket.presign_get(key))
+        assert "shard-1.zip" in output, output
+        assert message in output, output
+        assert ";" in output, "no fix"
     assert not list(fed.folder.rglob("escaped"))
 
 
@@ -305,8 +305,8 @@ def flood(fed: Federation) -> None:
             os.kill(pid, signal.SIGKILL)
         done = fed.status().completed
         fed.until(lambda s: s.completed >= done + 2, 240, "rounds with 10,000 connections")
-        said = [process.communicate("\n", timeout=120)[0] for process in flooders]
-        shed = sum(json.loads(text)["shed"] for text in said)
+        output = [process.communicate("\n", timeout=120)[0] for process in flooders]
+        shed = sum(json.loads(text)["shed"] for text in output)
         print(f"{opened} connections: {most} open files, {grown >> 20} MiB more, {shed} shed")
         assert shed == opened, "the server kept silent strangers"
     finally:
@@ -338,7 +338,7 @@ def alter_the_model(fed: Federation) -> None:
     assert "altered or damaged" in status.message
     assert status.message in (fed.folder / "server.log").read_text()
     assert fed.log.commits()[-1] == last, "nothing was committed on top of it"
-    # With the right bytes back, it goes on.
+    # With the right bytes restored, the run resumes.
     fed.bucket.put_bytes(key, good)
     fed.start()
     fed.until(lambda s: s.completed > last, what="a round after the model was restored")

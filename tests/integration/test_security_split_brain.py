@@ -171,7 +171,7 @@ def wait_for(fed: Federation, what: str, condition: Callable[[], bool]) -> None:
 
 
 def forget_answers(fed: Federation) -> None:
-    """The workers train anew: otherwise a round asked again has the same answers, and model."""
+    """The workers train again: otherwise a repeated round has the same answers, and model."""
     for worker in fed.workers:
         shutil.rmtree(fed.home(worker) / "answers", ignore_errors=True)
 

@@ -8,11 +8,17 @@ from pathlib import Path
 import fedjob_runtime
 
 RUNTIME = Path(fedjob_runtime.__file__).parent
-ENTRIES = ["worker/tensors", "worker/executor", "server/controller", "server/persistor"]
+ENTRIES = [
+    "worker/tensor_codec",
+    "worker/executor",
+    "server/job_process/controller",
+    "server/job_process/persistor",
+    "server/job_process/main",
+]
 
 PROGRAM = """
 import gc, sys
-passes = []  # since torch is there: before it, our own modules may be compiled
+passes = []  # since the import of torch began: before it, our own modules may be compiled
 gc.callbacks.append(lambda *_: passes.append(1) if "torch" in sys.modules else None)
 import fedjob_runtime.processes.torch_import
 seen = len(passes)
@@ -25,7 +31,7 @@ print(seen, len(passes) > seen, gc.get_freeze_count())
 """
 
 
-def test_nothing_is_collected_meanwhile_and_what_is_there_is_permanent():
+def test_nothing_is_collected_during_the_import_and_the_modules_are_frozen():
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
@@ -34,7 +40,7 @@ def test_nothing_is_collected_meanwhile_and_what_is_there_is_permanent():
     assert int(frozen) > 100_000
 
 
-def test_whatever_nvflare_loads_first_imports_torch_so():
+def test_every_entry_of_a_job_process_imports_torch_this_way():
     for entry in ENTRIES:
         tree = ast.parse((RUNTIME / f"{entry}.py").read_text())
         imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]

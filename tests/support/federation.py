@@ -27,7 +27,13 @@ from typing import Any
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.engines.local.store.ports import Ports
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.config import ENV_FORGE, ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.config import (
+    ENV_FORK_SERVER,
+    ServerConfig,
+    StoreLocation,
+    WorkerConfig,
+    WorkerShard,
+)
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
 from fedjob.storage.bucket import Bucket
@@ -35,7 +41,7 @@ from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.processes.children import descendants, start_child
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
 
@@ -51,8 +57,8 @@ HYPERPARAMETERS = {
 
 
 @functools.cache
-def shared_forge() -> tuple[int, str]:
-    """(process id, name) of the forge of all federations of these tests; it dies with them.
+def shared_fork_server() -> tuple[int, str]:
+    """(process id, name) of the fork server of all federations of these tests; it dies with them.
 
     As in a local run; in a pod each site has its own.
     """
@@ -108,8 +114,8 @@ class Federation:
         shards: The shards' ZIPs, in place of those made from `samples`.
         components: The user's own `executor`, `persistor`, `aggregator`: {path, args}.
         sitecustomize: Code that every process of the federation runs first.
-        shared: Its sites share the tests' forge, as in a local run; else each has its own, as in a
-            pod. What all processes are to run first, a shared one has not run.
+        shared: Its sites share the tests' fork server, as in a local run; else each has its own, as
+            in a pod. Not with `sitecustomize`, which a shared one has not run.
     """
 
     def __init__(
@@ -325,7 +331,7 @@ class Federation:
 
     def _env(self) -> dict[str, str]:
         env = {**_environment(), "PYTHONPATH": self._path, MARK: str(self.folder)}
-        return {**env, ENV_FORGE: shared_forge()[1]} if self._shared else env
+        return {**env, ENV_FORK_SERVER: shared_fork_server()[1]} if self._shared else env
 
     def start(self, *sites: str) -> None:
         """Starts `server` or workers by name; all of them without names."""
@@ -418,10 +424,10 @@ class Federation:
         return [(pid, line) for pid, line in found if line] + self._forked(self.folder / site)
 
     def _forked(self, folder: Path) -> list[tuple[int, str]]:
-        """Those of the shared forge's processes that run in a folder, which their command names."""
+        """Processes of the shared fork server that run in a folder, which their command names."""
         if not self._shared:
             return []
-        found = [(pid, _command_line(pid)) for pid in descendants(shared_forge()[0])]
+        found = [(pid, _command_line(pid)) for pid in descendants(shared_fork_server()[0])]
         return [(pid, line) for pid, line in found if f"{folder}/" in line]
 
     def pid_of(self, site: str, part: str) -> int:

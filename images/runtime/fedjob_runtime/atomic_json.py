@@ -1,4 +1,4 @@
-"""JSON files through which the processes of one pod talk: whole or absent, never half-written.
+"""JSON files that the processes of one pod exchange: complete or absent, never half-written.
 
 The supervisor, NVFlare's parent process and the job process are three processes that may each die
 at any moment; files survive them all, need no port and can be read by a person with `cat`.

@@ -1,4 +1,4 @@
-"""What server and worker say to each other beside the weights, and where processes find things."""
+"""Headers and meta of tasks and replies beside the weights, and the environment of processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ FAILURE = "fedjob.failure"
 
 BASE = "base"
 """Task meta: sha256 of the global model that the task carries."""
-SEGMENT = "segment"
-"""Task meta: the segment's number; a worker's job processes of older segments give way."""
 SAMPLES = "samples"
 WARNINGS = "warnings"
 """Reply meta beside the weights."""
@@ -39,7 +37,7 @@ ENV_SHARD = "FEDJOB_SHARD"
 
 
 def env_text(name: str) -> str:
-    """What the supervisor or the worker command passed down in `name`.
+    """The environment variable `name`, as the supervisor or the worker command set it.
 
     Raises:
         RuntimeError: This process was not started by fedjob.
@@ -62,9 +60,9 @@ def failure_header(reason: str, message: str) -> str:
 
 
 def read_failure(header: object) -> tuple[str, str] | None:
-    """(reason, message) of a FAILURE header; None where there is none.
+    """(reason, message) of a FAILURE header; None without one.
 
-    A worker is not trusted: anything else than what `failure_header` makes is cut down to text.
+    A worker is not trusted: a header that `failure_header` did not make becomes text.
     """
     if header is None:
         return None
@@ -92,7 +90,7 @@ class JobSettings:
     def read(cls, job_folder: Path) -> JobSettings | None:
         """Reads app/config/config_fed_client.json.
 
-        None where the user's own executor takes other arguments.
+        None where the author's own executor takes other arguments.
         """
         config = json.loads((job_folder / "app/config/config_fed_client.json").read_text())
         arguments = config["executors"][0]["executor"].get("args", {})

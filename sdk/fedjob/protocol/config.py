@@ -14,7 +14,7 @@ from pydantic import Field
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJobSpec
 
-ENV_FORGE = "FEDJOB_FORGE"
+ENV_FORK_SERVER = "FEDJOB_FORGE"
 """Environment variable of a server or worker: the fork server that it shares with other sites.
 
 A name for `fedjob_runtime.processes.fork_server`; without it a site starts a fork server of its

@@ -1,7 +1,7 @@
-"""Whether a worker's startup kit is its own, whole and in date: said before NVFlare only retries.
+"""Checks a worker's startup kit before NVFlare uses it: its own, complete and in date.
 
-The server refuses a wrong certificate by cutting the connection, and NVFlare's client tries again
-without saying why. What is checked here is for the honest; the server checks all of it itself.
+The server refuses a wrong certificate by closing the connection, and NVFlare's client retries
+without naming a reason. This check only helps honest workers; the server checks everything itself.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fedjob.reasons import Reason
 FILES = ("fed_client.json", "rootCA.pem", "client.crt", "client.key")
 
 SKEW = timedelta(hours=1)
-"""A clock that is a little behind that of the kit's maker catches up while NVFlare tries again."""
+"""How far this machine's clock may be behind: NVFlare's retries bridge such a time."""
 
 _NEW = "delete the job's kits so that new ones are made, or mount the one made for this worker"
 
 
 class KitError(InvalidInputError):
-    """The kit cannot be used; starting again does not help."""
+    """The kit cannot be used; a restart does not help."""
 
     reason = Reason.KIT_INVALID
 
@@ -72,7 +72,7 @@ def _certificate(path: Path, problems: list[tuple[str, str]]) -> x509.Certificat
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except ValueError:
-        problems.append((path.name, "is no certificate"))
+        problems.append((path.name, "is not a certificate"))
         return None
 
 

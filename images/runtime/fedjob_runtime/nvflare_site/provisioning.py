@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", action="append", default=[], required=True)
     parser.add_argument("--valid-days", type=int, default=VALID_DAYS)
     args = parser.parse_args(argv)
-    # The provisioner prints what it makes, private paths among them: none of it is for a person.
+    # The provisioner prints what it makes, private paths among it; nobody needs that.
     with open(os.devnull, "w") as silent:
         stdout, sys.stdout = sys.stdout, silent
         try:

@@ -34,7 +34,7 @@ def prepare_site(
     for part in (startup, local):
         part.mkdir(parents=True, exist_ok=True)
     for source in sorted(kit.iterdir()):
-        # A mounted Secret holds links `..data` and `..<date>`: they are not ours to copy.
+        # A mounted Secret also holds Kubernetes's own links `..data` and `..<date>`.
         if source.is_file() and not source.name.startswith(".."):
             target = startup / source.name
             target.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The classes of the user that a job's configuration names: NVFlare's sites must allow them."""
+"""The author's classes that a job's configuration names: NVFlare's sites must allow them."""
 
 from __future__ import annotations
 

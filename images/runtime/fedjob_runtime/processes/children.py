@@ -2,7 +2,7 @@
 
 NVFlare starts each job process in a session of its own (posix_spawn with setsid), so killing a
 parent's process group leaves its job processes running; and a job process whose parent was killed
-goes on for up to a minute. Both would train a round twice.
+keeps running for up to a minute. Both would train a round twice.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def start_child(
 
 
 def exit_when_orphaned(period: float = 0.5) -> None:
-    """Ends this process at once when the process that started it is gone."""
+    """Ends this process at once when the process that started it has ended."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Processes that a forge forks: what it is asked for, and the handle on one of them."""
+"""The client of the fork server: asks it for processes and keeps a handle on each."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from fedjob.protocol.config import ENV_FORGE
+from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob_runtime.processes.children import start_child
 
 PATIENCE = 60.0
-"""Seconds until it has answered: it may still be importing torch."""
+"""Seconds to wait for the fork server's answer: it may still be importing torch."""
 
-_ours: list[subprocess.Popen[bytes]] = []
-"""Held, since an object that goes while its process runs warns of it."""
+_own_servers: list[subprocess.Popen[bytes]] = []
+"""Kept referenced: a Popen that is collected while its process runs raises a warning."""
 
 
-def environment_with_forge(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a site's processes: a forge given by ENV_FORGE, else one of our own.
+def environment_with_fork_server(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a site's processes, with the name of a fork server.
 
-    Ours dies with this process. Call it from the main thread (see `start_child`).
+    It is the one that ENV_FORK_SERVER names already; else one is started, which dies with this
+    process. Call it from the main thread (see `start_child`).
     """
-    if env.get(ENV_FORGE):
+    if env.get(ENV_FORK_SERVER):
         return dict(env)
     name = f"fedjob-{secrets.token_hex(16)}"
-    # The store's keys are the supervisor's alone: what is forked runs the user's code.
+    # Only the supervisor gets the store's keys: forked processes run the author's code.
     kept = {key: value for key, value in env.items() if not key.startswith("AWS_")}
-    _ours.append(
+    _own_servers.append(
         start_child([sys.executable, "-m", "fedjob_runtime.processes.fork_server", name], kept)
     )
-    return {**env, ENV_FORGE: name}
+    return {**env, ENV_FORK_SERVER: name}
 
 
-class NotForgedError(Exception):
-    """The forge is not there, or will not fork this; a new Python does as well."""
+class NotForkedError(Exception):
+    """There is no fork server, or it refuses this process; start a new Python instead."""
 
 
-class Forged:
-    """A running process; what NVFlare asks of a process it has started.
+class ForkedProcess:
+    """A forked process, with the methods that NVFlare expects of a process it started.
 
     Attributes:
-        pid: Its id.
+        pid: The process id.
     """
 
     def __init__(self, connection: socket.socket, pid: int) -> None:
@@ -53,19 +54,19 @@ class Forged:
         self._connection = connection
         self._code: int | None = None
         self._over = threading.Event()
-        threading.Thread(target=self._watch, name=f"forged-{pid}", daemon=True).start()
+        threading.Thread(target=self._watch, name=f"forked-{pid}", daemon=True).start()
 
     def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """The exit code, negative for a signal; None while the process runs."""
         return self._code
 
     def wait(self) -> None:
-        """Returns at its end."""
+        """Returns when the process has ended."""
         self._over.wait()
 
     def terminate(self) -> None:
-        """Kills it, and what is in its process group."""
-        # It may be over already, and the socket with it.
+        """Kills the process and its process group."""
+        # The process may have ended already, which closes the socket.
         try:
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:
@@ -76,24 +77,24 @@ class Forged:
             answer = self._connection.recv(4096)
         except OSError:
             answer = b""
-        # A forge that has gone has taken its processes along.
+        # Without an answer the fork server is gone, and its processes with it.
         self._code = int(json.loads(answer)["code"]) if answer else -9
         self._over.set()
         self._connection.close()
 
 
-def forge_process(argv: Sequence[str], env: Mapping[str, str]) -> Forged:
-    """Has a process forked by the forge that `env` names; its output goes where ours goes.
+def fork_process(argv: Sequence[str], env: Mapping[str, str]) -> ForkedProcess:
+    """Has a process forked by the fork server that `env` names; it writes to our output.
 
     Raises:
-        NotForgedError: It was not.
+        NotForkedError: There is no fork server, or it refuses.
     """
-    name = env.get(ENV_FORGE)
+    name = env.get(ENV_FORK_SERVER)
     if not name:
-        raise NotForgedError("there is no forge")
+        raise NotForkedError("there is no fork server")
     request = {
         "argv": list(argv),
-        "env": {key: value for key, value in env.items() if key != ENV_FORGE},
+        "env": {key: value for key, value in env.items() if key != ENV_FORK_SERVER},
         "cwd": os.getcwd(),
     }
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,12 +105,12 @@ def forge_process(argv: Sequence[str], env: Mapping[str, str]) -> Forged:
         body = connection.recv(4096)
         answer = json.loads(body) if body else {"refused": "it ended"}
         if "pid" not in answer:
-            raise NotForgedError(str(answer.get("refused")))
+            raise NotForkedError(str(answer.get("refused")))
         connection.settimeout(None)
-        return Forged(connection, int(answer["pid"]))
+        return ForkedProcess(connection, int(answer["pid"]))
     except OSError as error:
         connection.close()
-        raise NotForgedError(str(error)) from error
-    except NotForgedError:
+        raise NotForkedError(str(error)) from error
+    except NotForkedError:
         connection.close()
         raise

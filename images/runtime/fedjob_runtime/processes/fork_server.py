@@ -2,17 +2,18 @@
 
     python -m fedjob_runtime.processes.fork_server NAME
 
-NVFlare starts a new Python for every site in every segment, and each imports torch anew: more than
-all else that a job process does before it trains. A fork has it at once, and shares its memory. One
-forge serves a pod, or all sites of a local run (`fork_client` is the other side).
+NVFlare starts a new Python for every site in every segment, and each imports torch again, which
+takes longer than everything else that a job process does before it trains. A forked process has it
+imported, and shares its memory. One fork server serves a pod, or all sites of a local run
+(`fork_client` is the other side).
 
-NAME is that of an abstract Unix socket: it is gone with the process. Only processes of the same
-user are served. What is asked for must be a `python -m` command; a message is JSON, and the two
-files that come with it are the new process's output. Answers are `{"pid": 7}` or `{"refused":
-"why"}`, and at its end `{"code": 0}`, negative for a signal. Whoever asked ends the process by
-closing the socket: also by dying, so that no job process outlives NVFlare's parent process.
+NAME is that of an abstract Unix socket, which disappears with the process. Only processes of the
+same user are served. A request must be a `python -m` command, as JSON; the two files sent with it
+become the new process's output. The answer is `{"pid": 7}` or `{"refused": "why"}`, and at the
+process's end `{"code": 0}`, negative for a signal. The client ends the process by closing the
+socket, also by dying: so no job process outlives NVFlare's parent process.
 
-Single-threaded, and nothing of gRPC or CUDA is begun before a fork: neither bears one.
+Single-threaded, and gRPC and CUDA are not initialised before a fork: neither survives one.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ from fedjob_runtime.processes.children import die_with_parent
 from fedjob_runtime.processes.run_module import run_module
 
 ROOM = "." * 4000
-"""An argument of our own whose place in memory the command lines of what is forked are shown in."""
+"""A placeholder argument: setproctitle writes the command lines of forked processes over it."""
 LARGEST = 2**20
-"""Bytes of a request: a command line and an environment."""
+"""Bytes that a request may have: a command line and an environment."""
 MODULES = (
     "fedjob_runtime.processes.torch_import",  # first: see there
     "fedjob_runtime.server.job_process.controller",
@@ -49,23 +50,23 @@ MODULES = (
     "fedjob_runtime.worker.executor",
     "fedjob_runtime.worker.tensor_codec",
     "nvflare.private.fed.app.client.worker_process",
-    "nvflare.private.fed.app.server.runner_process",
+    "fedjob_runtime.server.job_process.main",
 )
 """What job processes of either side import."""
 FIXED_SEED = 67280421310721
-"""Where torch's CPU generator starts in every process, before torch draws one at its import."""
+"""The seed of torch's CPU generator in every process, until torch draws one."""
 _STARTUP_MODULES = {"sitecustomize", "usercustomize"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A process that is to be.
+    """A process to fork.
 
     Attributes:
-        argv: Its command line: `PYTHON -m MODULE ...`.
-        env: Its whole environment.
-        cwd: Where it runs.
-        output: File descriptors of its standard output and error; closed once it has them.
+        argv: The command line: `PYTHON -m MODULE ...`.
+        env: The complete environment.
+        cwd: The working directory.
+        output: File descriptors for standard output and error; closed after the fork.
     """
 
     argv: list[str]
@@ -81,12 +82,12 @@ class _Job:
 
 
 @dataclass(slots=True)
-class Forge:
+class ForkServer:
     """Serves a listening socket.
 
     Attributes:
         listener: Of type SOCK_SEQPACKET.
-        path: Entries of PYTHONPATH that were there when this process imported what it has.
+        path: Entries of PYTHONPATH when this process imported its modules.
     """
 
     listener: socket.socket
@@ -94,7 +95,7 @@ class Forge:
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def serve(self) -> Request:
-        """Never returns in this process; in each process that it forks, with what is to be run."""
+        """Serves for ever; returns only in a forked process, with what it has to run."""
         self._selector.register(self.listener, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select():
@@ -103,7 +104,7 @@ class Forge:
                 elif isinstance(key.fileobj, int):
                     self._ended(key.fileobj, key.data)
                 elif key.data is not None:
-                    # It says nothing more: this is its end.
+                    # A client sends one request; this is the end of its connection.
                     self._kill(key.data)
                 else:
                     request = self._asked(key.fileobj)  # type: ignore[arg-type]
@@ -153,12 +154,12 @@ class Forge:
         for entry in [e for e in _entries(request.env) if e not in known]:
             taken = _modules(entry) & ({*sys.modules} | _STARTUP_MODULES)
             if taken:
-                # It would have been imported in place of ours.
+                # The module imported here would be used in place of the author's.
                 return f"{entry} has modules of names that are imported already: {sorted(taken)}"
         return ""
 
     def _kill(self, job: _Job) -> None:
-        # Not reaped yet, so that its id is still its own.
+        # Not reaped yet, so the id cannot belong to another process.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(job.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
@@ -175,7 +176,7 @@ class Forge:
         job.connection.close()
 
     def _close_all(self) -> None:
-        """In a new process: what is this one's alone."""
+        """Closes, in a new process, the descriptors that belong to the server."""
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, int):
                 os.close(key.fileobj)
@@ -185,7 +186,7 @@ class Forge:
 
 
 def become(request: Request, path: tuple[str, ...]) -> None:
-    """Makes this process what a new Python with the command would be; does not return."""
+    """Makes this process equal to a new Python with the command; does not return."""
     null = os.open(os.devnull, os.O_RDONLY)
     for number, descriptor in enumerate((null, *request.output)):
         os.dup2(descriptor, number)
@@ -197,14 +198,14 @@ def become(request: Request, path: tuple[str, ...]) -> None:
     entries = _entries(request.env)
     sys.path[:] = [request.cwd, *entries, *(p for p in sys.path[1:] if p not in {*path, *entries})]
     setproctitle(" ".join(request.argv))
-    _decide_anew(request.env.get("OMP_NUM_THREADS"), threads)
+    _redraw(request.env.get("OMP_NUM_THREADS"), threads)
     run_module(request.argv[2:])
 
 
-def _decide_anew(threads: str | None, before: str | None) -> None:
-    """What was decided when torch and numpy were imported: else all workers would draw alike.
+def _redraw(threads: str | None, before: str | None) -> None:
+    """Redraws what torch and numpy fixed at their import: else all workers would draw alike.
 
-    Python's own random sees to itself.
+    Python's own random reseeds itself after a fork.
     """
     import numpy
     import torch
@@ -226,7 +227,7 @@ def _import_all() -> None:
 def _fork() -> int:
     parent = os.getpid()
     with warnings.catch_warnings():
-        # OpenBLAS has threads, and sees to them around a fork.
+        # OpenBLAS has threads, and handles them around a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -238,7 +239,7 @@ def _fork() -> int:
 
 
 def _say(connection: socket.socket, answer: Mapping[str, Any]) -> None:
-    # Whoever asked may be gone.
+    # The client may be gone.
     with contextlib.suppress(OSError):
         connection.send(json.dumps(answer).encode())
 
@@ -248,7 +249,7 @@ def _entries(env: Mapping[str, str]) -> list[str]:
 
 
 def _modules(folder: str) -> set[str]:
-    """Names that can be imported from a folder; a folder of no module's gives way to a package."""
+    """Names that can be imported from a folder."""
     try:
         return {
             path.name.split(".")[0]
@@ -264,16 +265,16 @@ def main() -> None:
     name = sys.argv[1]
     if sys.argv[2:] != [ROOM]:
         command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name, ROOM]
-        os.execv(sys.executable, command)  # noqa: S606 (this very program)
-    # By its environment, as the kernel shows it, a local run finds what is its own.
+        os.execv(sys.executable, command)  # noqa: S606 (this program)
+    # Keeps the environment readable in /proc, by which a local run finds its processes.
     os.environ["SPT_NOENV"] = "1"
-    setproctitle(f"fedjob-forge {name}")
+    setproctitle(f"fedjob-fork-server {name}")
     path = tuple(_entries(os.environ))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"\0{name}")
         listener.listen(64)
         _import_all()
-        request = Forge(listener, path).serve()
+        request = ForkServer(listener, path).serve()
     become(request, path)
 
 

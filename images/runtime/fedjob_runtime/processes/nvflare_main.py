@@ -1,10 +1,10 @@
-"""Runs one of NVFlare's programs and ends with it, whatever threads it leaves behind.
+"""Runs one of NVFlare's programs and exits with it, whatever threads it leaves running.
 
     python -m fedjob_runtime.processes.nvflare_main MODULE ARGUMENTS...
 
 On a busy node NVFlare's client gives up its registration after 15 s; when its connection is made
-just then, a thread of it keeps the process alive that does nothing any more: the worker would be
-waited for until somebody deletes it. (Seen with NVFlare 2.9.0 and ten jobs starting at once.)
+just then, one of its threads keeps the idle process alive: the worker would be waited for until
+somebody deletes its pod. (Seen with NVFlare 2.9.0 and ten jobs starting at once.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
         run_module(sys.argv[1:])
     except SystemExit as error:
         code = error.code
-    except BaseException:  # noqa: BLE001 (told, and then it must end)
+    except BaseException:  # noqa: BLE001 (shown; then the process must end)
         sys.excepthook(*sys.exc_info())
         code = 1
     sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""Whether the kernel has ended a process of this container for want of memory.
+"""Whether a process of this container was OOM-killed.
 
-The kernel ends the largest process, which is the one that trains; where it does not end the whole
-container with it, Kubernetes has nothing to tell (cgroup v1, or v2 without memory.oom.group).
+The kernel kills the largest process, which is the one that trains; where it does not kill the whole
+container with it, Kubernetes reports nothing (cgroup v1, or v2 without memory.oom.group).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ COUNTERS = (
     Path("/sys/fs/cgroup/memory.events"),
     Path("/sys/fs/cgroup/memory/memory.oom_control"),
 )
-"""Of cgroup v2 and v1, as a container sees its own."""
+"""Counter files of cgroup v2 and v1, at the paths that a container sees."""
 
 
 class MemoryWatch:
-    """Counts from when it is made.
+    """Counts OOM kills since its creation.
 
     Args:
-        counters: Files with a line `oom_kill <n>`; the first that is there counts.
+        counters: Files with a line `oom_kill <n>`; the first that exists is read.
     """
 
     def __init__(self, counters: Sequence[Path] = COUNTERS) -> None:
@@ -29,7 +29,7 @@ class MemoryWatch:
         self._before = self._count()
 
     def exceeded(self) -> bool:
-        """Whether a process has been ended since."""
+        """Whether a process was killed since then."""
         return self._count() > self._before
 
     def _count(self) -> int:

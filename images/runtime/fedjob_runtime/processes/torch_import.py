@@ -1,9 +1,9 @@
 """Torch, imported cheaply: a job process starts with a quarter less CPU time (measured).
 
 To be imported before anything that imports torch. The import makes some 280,000 objects that live
-as long as the process. The garbage collector goes through them again and again: meanwhile, whenever
-training fills it, and at the process's end. So it rests during the import, and counts what is there
-afterwards as permanent. Every segment starts new job processes: this is how fast a run recovers.
+as long as the process. The garbage collector scans them again and again: during the import, in
+training, and at the process's end. So it is off during the import, and what exists afterwards is
+frozen. Every segment starts new job processes: this decides how fast a run recovers.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
     control.json        supervisor → job process: {segment, committed, lost: [..], stop_after_round}
     segment.json        job process → supervisor: SegmentReport
-    rounds/<n>/         job process → supervisor: model.safetensors, then round.json, then the
-    supervisor
-                        commits it; supervisor → job process: the model a segment starts from
+    rounds/<n>/         job process → supervisor: model.safetensors, then round.json; the supervisor
+                        commits them. supervisor → job process: the model a segment starts from
 
 A job process whose segment is not the one in control.json has been superseded and ends itself.
 """
@@ -22,12 +21,12 @@ from fedjob_runtime.atomic_json import read_json, write_json
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the supervisor wants of the job process.
+    """What the supervisor asks of the job process.
 
     Attributes:
         segment: The segment that may work.
         committed: The last round that is durable in the store; -1 before round 0.
-        lost: Members whose connection is gone: no answer is awaited from them.
+        lost: Members whose connection is lost: no answer is awaited from them.
         stop_after_round: End the segment when the round under way is done (a worker came back).
     """
 
@@ -39,7 +38,7 @@ class Control:
 
 @dataclass(slots=True)
 class SegmentReport:
-    """What the job process tells: where it is, and why it ended.
+    """What the job process reports: where it is, and why it ended.
 
     Attributes:
         segment: Its number.
@@ -48,8 +47,9 @@ class SegmentReport:
         answered: Samples by worker, of results accepted in this round.
         failed: {reason, message} by worker, in this round.
         outcome: Why it ended: `complete`, `stop`, `short` (below min_clients), `hung` (a worker did
-            not answer within roundTimeout and needs a fresh process), `error`.
-        error: {reason, message} of an `error`.
+            not answer within roundTimeout and needs a fresh process), `error` (it would come back
+            in every segment), `broken` (an error that may pass).
+        error: {reason, message} of an `error` or `broken`.
         time: Seconds since the epoch.
     """
 
@@ -70,8 +70,12 @@ class Handover:
         self._folder = folder
 
     def round_folder(self, number: int) -> Path:
-        """Where round `number`'s model.safetensors and round.json are."""
+        """The folder of round `number`: model.safetensors and round.json."""
         return self._folder / "rounds" / str(number)
+
+    def round_folders(self) -> list[tuple[int, Path]]:
+        """(number, folder) of every round that has one."""
+        return [(int(folder.name), folder) for folder in (self._folder / "rounds").glob("*")]
 
     def model_file(self, number: int) -> Path:
         """The global model after `number` rounds."""
@@ -82,23 +86,23 @@ class Handover:
         return self.round_folder(number) / MODEL_PT
 
     def write_control(self, control: Control) -> None:
-        """Tells the job process."""
+        """Writes what the job process is asked."""
         write_json(self._folder / "control.json", asdict(control))
 
     def read_control(self) -> Control | None:
-        """What the supervisor told last."""
+        """What the supervisor asked last; None before its first segment."""
         value = read_json(self._folder / "control.json")
         if value is None:
             return None
         return Control(**{**value, "lost": tuple(value["lost"])})
 
     def report(self, report: SegmentReport) -> None:
-        """Tells the supervisor."""
+        """Writes the job process's report."""
         report.time = time.time()
         write_json(self._folder / "segment.json", asdict(report))
 
     def read_report(self, segment: int) -> SegmentReport | None:
-        """What the job process of `segment` told last; None where it told nothing yet."""
+        """The last report of the job process of `segment`; None before its first."""
         value = read_json(self._folder / "segment.json")
         if value is None or value["segment"] != segment:
             return None

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from fedjob_runtime.training.config_arguments import with_configs
 from fedjob_runtime.training.errors import ModelInvalidError
 from fedjob_runtime.training.model_state import model_weights, set_weights
+from fedjob_runtime.training.tensor_types import require_averageable
 from fedjob_runtime.training.user_code.guard import invalid_model
 from fedjob_runtime.training.user_code.module import add_set_weights, load_user_module
 
@@ -152,26 +152,15 @@ def _check_model(model: nn.Module, class_name: str) -> None:
     state = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
     if not state:
         raise ModelInvalidError(f"{class_name} has no weights", "assign its layers in __init__")
-    for name, value in state.items():
-        problem, fix = _unusable(value)
-        if problem:
-            raise ModelInvalidError(f"{class_name}.{name} {problem}", fix, tensor=name)
+    lazy = [name for name, value in state.items() if is_lazy(value)]
+    if lazy:
+        raise ModelInvalidError(
+            f"{class_name}.{lazy[0]} gets its shape at the first batch (a lazy module)",
+            "give the layer its input size, such as nn.Linear(128, 10)",
+            tensor=lazy[0],
+        )
+    require_averageable(model.state_dict(), class_name)
     model_weights(model)  # raises where the extra state of a module cannot travel
-
-
-def _unusable(value: Tensor) -> tuple[str, str]:
-    """Why a tensor cannot be federated, and what to do; empty where it can."""
-    if is_lazy(value):
-        fix = "give the layer its input size, such as nn.Linear(128, 10)"
-        return "gets its shape at the first batch (a lazy module)", fix
-    if value.is_meta:
-        return "is on the meta device", "build the model on the CPU"
-    dtype = str(value.dtype).removeprefix("torch.")
-    if value.is_quantized:
-        return f"is quantised ({dtype})", "federate the float model, and quantise the result"
-    if value.dtype is torch.complex32:
-        return f"is {dtype}, which has no mean", "use complex64"
-    return "", ""
 
 
 def _shown(keywords: Mapping[str, Any]) -> str:

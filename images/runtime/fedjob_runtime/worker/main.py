@@ -26,7 +26,7 @@ from fedjob_runtime.nvflare_site.kit_check import check_kit
 from fedjob_runtime.nvflare_site.site_folder import allowed_classes, prepare_site
 from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
-from fedjob_runtime.processes.fork_client import environment_with_forge
+from fedjob_runtime.processes.fork_client import environment_with_fork_server
 from fedjob_runtime.processes.oom_watch import MemoryWatch
 from fedjob_runtime.protocol import (
     ENV_DEVICE,
@@ -36,7 +36,7 @@ from fedjob_runtime.protocol import (
     ENV_SHARD,
     ENV_WORKER,
 )
-from fedjob_runtime.termination_message import leave_words
+from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
 
 EXIT_LOST = 75
@@ -60,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         write_json(home / "worker.json", {"state": "Preparing", "message": ""})
         # It imports torch while the shard is fetched.
-        env = environment_with_forge(os.environ)
+        env = environment_with_fork_server(os.environ)
         check_kit(Path(config.kit), config.worker)
         prepare_shard(config, say)
     except (InvalidInputError, UnavailableError, FedjobError) as error:
         say(str(error))
         terminal = not isinstance(error, UnavailableError)
         write_json(home / "worker.json", {"state": "Failed", "message": str(error)})
-        leave_words("Failed", error.reason, str(error))
+        leave_termination_message("Failed", error.reason, str(error))
         return EXIT_TERMINAL if terminal else EXIT_LOST
     return _run_client(config, home, env)
 
@@ -118,7 +118,7 @@ def _out_of_memory(config: WorkerConfig, home: Path) -> int:
     )
     say(message)
     write_json(home / "worker.json", {"state": "Failed", "message": message})
-    leave_words("Failed", Reason.OUT_OF_MEMORY, message)
+    leave_termination_message("Failed", Reason.OUT_OF_MEMORY, message)
     return EXIT_MEMORY
 
 

@@ -31,7 +31,7 @@ from fedjob.engines.local.store.ports import Ports
 from fedjob.engines.local.store.shard_urls import ShardUrls
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.preparation.startup_kits import KitsRequest
-from fedjob.protocol.config import ENV_FORGE
+from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
@@ -76,7 +76,7 @@ class LocalRun:
             cpus=os.cpu_count() or 1,
             python_path=prepared.python_path,
         )
-        self._env[ENV_FORGE] = f"fedjob-{self._run_id}"
+        self._env[ENV_FORK_SERVER] = f"fedjob-{self._run_id}"
 
     def run(self) -> RunResult:
         """Start everything, wait for the end, deliver the results; leaves no process behind."""
@@ -129,7 +129,7 @@ class LocalRun:
 
     def _start_fork_server(self, stack: ExitStack) -> None:
         """It imports torch while everything else is prepared; without it each site would, later."""
-        argv = [*self._commands.fork_server, self._env[ENV_FORGE]]
+        argv = [*self._commands.fork_server, self._env[ENV_FORK_SERVER]]
         fork_server = Child("fork-server", argv, self._env, self._folder.log("fork-server"))
         # The processes that it has forked end with it, so it ends after the sites.
         stack.callback(stop, [fork_server])

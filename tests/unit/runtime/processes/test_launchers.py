@@ -7,7 +7,20 @@ import pytest
 from nvflare.apis.job_launcher_spec import JobProcessArgs
 from nvflare.utils.job_launcher_utils import get_client_job_args, get_server_job_args
 
-from fedjob_runtime.processes.launchers import ClientLauncher, ServerLauncher, quoted_command
+from fedjob_runtime.nvflare_site.patches import RUNNER_MODULE
+from fedjob_runtime.processes.launchers import (
+    SERVER_MODULE,
+    ClientLauncher,
+    ServerLauncher,
+    quoted_command,
+)
+
+WORKER_MODULE = "nvflare.private.fed.app.client.worker_process"
+MODULES = {
+    ClientLauncher: (WORKER_MODULE, WORKER_MODULE),
+    ServerLauncher: (RUNNER_MODULE, SERVER_MODULE),
+}
+"""NVFlare's module of each side, and the one that is started."""
 
 PATHS = ["/my out/x", "/it's/x", '/"q"/x', "/$HOME/x", "/a\\b/x", "/ünï/x", "/a\nb/x", "/#1;&/x"]
 
@@ -26,14 +39,14 @@ class Context:
 @pytest.mark.parametrize("launcher", [ClientLauncher, ServerLauncher])
 def test_path_stays_one_argument(launcher, path):
     options = {
-        JobProcessArgs.EXE_MODULE: ("-m", "nvflare.private.fed.app.x"),
+        JobProcessArgs.EXE_MODULE: ("-m", MODULES[launcher][0]),
         JobProcessArgs.WORKSPACE: ("-m", path),
         JobProcessArgs.APP_ROOT: ("-r", path),
         JobProcessArgs.STARTUP_DIR: ("-w", path),
         JobProcessArgs.OPTIONS: ("--set", " secure_train=true org=fedjob"),
     }
     argv = shlex.split(launcher().get_command({}, Context(options)), posix=True)
-    assert argv[:5] == [sys.executable, "-m", "nvflare.private.fed.app.x", "-m", path]
+    assert argv[:5] == [sys.executable, "-m", MODULES[launcher][1], "-m", path]
     assert argv[-3:] == ["--set", "secure_train=true", "org=fedjob"]
     assert argv.count(path) == 2
 

@@ -298,7 +298,10 @@ def test_what_makes_no_model_is_an_error(
 @pytest.mark.parametrize(
     ("buffer", "expected"),
     [
-        ("torch.zeros(2, dtype=torch.complex32)", "x is complex32, which has no mean"),
+        (
+            "torch.zeros(2, dtype=torch.complex32)",
+            "x is complex32, which cannot be saved",
+        ),
         ("torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)", "x is quantised"),
     ],
 )

@@ -1,9 +1,10 @@
-"""Where a round's results are folded together: FedAvg, or the user's own aggregator (row 34)."""
+"""Where a round's results are folded together: FedAvg, or the author's own aggregator (row 34)."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.aggregator import Aggregator
@@ -14,17 +15,33 @@ from torch import Tensor
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import PARTIAL, SAMPLES
+from fedjob_runtime.server.job_process.failures import described, folder_of
 from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
+from fedjob_runtime.training.errors import NonFiniteWeightsError
 from fedjob_runtime.training.extra_state import is_extra_state
 from fedjob_runtime.training.weights import check_weights
 
+_FIX = "correct spec.components.aggregator"
+
 
 class AggregationError(FedjobError):
-    """The user's aggregator raised, or gave something that is not a model."""
+    """The author's aggregator raised, or gave something that is not a model."""
 
     reason = Reason.AGGREGATION_FAILED
+
+
+class AggregationOverflowError(FedjobError):
+    """The mean has infinite or NaN values where every answer was finite."""
+
+    reason = Reason.AGGREGATION_OVERFLOW
+
+
+class AggregatorInvalidError(FedjobError):
+    """The component `aggregator` is not an NVFlare Aggregator."""
+
+    reason = Reason.COMPONENT_INVALID
 
 
 class Mean(Protocol):
@@ -34,11 +51,11 @@ class Mean(Protocol):
         """Folds one worker's weights in; names of the global model may be missing."""
 
     def result(self) -> dict[str, Tensor]:
-        """The next global model; nothing is left of this round."""
+        """The next global model; nothing of this round is kept."""
 
 
-class UserMean:
-    """The user's `Aggregator` or `ModelAggregator`, called as NVFlare's own workflows call it.
+class AuthorsMean:
+    """The author's `Aggregator` or `ModelAggregator`, called as NVFlare's own workflows call it.
 
     Args:
         aggregator: The component `aggregator` of the job's configuration.
@@ -64,8 +81,8 @@ class UserMean:
     def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
         """Offers one worker's weights; the number of samples is in the meta, under both names.
 
-        The aggregator gets whole models: what a worker did not send is as in the global model. It
-        gets no extra state of modules, which is not for averaging alone.
+        The aggregator gets complete models: what a worker did not send is as in the global model.
+        It gets no extra state of modules, which may hold more than numbers.
         """
         self._extra.add(weights, samples, worker)
         complete = {**self._reference, **weights}
@@ -82,9 +99,15 @@ class UserMean:
         """What the aggregator makes of the results it accepted."""
         reply = self._guard("aggregate", lambda: self._aggregator.aggregate(self._context))
         model = self._guard("aggregate", lambda: FLModelUtils.from_shareable(reply))
+        name = f"{type(self._aggregator).__name__}.aggregate in round {self._round + 1}"
         try:
-            weights = full_weights(model, self._reference, "the aggregator")
+            weights = full_weights(model, self._reference, name)
             return weights | self._extra.result(self._reference)
+        except NonFiniteWeightsError as error:
+            raise AggregationOverflowError(
+                f"{name}: {error.problem}, while every answer was finite there; divide before "
+                f"adding, or add in float64: {_FIX}"
+            ) from error
         except FedjobError as error:
             raise AggregationError(str(error)) from error
 
@@ -92,21 +115,66 @@ class UserMean:
         try:
             return call()
         except Exception as error:
-            # The user's code: whatever it raises is theirs to read.
+            # The author's code may raise anything; its last frames are theirs to read.
             name = type(self._aggregator).__name__
+            text = described(error, folder_of(self._aggregator))
             raise AggregationError(
-                f"{name}.{what} failed in round {self._round}: {type(error).__name__}: {error}; "
-                "correct spec.components.aggregator"
+                f"{name}.{what} failed in round {self._round + 1}: {text}\n{_FIX}"
             ) from error
 
 
 def mean_for(
     aggregator: object, reference: dict[str, Tensor], round_number: int, fl_ctx: FLContext
 ) -> Mean:
-    """FedAvg, or the user's aggregator where the job has one."""
-    if isinstance(aggregator, Aggregator):
-        return UserMean(aggregator, reference, round_number, fl_ctx)
-    return ModelMean(reference)
+    """FedAvg, or the author's aggregator where the job has one.
+
+    Raises:
+        AggregatorInvalidError: The component does not derive from NVFlare's Aggregator.
+    """
+    if aggregator is None:
+        return ModelMean(reference)
+    if not isinstance(aggregator, Aggregator):
+        raise AggregatorInvalidError(
+            f"spec.components.aggregator: {type(aggregator).__name__} does not derive from "
+            "NVFlare's Aggregator; derive it from ModelAggregator"
+        )
+    return AuthorsMean(aggregator, reference, round_number, fl_ctx)
+
+
+def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> dict[str, Tensor]:
+    """The next global model, checked before anything is committed.
+
+    Args:
+        mean: The round's results.
+        reference: The global model that the workers started from.
+        round_number: CURRENT_ROUND, from 0.
+
+    Raises:
+        AggregationOverflowError: It has infinite or NaN values that the reference does not have;
+            answers with such values were refused.
+    """
+    weights = mean.result()
+    for name, value in weights.items():
+        count = _new_infinities(value, reference.get(name))
+        if count and not is_extra_state(name):
+            raise AggregationOverflowError(
+                f"the mean of round {round_number + 1}: {name} has {count} of {value.numel()} "
+                "values that are NaN or infinite, while every answer was finite there; report it "
+                "with the server's log and the model's dtypes"
+            )
+    return weights
+
+
+def _new_infinities(value: Tensor, start: Tensor | None) -> int:
+    """How many values are not finite and not as in the global model."""
+    if not (value.is_floating_point() or value.is_complex()):
+        return 0
+    # torch has no isfinite for floats of one byte.
+    readable = value.float() if value.itemsize == 1 else value
+    bad = ~torch.isfinite(readable)
+    if start is not None and bool(bad.any()):
+        bad &= readable != start.to(readable.dtype)
+    return int(bad.sum())
 
 
 def full_weights(
@@ -118,8 +186,8 @@ def full_weights(
         model: The answer.
         reference: The global model it was made from; empty where there is none yet.
         who: Who answered, for the error.
-        partial: The job takes a part of the model. An answer says itself that it may be one: it
-            leaves nothing undone that other weights could not leave undone as well.
+        partial: The job takes a part of the model. An answer may declare itself one too: a worker
+            gains nothing by it that other weights would not give.
 
     Raises:
         TrainingError: Names, shapes or values do not fit the global model.

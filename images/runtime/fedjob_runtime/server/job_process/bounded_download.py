@@ -1,8 +1,7 @@
-"""Fetching what a worker's answer refers to: bounded in bytes, from that worker alone.
+"""Fetches what a worker's answer refers to: bounded in bytes, from that worker alone.
 
-Large tensors and arrays are not in an answer: it says where they are, and NVFlare's decomposers
-fetch them while the answer is decoded. Their own `download` has no limit, so it is replaced, on
-their classes: they are registered long before a job's code runs, and a type is registered once.
+An answer holds references to large tensors and arrays, which NVFlare's decomposers fetch while the
+answer is decoded. Their own `download` has no limit; `nvflare_site.patches` replaces it.
 """
 
 from __future__ import annotations
@@ -22,15 +21,16 @@ from nvflare.fuel.utils import fobs
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
+from fedjob_runtime.nvflare_site.patches import download_with
 
 FETCH = "fedjob.fetch"
 """Key of the AnswerFetch in a FOBS context."""
 _RECEIVED = "fedjob.received"
-"""Key of the bytes fetched for one answer: a context is made anew for each."""
+"""Key of the bytes fetched for one answer: NVFlare makes a context for each."""
 
 
 class AnswerTooLargeError(FedjobError):
-    """More was sent than any answer to this model can have."""
+    """A worker sent more bytes than an answer to this model can have."""
 
     reason = Reason.RESULT_TOO_LARGE
 
@@ -42,7 +42,7 @@ class AnswerTooLargeError(FedjobError):
 
 
 class AnswerLostError(FedjobError):
-    """The connection broke while the answer was fetched: it may be had another time."""
+    """The connection broke while the answer was fetched; another try may succeed."""
 
     reason = Reason.WORKER_LOST
 
@@ -144,16 +144,8 @@ class BoundedArrays(_Counting, ArrayConsumer):
 
 def bound_decomposers() -> None:
     """Makes NVFlare's decomposers of this process fetch through the context's AnswerFetch."""
-    for decomposer, consumer in (
-        (TensorDecomposer, BoundedTensors),
-        (NumpyArrayDecomposer, BoundedArrays),
-    ):
-        decomposer.download = _download_with(consumer)
-        decomposer._get_download_kwargs = _with_context
-
-
-def _with_context(_decomposer: Any, fobs_ctx: dict[str, Any]) -> dict[str, Any]:
-    return {"fobs_ctx": fobs_ctx}
+    download_with(TensorDecomposer, _download_with(BoundedTensors))
+    download_with(NumpyArrayDecomposer, _download_with(BoundedArrays))
 
 
 def _download_with(consumer: type[BoundedTensors] | type[BoundedArrays]) -> Any:

@@ -29,8 +29,8 @@ class GlobalEvaluation:
 
     Attributes:
         on_server: A validation shard that no worker has lies in the state folder.
-        on_workers: There is none, but the user's code has an fl_validate.
-        settings: What is trained; None with the user's own executor. There is no evaluation then,
+        on_workers: There is no such shard, but the author's code has an fl_validate.
+        settings: What is trained; None with the author's own executor. There is no evaluation then,
             nor where the job has no model.
     """
 
@@ -40,7 +40,7 @@ class GlobalEvaluation:
 
     @classmethod
     def prepare(cls) -> GlobalEvaluation:
-        """Looks at what the supervisor laid out."""
+        """Decides by what the supervisor laid out in the state folder."""
         settings = JobSettings.read(env_path(ENV_JOB_FOLDER))
         if settings is None or settings.class_name is None:
             return cls(on_server=False, on_workers=False, settings=settings)
@@ -53,7 +53,7 @@ class GlobalEvaluation:
 
         Args:
             weights: The global model.
-            round_number: CURRENT_ROUND as the user's code sees it, from 0.
+            round_number: CURRENT_ROUND as the author's code gets it, from 0.
         """
         settings = self.settings
         if settings is None or settings.class_name is None:

@@ -6,22 +6,39 @@ global model is the mean of the workers' models weighted by their numbers of sam
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+MAX_WEIGHT = 2**47 - 1
+"""Samples that one mean can hold: with 16-bit digits, integer sums then fit into int64."""
+
+_CHUNK = 1 << 15
+"""Elements folded in at once: temporaries stay in the cache and do not grow with the tensor. torch
+works on so few with one thread; on a busy node its threads cost more than they bring (measured)."""
+_DIGIT_BITS = 16
+_INT64_MIN = -(2**63)
 
 
 class WeightedMean:
     """The sample-weighted mean of state dicts with the names, shapes and dtypes of `reference`.
 
-    Floating tensors accumulate in float32, or in float64 where the reference is float64, so that
-    bfloat16 and float16 models do not lose the small workers' parts. Integer and boolean tensors
-    (such as BatchNorm's num_batches_tracked) accumulate in float64 and are rounded to the nearest,
-    ties to even; complex tensors in complex128.
+    The mean of equal values is that value, in every dtype, and a mean of finite values is finite:
+    finfo.min and finfo.max do not overflow.
+
+    - Floating tensors keep a running mean in float32, or in float64 where the reference is float64,
+      so that bfloat16 and float16 models do not lose the small workers' parts. The order of the
+      workers changes the result by a few units in the last place (of float32 or float64) for each
+      worker. complex64 is averaged as pairs of float32.
+    - Integer and boolean tensors (such as BatchNorm's num_batches_tracked) are averaged in exact
+      arithmetic and rounded once to the nearest integer, ties to even; the order does not matter.
+      They take 8 bytes for each 16 bits of an element.
     """
 
     def __init__(self, reference: dict[str, Tensor]) -> None:
-        self._dtypes = {name: tensor.dtype for name, tensor in reference.items()}
-        self._sums: dict[str, Tensor] = {}
+        self._means = {name: _mean_of(tensor.dtype) for name, tensor in reference.items()}
         self._weight = 0
 
     @property
@@ -35,33 +52,163 @@ class WeightedMean:
         Args:
             weights: As the reference: the same names and shapes (checked by the caller).
             samples: Its weight, above 0.
+
+        Raises:
+            ValueError: The weights of all workers exceed MAX_WEIGHT.
         """
-        for name, dtype in self._dtypes.items():
-            value = weights[name].detach()
-            total = self._sums.get(name)
-            if total is None:
-                self._sums[name] = value.to(_accumulator(dtype)) * samples
-            else:
-                total.add_(value.to(total.dtype), alpha=samples)
         self._weight += samples
+        if self._weight > MAX_WEIGHT:
+            raise ValueError(f"{self._weight} samples are more than {MAX_WEIGHT}")
+        for name, mean in self._means.items():
+            mean.add(weights[name].detach(), samples, self._weight)
 
     def result(self) -> dict[str, Tensor]:
         """The mean in the reference's dtypes; the accumulator is used up."""
-        mean: dict[str, Tensor] = {}
-        for name, dtype in self._dtypes.items():
-            total = self._sums.pop(name).div_(self._weight)
-            if not (dtype.is_floating_point or dtype.is_complex):
-                total = total.round_()
-            mean[name] = total.to(dtype)
-        return mean
+        means, self._means = self._means, {}
+        result: dict[str, Tensor] = {}
+        for name in list(means):
+            # One by one, so that accumulator and result of the whole model do not coexist.
+            result[name] = means.pop(name).result(self._weight)
+        return result
 
 
-def _accumulator(dtype: torch.dtype) -> torch.dtype:
-    if dtype.is_complex:
-        return torch.complex128
-    if dtype.is_floating_point and dtype is not torch.float64:
-        return torch.float32
-    return torch.float64
+class _TensorMean(Protocol):
+    """The mean of one tensor."""
+
+    def add(self, value: Tensor, samples: int, total: int) -> None:
+        """Folds a value in; `total` is the weight with this one."""
+
+    def result(self, total: int) -> Tensor:
+        """The mean."""
+
+
+class _FloatingMean:
+    """mean += (value - mean) * samples / total: exact for equal values, and never overflows."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        wide = dtype in (torch.float64, torch.complex128)
+        self._working = torch.float64 if wide else torch.float32
+        self._mean: Tensor | None = None
+
+    def add(self, value: Tensor, samples: int, total: int) -> None:
+        parts = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+        if self._mean is None:
+            self._mean = parts.to(self._working, copy=True).contiguous()
+            return
+        for mean, chunk in _chunks(self._mean, parts):
+            _move(mean, chunk.to(self._working), samples / total)
+
+    def result(self, total: int) -> Tensor:
+        mean = self._mean
+        if mean is None:
+            raise ValueError("no worker's weights were folded in")
+        return (torch.view_as_complex(mean) if self._dtype.is_complex else mean).to(self._dtype)
+
+
+def _move(mean: Tensor, value: Tensor, part: float) -> None:
+    """Moves `mean` towards `value` by `part` of the way, in place."""
+    moved = torch.add(mean, value - mean, alpha=part)
+    if not all(bool(torch.isfinite(limit)) for limit in moved.aminmax()):
+        moved = _move_at_the_limits(mean, value, part)
+    mean.copy_(moved)
+
+
+def _move_at_the_limits(mean: Tensor, value: Tensor, part: float) -> Tensor:
+    """The same where an element is infinite, or the difference of two elements overflows."""
+    difference = value - mean
+    moved = torch.where(
+        torch.isfinite(difference),
+        torch.add(mean, difference, alpha=part),
+        mean * (1 - part) + value * part,
+    )
+    # Rounding must not lead past either: beyond finfo.max there is only infinity.
+    moved = moved.clamp(torch.minimum(mean, value), torch.maximum(mean, value))
+    # Equal infinities have no difference.
+    return torch.where(mean == value, mean, moved)
+
+
+class _IntegerMean:
+    """Exact: the sum in digits of 16 bits, each in an int64, and one long division at the end."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        digits = 1 if dtype is torch.bool else -(-dtype.itemsize * 8 // _DIGIT_BITS)
+        self._digits = digits
+        self._shape: torch.Size = torch.Size()
+        self._sums: list[Tensor] = []
+
+    def add(self, value: Tensor, samples: int, total: int) -> None:
+        if not self._sums:
+            self._shape = value.shape
+            count = value.numel()
+            self._sums = [torch.zeros(count, dtype=torch.int64) for _ in range(self._digits)]
+        for *sums, chunk in _chunks(*self._sums, value):
+            rest = self._unsigned(chunk)
+            for place, digit_sum in enumerate(sums):
+                digit = (rest >> (_DIGIT_BITS * place)) & 0xFFFF
+                digit_sum.add_(digit, alpha=samples)
+
+    def result(self, total: int) -> Tensor:
+        if not self._sums:
+            raise ValueError("no worker's weights were folded in")
+        mean = torch.empty(self._sums[0].numel(), dtype=torch.int64)
+        for target, *sums in _chunks(mean, *self._sums):
+            target.copy_(_divide(sums, total))
+        self._sums = []
+        return self._restored(mean).reshape(self._shape)
+
+    def _unsigned(self, value: Tensor) -> Tensor:
+        """As int64 bits of value - minimum: an order-keeping map onto unsigned numbers."""
+        if self._dtype is torch.uint64:
+            return value.view(torch.int64)
+        if self._digits == 4:
+            return value ^ _INT64_MIN
+        offset = 0 if self._dtype is torch.bool else torch.iinfo(self._dtype).min
+        return value.to(torch.int64) - offset
+
+    def _restored(self, bits: Tensor) -> Tensor:
+        if self._dtype is torch.uint64:
+            return bits.view(torch.uint64)
+        if self._digits == 4:
+            return bits ^ _INT64_MIN
+        offset = 0 if self._dtype is torch.bool else torch.iinfo(self._dtype).min
+        return (bits + offset).to(self._dtype)
+
+
+def _divide(sums: list[Tensor], total: int) -> Tensor:
+    """The digits' number divided by `total`, rounded to the nearest, ties to even; int64 bits.
+
+    Args:
+        sums: Digits of 16 bits, lowest first; each may exceed 16 bits, up to total * 0xFFFF.
+        total: Above 0, at most MAX_WEIGHT.
+    """
+    digits, carry = [], torch.zeros_like(sums[0])
+    for digit_sum in sums:
+        carried = digit_sum + carry
+        digits.append(carried & 0xFFFF)
+        carry = carried >> _DIGIT_BITS
+    quotient, rest = torch.zeros_like(carry), carry
+    for digit in reversed(digits):
+        # rest < total <= 2^47, so that this fits into 63 bits.
+        number = (rest << _DIGIT_BITS) | digit
+        quotient = (quotient << _DIGIT_BITS) | (number // total)
+        rest = number % total
+    up = (2 * rest > total) | ((2 * rest == total) & (quotient & 1 == 1))
+    return quotient + up.to(torch.int64)
+
+
+def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Flat pieces of tensors of the same number of elements, to be read or written in place."""
+    flat = [tensor.reshape(-1) for tensor in tensors]
+    for start in range(0, flat[0].numel(), _CHUNK):
+        yield tuple(tensor[start : start + _CHUNK] for tensor in flat)
+
+
+def _mean_of(dtype: torch.dtype) -> _TensorMean:
+    if dtype.is_floating_point or dtype.is_complex:
+        return _FloatingMean(dtype)
+    return _IntegerMean(dtype)
 
 
 def weighted_metrics(parts: list[tuple[int, dict[str, float]]]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The persistor: instantiates the model on the server and gives the initial global model (row 6).
 
-The user's own persistor, a subclass of NVFlare's ModelPersistor, may stand in its place.
+The author's own persistor, a subclass of NVFlare's ModelPersistor, may replace it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fedjob_runtime.training.model import (
 from fedjob_runtime.training.weights import load_checkpoint
 
 INITIAL_SEED = 0
-"""Two starts of the same job begin with the same weights."""
+"""Seed of the initial weights: two starts of the same job begin with the same."""
 
 
 class ModelPersistor(NVFlarePersistor):
@@ -34,7 +34,7 @@ class ModelPersistor(NVFlarePersistor):
         class_name: What makes the model in app/custom/model_def.py. None: the job has no model, and
             the first answers make it, unless there is a checkpoint.
         model_args: Keyword arguments of its constructor.
-        num_classes: Passed too where the constructor takes it; 0 is unknown.
+        num_classes: Passed too where the constructor takes it; 0 means unknown.
     """
 
     def __init__(

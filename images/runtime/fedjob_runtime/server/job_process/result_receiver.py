@@ -1,8 +1,8 @@
-"""Workers' answers as they come off the wire: bounded by the model's size, and never fatal.
+"""Receives the workers' answers: bounded by the model's size, and never fatal.
 
 A worker is not trusted. NVFlare ends the server's job process when an answer cannot be decoded, and
 takes an answer of any size: one worker could end every round, or fill the memory. Here such an
-answer is refused, its worker is named, and the round goes on with the others.
+answer is refused, its worker is named, and the round continues with the others.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from nvflare.fuel.f3.cellnet.cell import Adapter, Cell
 from nvflare.fuel.f3.cellnet.defs import CellChannel, MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.cellnet.utils import decode_payload, make_reply
 from nvflare.fuel.f3.message import Message
-from nvflare.fuel.f3.streaming.blob_streamer import BlobHandler
 from nvflare.fuel.f3.streaming.stream_const import StreamHeaderKey
 from nvflare.fuel.f3.streaming.stream_types import BlobSizeError, StreamFuture
 from torch import Tensor
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
+from fedjob_runtime.nvflare_site.patches import limit_messages, wrap_replies
 from fedjob_runtime.server.job_process.bounded_download import (
     FETCH,
     AnswerFetch,
     AnswerTooLargeError,
     bound_decomposers,
 )
+from fedjob_runtime.server.job_process.round_results import TaskKey
 
-TaskKey = tuple[str, int]
-"""A task's name and the number of its round, from 0."""
 SLACK_BYTES = 16 << 20
-"""Beside the weights: metrics, names, NVFlare's own fields."""
+"""Bytes beside the weights: metrics, names, NVFlare's own fields."""
 FACTOR = 2
 """An answer in float64 to a float32 model is twice its size."""
 FIRST_ANSWER_BYTES = 8 << 30
@@ -47,16 +46,16 @@ def answer_limit(weights: dict[str, Tensor]) -> int:
     return FACTOR * sum(t.numel() * t.element_size() for t in weights.values()) + SLACK_BYTES
 
 
-class Inbox(Adapter):
-    """Stands before NVFlare's handling of results in a server's job process.
+class ResultReceiver(Adapter):
+    """Handles results in a server's job process before NVFlare does.
 
     Args:
         cell: The job process's cell.
         deliver: NVFlare's handling of a decoded result.
         limit: Bytes that an answer may have.
-        task_of: The task that a worker was given last; what cannot be decoded does not say whose
-            answer it is, and a worker answers one task before it asks for the next.
-        refuse: Told (worker, task, reason, message) of every answer that is not taken.
+        task_of: The task that a worker was given last: bytes that cannot be decoded do not name
+            their task, and a worker answers one task before it asks for the next.
+        refuse: Called with (worker, task, reason, message) for every answer that is not taken.
     """
 
     def __init__(
@@ -73,25 +72,20 @@ class Inbox(Adapter):
         self._refuse = refuse
 
     def open(self) -> None:
-        """Takes over; nothing that is larger than an answer is received from now on."""
+        """Takes over; nothing larger than an answer is received from now on."""
         bound_decomposers()
         self.cell.update_fobs_context({FETCH: self._fetch})
         results = (CellChannel.SERVER_COMMAND, ServerCommandNames.SUBMIT_UPDATE)
         self.cell.register_blob_cb(*results, self.call)
-        receivers = self.cell.byte_receiver.registry
-        for callback in receivers.reg.values():
-            handler = getattr(callback.cb, "__self__", None)
-            if isinstance(handler, BlobHandler):
-                handler.max_blob_size = self._fetch.limit
-        replies = receivers.find(CellChannel.RETURN_ONLY, "*").cb.__self__
-        replies.blob_cb = self._watched(replies.blob_cb)
+        limit_messages(self.cell, self._fetch.limit)
+        wrap_replies(self.cell, self._watched)
 
     def call(self, future: StreamFuture, *args: Any, **kwargs: Any) -> None:
         """Takes one result; NVFlare calls it when the first bytes have come."""
         headers = future.headers
         # NVFlare has checked that the origin is the one its certificate and token are for.
         worker = str(headers.get(MessageHeaderKey.ORIGIN, "")).split(".")[0]
-        # Now: while all of it is fetched and decoded, the round may end and the next be given.
+        # Read now: while the answer is fetched and decoded, the round may end and the next begin.
         task = self._task_of(worker)
         try:
             payload = future.result()
@@ -104,9 +98,9 @@ class Inbox(Adapter):
         context = self.cell.get_fobs_context()
         try:
             decode_payload(request, StreamHeaderKey.PAYLOAD_ENCODING, fobs_ctx=context)
-        except Exception as error:  # noqa: BLE001 (a stranger's bytes may do anything to a decoder)
+        except Exception as error:  # noqa: BLE001 (a worker's bytes may raise anything in a decoder)
             self._note(worker, task, error)
-            # Said to be taken, or it would be sent again at once.
+            # Acknowledged, or NVFlare's client would send it again at once.
             response = make_reply(ReturnCode.OK)
         else:
             request.set_header(MessageHeaderKey.CHANNEL, channel)
@@ -125,7 +119,7 @@ class Inbox(Adapter):
     def _watched(self, take_reply: Callable[..., None]) -> Callable[..., None]:
         def watched(future: StreamFuture, *args: Any, **kwargs: Any) -> None:
             if isinstance(future.error, BlobSizeError):
-                # NVFlare takes it for a timeout, and would ask three times more.
+                # NVFlare treats it as a timeout, and would ask three times more.
                 origin = str(future.headers.get(MessageHeaderKey.ORIGIN))
                 self._fetch.stop(origin, str(future.error))
             take_reply(future, *args, **kwargs)

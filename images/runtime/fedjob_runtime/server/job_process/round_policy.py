@@ -20,7 +20,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoundTerms:
-    """The federation's settings of a round; seconds, None is no limit."""
+    """The federation's settings of a round, in seconds; None means without a limit."""
 
     min_clients: int
     wait_after_min: float

@@ -1,9 +1,8 @@
-"""Inside NVFlare's server parent: tells the supervisor who is connected.
+"""Inside NVFlare's server parent: publishes who is connected, for the supervisor.
 
-A connection's loss is seen through the cell network's callbacks in a fraction of a second, where
-NVFlare's own answer takes a heartbeat timeout. A worker's incarnation is a digest of the token it
-got at
-registration: it changes when the worker starts anew, and the token itself stays here.
+The cell network's callbacks report a lost connection within a fraction of a second; NVFlare itself
+notices after a heartbeat timeout. A worker's incarnation is a digest of the token it got at
+registration: it changes with each registration, and the token itself stays here.
 """
 
 from __future__ import annotations
@@ -64,11 +63,11 @@ class ClientRegistry(Widget):
     def _publish(self, engine: Any) -> None:
         clients = {}
         for token, client in dict(engine.client_manager.clients).items():
-            # A client counts again only once it was heard after its connection broke.
+            # After a lost connection a client counts again with its next message.
             if client.last_connect_time > self._gone.get(client.name, 0.0):
                 clients[client.name] = {
                     "incarnation": hashlib.sha256(token.encode()).hexdigest()[:12],
-                    "heard": client.last_connect_time,
+                    "last_heartbeat": client.last_connect_time,
                 }
         write_json(
             self._file,

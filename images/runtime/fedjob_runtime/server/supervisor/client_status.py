@@ -1,14 +1,18 @@
-"""The workers as the server shows them: membership and the report, read as one list. Pure."""
+"""The workers as the server shows them, and what it waits for. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fedjob.protocol.config import WorkerShard
 from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.membership import Membership
+
+NAMED = 10
+"""Missing workers that a message names; the others are counted."""
 
 
 @dataclass(slots=True)
@@ -17,8 +21,8 @@ class SeenClients:
 
     Attributes:
         incarnations: The last registration of each worker.
-        restarts: How often each registered anew.
-        samples: Of the last accepted result.
+        restarts: How often each worker registered again after its first registration.
+        samples: Samples of each worker's last accepted result.
     """
 
     incarnations: dict[str, str] = field(default_factory=dict)
@@ -26,7 +30,7 @@ class SeenClients:
     samples: dict[str, int] = field(default_factory=dict)
 
     def note(self, membership: Membership) -> list[str]:
-        """Takes the membership in; returns the workers that registered anew."""
+        """Takes the membership in; returns the workers that registered again."""
         again = []
         for name, incarnation in membership.clients.items():
             known = self.incarnations.get(name)
@@ -49,8 +53,8 @@ def view_clients(
     Args:
         workers: All workers of the job.
         membership: Who is connected.
-        seen: What is remembered.
-        report: The running segment's, if there is one.
+        seen: Earlier registrations and results.
+        report: The running segment's report, if there is one.
         faults: {reason, message} of workers that failed the round under way, by name.
     """
     return [_view(worker, membership, seen, report, faults) for worker in workers]
@@ -81,7 +85,48 @@ def _view(
         shard=worker.shard,
         state=state,
         restarts=seen.restarts.get(name, 0),
-        last_heartbeat=membership.heard.get(name),
+        last_heartbeat=membership.last_heartbeats.get(name),
         samples=seen.samples.get(name, 0),
         message=message,
     )
+
+
+def waiting_message(
+    missing: Sequence[str],
+    connected: int,
+    everyone: int,
+    need: int,
+    since: float,
+    until: float | None,
+    deadline: int | None,
+) -> str:
+    """For whom the server waits, since when and for how long.
+
+    The text changes only when the situation does, so that the status is not written again and
+    again.
+
+    Args:
+        missing: The workers waited for.
+        connected: Number of connected workers.
+        everyone: Number of workers that may take part.
+        need: `minClients`.
+        since: When the wait began, seconds since the epoch.
+        until: When the run continues without them; None while fewer than `need` are connected.
+        deadline: `runPolicy.activeDeadlineSeconds`.
+    """
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    who = ", ".join(missing[:NAMED]) + more
+    if until is not None:
+        end = f"the run continues without the missing at {_clock(until)} at the latest"
+    elif deadline is not None:
+        end = f"it waits until the job's activeDeadlineSeconds ({deadline}) are over"
+    else:
+        end = "it waits without a limit; spec.runPolicy.activeDeadlineSeconds sets one"
+    return (
+        f"waiting for {who} since {_clock(since)} ({connected} of {everyone} connected, "
+        f"{need} needed): {end}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +13,16 @@ from fedjob.storage.errors import FencedError, RoundTakenError
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
 
+logger = logging.getLogger("fedjob.server")
+
 POLL_SECONDS = 0.05
 FENCE_SECONDS = 30.0
-"""A server without anything to commit looks this often whether a newer one has started: it may have
-been paused, its workers may have gone to the other, and it would wait for them for ever."""
+"""Seconds between two checks for a newer server while there is nothing to commit. This one may have
+been paused while its workers went to the other; it would wait for them for ever."""
+
+
+class CommitterError(FedjobError):
+    """A finished round could not be read or recorded."""
 
 
 class Committer:
@@ -29,13 +36,14 @@ class Committer:
         committed: Called with each new commit.
         fenced: Called once when another server has taken the job over.
         failed: Called once when the store refuses for good.
-        fence_seconds: How often it looks for a newer server when there is nothing to commit.
+        fence_seconds: Seconds between two checks for a newer server with nothing to commit.
     """
 
     def __init__(
         self,
         log: RoundLog,
         handover: Handover,
+        *,
         attempt: int,
         last: int,
         committed: Callable[[Commit], None],
@@ -64,7 +72,7 @@ class Committer:
         self._began = time.time()
 
     def drain(self, seconds: float) -> None:
-        """Lets the round in hand become durable, for a bounded time, and stops."""
+        """Lets the round at hand become durable, for a bounded time, and stops."""
         self._stop.set()
         self._thread.join(seconds)
 
@@ -89,10 +97,20 @@ class Committer:
                 return
             except FedjobError as error:
                 if facts is None:
-                    # Nothing is lost yet: a store that stays away is met again at the next commit.
+                    # Nothing is lost yet: the next commit waits for the store.
                     looked = time.monotonic()
                     continue
                 self._failed(error)
+                return
+            except Exception as error:
+                # Without this the thread would end and the supervisor wait for the round for ever.
+                logger.exception("round %s cannot be committed", self._next)
+                self._failed(
+                    CommitterError(
+                        f"round {self._next} cannot be committed: {type(error).__name__}: {error}; "
+                        "this is a fault of fedjob: report it with the server's log"
+                    )
+                )
                 return
 
     def _commit(self, facts: dict[str, object]) -> None:

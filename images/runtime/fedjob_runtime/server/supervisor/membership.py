@@ -1,4 +1,4 @@
-"""Who takes part: what the registry published, read as one value. Pure."""
+"""Who is connected: what the client registry published, read as one value. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Membership:
     Attributes:
         clients: Live clients by name; the value is the incarnation, which changes at each
             registration.
-        heard: When each registered client was last heard, seconds since the epoch.
+        last_heartbeats: When each registered client sent its last message, seconds since the epoch.
         cells: Fully qualified names of connected cells; a job process is `<client>.<job id>`.
         jobs: Ids of the running jobs.
     """
 
     clients: Mapping[str, str] = field(default_factory=dict)
-    heard: Mapping[str, float] = field(default_factory=dict)
+    last_heartbeats: Mapping[str, float] = field(default_factory=dict)
     cells: frozenset[str] = frozenset()
     jobs: frozenset[str] = frozenset()
 
@@ -31,7 +31,7 @@ class Membership:
 
 
 def read_membership(published: Mapping[str, Any] | None, now: float, silence: float) -> Membership:
-    """Reads what the registry published.
+    """Reads what the client registry published.
 
     Args:
         published: The content of clients.json, or None before the parent is up.
@@ -41,10 +41,12 @@ def read_membership(published: Mapping[str, Any] | None, now: float, silence: fl
     if published is None:
         return Membership()
     cells = frozenset(published["cells"])
-    heard = {name: float(client["heard"]) for name, client in published["clients"].items()}
+    heartbeats = {
+        name: float(client["last_heartbeat"]) for name, client in published["clients"].items()
+    }
     live = {
         name: str(client["incarnation"])
         for name, client in published["clients"].items()
-        if name in cells and now - heard[name] < silence
+        if name in cells and now - heartbeats[name] < silence
     }
-    return Membership(live, heard, cells, frozenset(published["jobs"]))
+    return Membership(live, heartbeats, cells, frozenset(published["jobs"]))

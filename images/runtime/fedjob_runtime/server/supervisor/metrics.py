@@ -1,4 +1,4 @@
-"""The server's Prometheus metrics, read from the board when they are asked for."""
+"""The server's Prometheus metrics, read from the status store when they are scraped."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from fedjob.protocol.server_status import ClientState, RunPhase
-from fedjob_runtime.server.supervisor.status_store import StatusBoard
+from fedjob_runtime.server.supervisor.status_store import StatusStore
 
 
-class BoardCollector(Collector):
+class StatusCollector(Collector):
     """Turns a status into metrics; names carry their unit."""
 
-    def __init__(self, board: StatusBoard) -> None:
-        self._board = board
+    def __init__(self, status: StatusStore) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """The metrics now."""
-        status = self._board.status
+        status = self._status.status
         yield GaugeMetricFamily(
             "fedjob_rounds_completed", "Committed rounds.", value=status.completed
         )
@@ -62,8 +62,8 @@ class BoardCollector(Collector):
             yield metric
 
 
-def registry_of(board: StatusBoard) -> CollectorRegistry:
+def registry_of(status: StatusStore) -> CollectorRegistry:
     """A registry of its own, so that several servers in one process do not collide."""
     registry = CollectorRegistry()
-    registry.register(BoardCollector(board))
+    registry.register(StatusCollector(status))
     return registry

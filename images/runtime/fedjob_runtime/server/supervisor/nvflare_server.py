@@ -1,4 +1,4 @@
-"""NVFlare's server parent as the supervisor's child: started, spoken to, killed with its jobs."""
+"""NVFlare's server parent as the supervisor's child, used through an admin session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SESSION_TIMEOUT = 20.0
 
 
 class ParentError(FedjobError):
-    """NVFlare's parent did not do what it was asked; the supervisor starts it anew."""
+    """NVFlare's parent did not do what it was asked; the supervisor restarts it."""
 
 
 class Parent:
@@ -49,7 +49,7 @@ class Parent:
         self._session: Session | None = None
 
     def prepare(self) -> None:
-        """Lays the two NVFlare workspaces out."""
+        """Writes the two NVFlare workspaces, of the server and of the admin session."""
         self._transfer.mkdir(parents=True, exist_ok=True)
         kit = Path(self._config.kit)
         limits = communication(len(self._config.workers))
@@ -91,7 +91,7 @@ class Parent:
         )
 
     def start(self) -> None:
-        """Starts the process; what the last one published is forgotten."""
+        """Starts the process; what the last one published is removed."""
         (self._state / "clients.json").unlink(missing_ok=True)
         self._session = None
         self._process = start_child(
@@ -121,7 +121,7 @@ class Parent:
         """Submits an NVFlare job folder and returns the job's id.
 
         Raises:
-            ParentError: It was not accepted; the process should be started anew.
+            ParentError: It was not accepted; the process should be restarted.
         """
         try:
             # NVFlare 2.9.0 parses the path as part of a command, where quotes vanish. Relative to
@@ -133,7 +133,7 @@ class Parent:
             raise ParentError(f"NVFlare refused the segment: {error!r}") from error
 
     def abort(self, job: str) -> None:
-        """Aborts a job; one that is over already is no error."""
+        """Aborts a job; one that is over already is not an error."""
         with contextlib.suppress(Exception):
             self._open().abort_job(job)
 
@@ -175,7 +175,7 @@ class Parent:
 
     def _environment(self) -> dict[str, str]:
         custom = f"{self._config.job_folder}/app/custom"
-        # The store's credentials stay with the supervisor: job processes run the user's code.
+        # The store's credentials stay with the supervisor: job processes run the author's code.
         inherited = {k: v for k, v in self._env.items() if not k.startswith("AWS_")}
         return {
             **inherited,

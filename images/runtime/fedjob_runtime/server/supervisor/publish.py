@@ -1,4 +1,4 @@
-"""The end of a complete run: the model in both forms and the report, in model_out/."""
+"""Publishes a complete run: the model in both forms and the report, to model_out/."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT
+from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
-from fedjob_runtime.server.supervisor.report_page import report_page
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     commit = log.fetch_model(total, model)
     _bring_torch_file(handover, total, model, legacy)
     page = folder / REPORT
-    page.write_text(report_page(config, log), encoding="utf-8")
+    page.write_text(_report_page(config, log), encoding="utf-8")
     # The model last: where it is this round's, the others are there too (an operator looks at it).
     log.publish_result(total, {MODEL_PT: legacy, REPORT: page, MODEL: model})
     layout = Layout(config.namespace, config.name, config.store.prefix)
@@ -48,7 +49,7 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
 
 def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:
     made, ours = handover.torch_file(total), handover.model_file(total)
-    # Of the committed model only: a job process of another segment may have left one that lost.
+    # Only for the committed model: another segment may have left a file that was not committed.
     if made.exists() and ours.exists() and filecmp.cmp(ours, model, shallow=False):
         shutil.copyfile(made, target)
         return
@@ -65,3 +66,25 @@ def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path)
             f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
             "see whether the server's disk is full, and start it again"
         )
+
+
+def _report_page(config: ServerConfig, log: RoundLog) -> str:
+    """The HTML of a complete run; runs that end otherwise get theirs from the engine."""
+    training, federation = config.spec.training, config.spec.federation
+    facts = JobFacts(
+        name=config.name,
+        namespace=config.namespace,
+        state="Complete",
+        total_rounds=federation.num_rounds,
+        class_name=config.spec.model.class_name or "",
+        shards={worker.name: worker.shard for worker in config.workers},
+        settings={
+            "local epochs": training.local_epochs,
+            "batch size": training.batch_size,
+            "learning rate": training.learning_rate,
+            "classes": config.num_classes,
+            "min clients": federation.min_clients,
+        },
+        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return build(facts, [log.read(number) for number in log.commits()])

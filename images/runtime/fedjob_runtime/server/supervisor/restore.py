@@ -1,4 +1,4 @@
-"""What a server start finds in the store: the last committed round, its model, the inputs."""
+"""Restores a server start from the store: the last committed round, its model, the inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedjob_runtime.server.ipc import Handover
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Where the run stands.
+    """How far the run is.
 
     Attributes:
         last: The last committed round; -1 before round 0.
@@ -31,10 +31,9 @@ class Restored:
 def restore(
     config: ServerConfig, bucket: Bucket, log: RoundLog, handover: Handover, state: Path
 ) -> Restored:
-    """Brings here what the next segment starts from.
+    """Downloads what the next segment starts from.
 
-    Files of an earlier start that were not committed are dropped: whether they were whole is not
-    known.
+    Files of an earlier start that were not committed are dropped: they may be incomplete.
 
     Raises:
         RoundGapError: The log of rounds has a gap.

@@ -1,8 +1,8 @@
 """What follows a round that fell short of min_clients, or a job process that ended. Pure.
 
-A fault of the user's code or data is not retried blindly: it fails the run as soon as those without
-such a fault cannot make min_clients. What may pass (a lost connection, a killed process, a slow
-round) is tried again with backoff.
+A fault of the author's code or data is not retried blindly: it fails the run as soon as the workers
+without such a fault cannot make min_clients. What may pass (a lost connection, a killed process, a
+slow round) is tried again with backoff.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fedjob.backoff import Backoff
+from fedjob.protocol.commit import Commit
 from fedjob.reasons import Reason
 
 MAX_TRIES = 3
 """Tries of one round in which a worker exits or does not answer in time, before it is left out."""
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 15.0
+BACKOFF = Backoff(first=1.0, longest=15.0)
+"""Between segments that end without a commit."""
 
 PASSING = frozenset(
     {
@@ -29,7 +31,7 @@ PASSING = frozenset(
 
 @dataclass(slots=True)
 class RoundTries:
-    """What has gone wrong in the round under way; forgotten when it is committed.
+    """What has gone wrong in the round under way.
 
     Attributes:
         round: The round, as its commit will be numbered.
@@ -45,17 +47,32 @@ class RoundTries:
 
     def note(self, round_number: int, worker: str, reason: str, message: str) -> None:
         """Records a worker's failure of a round."""
-        if round_number != self.round:
+        # A timeout is known once its round is committed; it counts in the round that follows.
+        if round_number > self.round:
             self.reset(round_number)
         self.faults[worker] = (reason, message)
         if reason in PASSING:
             self.passing[worker] = self.passing.get(worker, 0) + 1
 
     def reset(self, round_number: int) -> None:
-        """A new round: what went wrong before is behind."""
+        """Starts a new round."""
         self.round, self.count = round_number, 0
         self.passing.clear()
         self.faults.clear()
+
+    def committed(self, commit: Commit) -> None:
+        """Forgets what went wrong in rounds up to this one, but for its timeouts.
+
+        A worker that times out round after round costs each of them roundTimeout: it is counted on.
+        """
+        if self.round > commit.round:
+            return
+        late = {f.name for f in commit.failures if f.reason == Reason.TRAINING_TIMEOUT}
+        passing = {name: count for name, count in self.passing.items() if name in late}
+        faults = {name: fault for name, fault in self.faults.items() if name in late}
+        self.reset(commit.round + 1)
+        self.passing.update(passing)
+        self.faults.update({name: faults[name] for name in passing if name in faults})
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -76,7 +93,7 @@ class Failure:
 
 
 def judge_tries(tries: RoundTries, expected: Mapping[str, str], min_clients: int) -> Failure | None:
-    """Whether the round can still be had.
+    """Whether the round can still reach min_clients; the run's failure where it cannot.
 
     Args:
         tries: What has gone wrong in it.
@@ -96,5 +113,5 @@ def judge_tries(tries: RoundTries, expected: Mapping[str, str], min_clients: int
 
 
 def delay_before(count: int) -> float:
-    """Seconds to wait before the next segment after `count` fruitless ones."""
-    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(count, 8)) if count else 0.0
+    """Seconds to wait before the next segment after `count` segments without a commit."""
+    return BACKOFF.delay(count)

@@ -1,6 +1,6 @@
-"""The NVFlare job of one segment: the generated configuration with this segment's facts.
+"""The NVFlare job of one segment: the generated configuration with this segment's settings.
 
-The user's code is not in it: every site has app/custom from the job's image or folder already.
+The author's code is not in it: every site has app/custom from the job's image or folder already.
 """
 
 from __future__ import annotations

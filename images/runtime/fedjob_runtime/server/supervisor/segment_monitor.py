@@ -1,4 +1,4 @@
-"""Following one segment: when it has to be superseded, and what its job process is told. No I/O."""
+"""Follows one segment: when it is superseded, and what its job process is asked. No I/O."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.membership import Membership
 
 SETTLE_SECONDS = 1.5
-"""Quiet time after a join, so that workers that return one by one share a segment."""
+"""Seconds without a join before a join counts: workers that return one by one share a segment."""
 SCHEDULE_SECONDS = 45.0
-"""A submitted segment that has not started by then is submitted anew."""
+"""Seconds after which a submitted segment that has not started is superseded by the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class SegmentEnd:
     """Why a segment is over.
 
     Attributes:
-        why: The report's outcome (`complete`, `stop`, `short`, `hung`, `error`), or what was seen
-            from outside: `parent`, `job`, `exited`, `membership`, `not scheduled`.
+        why: The report's outcome (`complete`, `stop`, `short`, `hung`, `error`, `broken`), or what
+            was observed from outside: `parent`, `job`, `exited`, `membership`, `not scheduled`.
         exited: Workers whose training process ended while they stayed connected.
     """
 
@@ -30,13 +30,13 @@ class SegmentEnd:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRequest:
-    """What a running segment is told."""
+    """What a running segment is asked for; see `ipc.Control`."""
 
     lost: tuple[str, ...] = ()
     stop_after_round: bool = False
 
 
-class SegmentWatch:
+class SegmentMonitor:
     """One segment under way.
 
     Args:
@@ -61,13 +61,13 @@ class SegmentWatch:
     def step(
         self, now: float, report: SegmentReport | None, membership: Membership, parent: bool
     ) -> SegmentEnd | SegmentRequest:
-        """Looks once.
+        """Judges one observation.
 
         Args:
             now: Monotonic seconds.
-            report: What the job process told last, if anything; read before the membership.
-            membership: Who is there.
-            parent: Whether NVFlare's parent lives.
+            report: The job process's last report, if any; read before the membership.
+            membership: Who is connected.
+            parent: Whether NVFlare's parent runs.
         """
         if report is not None and report.phase == "ended":
             return SegmentEnd(report.outcome)
@@ -76,14 +76,14 @@ class SegmentWatch:
         lost = self._lost(membership)
         cells = membership.job_cells(self._job)
         working = cells & self._members.keys()
-        # The job has a process on the server's side too, whose end is no worker's.
+        # The server has a process of the job too; its end is not a worker's fault.
         over = bool(self._own - cells)
         self._own |= cells - working
         gone = self._working - working - lost
         self._working |= working
         self._started = self._started or self._job in membership.jobs
         if over or (self._started and self._job not in membership.jobs):
-            # With the job its processes end too: only when some are left are the others to blame.
+            # With the job all its processes end: workers are to blame only where others' are left.
             blamed = gone if len(gone) < len(self._working - lost) else frozenset()
             return SegmentEnd("job", blamed)
         if not self._started and now - self._submitted > SCHEDULE_SECONDS:

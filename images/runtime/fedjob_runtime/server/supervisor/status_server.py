@@ -9,25 +9,25 @@ from urllib.parse import parse_qs, urlsplit
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from fedjob_runtime.server.supervisor.status_store import StatusBoard
+from fedjob_runtime.server.supervisor.status_store import StatusStore
 
 LONGEST_WAIT = 60.0
 
 
 class StatusServer:
-    """Serves a board on a thread of its own.
+    """Serves the status on a thread of its own.
 
     Args:
-        board: What is served.
-        registry: Its metrics.
-        healthy: Whether the supervisor's loop still turns.
+        store: The status that is served.
+        registry: Metrics of the status.
+        healthy: Whether the supervisor's loop makes progress.
         host: Address to listen on.
         port: TCP port; 0 takes a free one, see `port`.
     """
 
     def __init__(
         self,
-        board: StatusBoard,
+        store: StatusStore,
         registry: CollectorRegistry,
         healthy: Callable[[], bool],
         host: str,
@@ -56,7 +56,7 @@ class StatusServer:
                 except ValueError:
                     self._reply(400, "text/plain", b"since is a whole number, wait is seconds\n")
                     return
-                status = board.wait(since, wait)
+                status = store.wait(since, wait)
                 self._reply(200, "application/json", status.model_dump_json(by_alias=True).encode())
 
             def _reply(self, code: int, kind: str, body: bytes) -> None:
@@ -67,14 +67,14 @@ class StatusServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Polls are no news."""
+                """Polls are not logged."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             allow_reuse_address = True
 
             def handle_error(self, request: object, client_address: object) -> None:
-                """A reader that went away in the middle is no news either."""
+                """A reader that closes its connection early is not an error."""
 
         self._server = Server((host, port), Handler)
 

@@ -1,4 +1,4 @@
-"""The status that the supervisor shows: one frozen value, replaced whole, with a sequence."""
+"""The status that the supervisor shows: one frozen value, replaced as a whole, with a sequence."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fedjob.protocol.server_status import RunEvent, ServerStatus
 KEPT_EVENTS = 100
 
 
-class StatusBoard:
-    """Holds a ServerStatus; readers may wait for a change."""
+class StatusStore:
+    """Holds the current ServerStatus; readers may wait for a change."""
 
     def __init__(self, status: ServerStatus) -> None:
         self._status = status

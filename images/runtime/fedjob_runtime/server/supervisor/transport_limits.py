@@ -1,7 +1,7 @@
-"""What strangers may take of the server: connections, messages, files. Set before NVFlare starts.
+"""Limits of the server against unauthenticated peers: connections, messages, open files.
 
-A stranger reaches the port and no further: without a certificate of the job's authority the TLS
-handshake fails. What is left to bound is what one costs until then.
+Without a certificate of the job's authority the TLS handshake fails. These limits bound what a peer
+costs until then; they are set before NVFlare starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a segment is superseded, and what its job process is told."""
+"""When a segment is superseded, and what its job process is asked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fedjob_runtime.server.supervisor.segment_monitor import (
     SCHEDULE_SECONDS,
     SETTLE_SECONDS,
     SegmentEnd,
+    SegmentMonitor,
     SegmentRequest,
-    SegmentWatch,
 )
 
 ALL = {"worker-0": "a", "worker-1": "b", "worker-2": "c"}
@@ -25,8 +25,8 @@ def there(
     return Membership(clients, {}, cells, frozenset(jobs))
 
 
-def watch(members: dict[str, str] = ALL) -> SegmentWatch:
-    return SegmentWatch("j", members, set(ALL), submitted=0.0)
+def watch(members: dict[str, str] = ALL) -> SegmentMonitor:
+    return SegmentMonitor("j", members, set(ALL), submitted=0.0)
 
 
 def test_all_well_asks_for_nothing() -> None:
@@ -43,7 +43,7 @@ def test_a_dead_parent_ends_it() -> None:
     assert watch().step(1, TRAINING, there(ALL), False) == SegmentEnd("parent")
 
 
-def test_a_lost_worker_is_told_of_and_costs_no_segment() -> None:
+def test_a_lost_worker_is_passed_on_and_costs_no_segment() -> None:
     following = watch()
     following.step(1, TRAINING, there(ALL, tuple(ALL)), True)
     rest = {name: ALL[name] for name in ("worker-0", "worker-1")}
@@ -52,7 +52,7 @@ def test_a_lost_worker_is_told_of_and_costs_no_segment() -> None:
 
 
 def test_the_end_of_the_server_s_own_process_is_no_worker_s() -> None:
-    """It was told as the worker `server`, whose third end in a round failed a job of one worker."""
+    """It counted as the worker `server`, whose third end in a round failed a job of one worker."""
     following = watch()
     following.step(1, TRAINING, there(ALL, (*ALL, "server")), True)
     step = following.step(2, TRAINING, there(ALL, tuple(ALL)), True)
@@ -87,7 +87,7 @@ def test_a_job_that_is_gone_blames_a_worker_only_when_others_are_left() -> None:
     assert other.step(2, TRAINING, there(ALL, (), jobs=()), True) == SegmentEnd("job")
 
 
-def test_a_segment_that_does_not_start_is_given_up() -> None:
+def test_a_segment_that_does_not_start_is_superseded() -> None:
     following = watch()
     assert following.step(SCHEDULE_SECONDS, None, there(ALL, jobs=()), True) == SegmentRequest()
     step = following.step(SCHEDULE_SECONDS + 1, None, there(ALL, jobs=()), True)
@@ -124,6 +124,6 @@ def test_before_training_begins_a_join_restarts_at_once() -> None:
 
 
 def test_a_worker_that_is_left_out_is_not_waited_for() -> None:
-    following = SegmentWatch("j", {"worker-0": "a"}, {"worker-0"}, submitted=0.0)
+    following = SegmentMonitor("j", {"worker-0": "a"}, {"worker-0"}, submitted=0.0)
     for now in (1, 5, 9):
         assert following.step(now, TRAINING, there(ALL, ("worker-0",)), True) == SegmentRequest()

@@ -30,7 +30,7 @@ def test_it_ends_with_its_code(tmp_path: Path, end: str, code: int) -> None:
         "-m",
         "site",
     ]
-    runtime = Path(__file__).parents[3] / "images/runtime"
+    runtime = Path(__file__).parents[4] / "images/runtime"
     done = subprocess.run(
         command,
         env={"PYTHONPATH": f"{runtime}:{tmp_path}"},

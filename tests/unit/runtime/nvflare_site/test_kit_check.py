@@ -90,8 +90,8 @@ def another_key(kit: Path, _: Authority) -> None:
         (anothers, "client.crt", "is the certificate of worker-1, not of worker-0"),
         (another_root, "client.crt", "is not signed by rootCA.pem"),
         (another_key, "client.key", "is not the key of client.crt"),
-        (lambda kit, _: (kit / "client.crt").write_text("x"), "client.crt", "is no certificate"),
-        (lambda kit, _: (kit / "rootCA.pem").write_text(""), "rootCA.pem", "is no certificate"),
+        (lambda kit, _: (kit / "client.crt").write_text("x"), "client.crt", "is not a certificate"),
+        (lambda kit, _: (kit / "rootCA.pem").write_text(""), "rootCA.pem", "is not a certificate"),
         (lambda kit, _: (kit / "client.key").write_text("x"), "client.key", "is not the key"),
         (
             lambda kit, _: (kit / "fed_client.json").write_text("{}"),

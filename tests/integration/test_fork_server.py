@@ -1,4 +1,4 @@
-"""The forge: what it forks is as a new Python would be, and nothing of it outlives who asked."""
+"""The fork server: its processes equal new Pythons, and none outlives its client."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedjob.protocol.config import ENV_FORGE
+from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob_runtime.processes import launchers
 from fedjob_runtime.processes.children import descendants
-from fedjob_runtime.processes.fork_client import Forged, NotForgedError, forge_process
+from fedjob_runtime.processes.fork_client import ForkedProcess, NotForkedError, fork_process
 from fedjob_runtime.processes.fork_server import FIXED_SEED
 from support.federation import HERE
 
@@ -51,19 +51,19 @@ time.sleep(600)
 """
 ASK = """
 import os, sys, time
-from fedjob_runtime.processes.fork_client import forge_process
-process = forge_process([sys.executable, "-m", "slumber"], dict(os.environ))
+from fedjob_runtime.processes.fork_client import fork_process
+process = fork_process([sys.executable, "-m", "slumber"], dict(os.environ))
 print(process.pid, flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture(scope="module")
-def forge() -> Iterator[tuple[int, str]]:
+def fork_server() -> Iterator[tuple[int, str]]:
     """(process id, name)."""
     name = f"fedjob-test-{uuid.uuid4().hex}"
     command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
-    env = {**os.environ, "PYTHONPATH": HERE, "OMP_NUM_THREADS": "2", "MARK": "forge"}
+    env = {**os.environ, "PYTHONPATH": HERE, "OMP_NUM_THREADS": "2", "MARK": "fork-server"}
     process = subprocess.Popen(command, env=env)
     until(lambda: f"\0{name}".encode() in sockets())
     yield process.pid, name
@@ -72,7 +72,9 @@ def forge() -> Iterator[tuple[int, str]]:
 
 
 @pytest.fixture
-def env(forge: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def env(
+    fork_server: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
     """Of a process that runs in `tmp_path`, where its modules are."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "show.py").write_text(SHOW)
@@ -81,7 +83,7 @@ def env(forge: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "PYTHONPATH": f"{tmp_path}:{HERE}",
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
-        ENV_FORGE: forge[1],
+        ENV_FORK_SERVER: fork_server[1],
     }
 
 
@@ -103,39 +105,42 @@ def living(pid: int) -> bool:
     return False
 
 
-def shown(env: dict[str, str], *arguments: str) -> tuple[Forged, dict[str, object]]:
-    process = forge_process([sys.executable, "-m", "show", *arguments], env)
+def shown(env: dict[str, str], *arguments: str) -> tuple[ForkedProcess, dict[str, object]]:
+    process = fork_process([sys.executable, "-m", "show", *arguments], env)
     process.wait()
     return process, json.loads(Path("shown.json").read_text())
 
 
 def test_it_is_what_a_new_python_would_be_with_torch_there_already(
-    env: dict[str, str], forge: tuple[int, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    env: dict[str, str],
+    fork_server: tuple[int, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    process, told = shown(env, "7", "two words")
+    process, forked = shown(env, "7", "two arguments")
     assert process.poll() == 7
     out, err = capfd.readouterr()
     assert (out, err) == ("to output\n", "to error\n")
-    subprocess.run([sys.executable, "-m", "show", "0", "two words"], env=env, check=True)
-    anew = json.loads((tmp_path / "shown.json").read_text())
-    assert (told.pop("torch"), anew.pop("torch")) == (True, False)
-    assert told["session"] == told["pid"] == process.pid
-    # Who it is, and its code, differ; a forge is of no use to what it forks.
-    for each in (told, anew):
+    subprocess.run([sys.executable, "-m", "show", "0", "two arguments"], env=env, check=True)
+    started = json.loads((tmp_path / "shown.json").read_text())
+    assert (forked.pop("torch"), started.pop("torch")) == (True, False)
+    assert forked["session"] == forked["pid"] == process.pid
+    # Its ids and its exit code differ, and a forked process gets no fork server.
+    for each in (forked, started):
         each["argv"] = each["argv"][2:]  # type: ignore[index]
-        each["env"].pop(ENV_FORGE, None)  # type: ignore[attr-defined]
+        each["env"].pop(ENV_FORK_SERVER, None)  # type: ignore[attr-defined]
         each["env"].pop("LC_CTYPE", None)  # type: ignore[attr-defined] (Python's own, in a C locale)
         each["path"] = [p for p in each["path"] if "__editable__" not in p]  # type: ignore[attr-defined]
         for name in ("session", "pid", "random", "torch random"):
             del each[name]
-    assert told == anew
-    assert told["name"] == "__main__"
+    assert forked == started
+    assert forked["name"] == "__main__"
 
 
 def test_two_of_them_draw_different_numbers_and_hold_nothing_of_each_other(
-    env: dict[str, str], forge: tuple[int, str]
+    env: dict[str, str], fork_server: tuple[int, str]
 ) -> None:
-    sleeper = forge_process([sys.executable, "-m", "slumber"], env)
+    sleeper = fork_process([sys.executable, "-m", "slumber"], env)
     _, one = shown(env, "0")
     _, two = shown(env, "0")
     assert one["random"] != two["random"]
@@ -147,27 +152,27 @@ def test_two_of_them_draw_different_numbers_and_hold_nothing_of_each_other(
 
 
 def test_its_command_line_is_shown_and_its_environment_is_the_forges(
-    env: dict[str, str], forge: tuple[int, str]
+    env: dict[str, str], fork_server: tuple[int, str]
 ) -> None:
-    process = forge_process([sys.executable, "-m", "slumber", "an-argument"], env)
+    process = fork_process([sys.executable, "-m", "slumber", "an-argument"], env)
     until(lambda: Path("children").exists())
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes().rstrip(b"\0").decode()
     assert line == f"{sys.executable} -m slumber an-argument"
-    assert b"MARK=forge" in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    assert process.pid in descendants(forge[0])
+    assert b"MARK=fork-server" in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    assert process.pid in descendants(fork_server[0])
     process.terminate()
     process.wait()
 
 
 def test_terminate_kills_it_and_its_group(env: dict[str, str]) -> None:
-    process = forge_process([sys.executable, "-m", "slumber"], env)
+    process = fork_process([sys.executable, "-m", "slumber"], env)
     until(lambda: Path("children").exists() and Path("children").read_text())
     assert process.poll() is None
     process.terminate()
     process.wait()
     assert process.poll() == -signal.SIGKILL
     until(lambda: not living(int(Path("children").read_text())))
-    process.terminate()  # once more is no error
+    process.terminate()  # a second call does nothing
 
 
 def test_it_ends_with_whoever_asked_for_it(env: dict[str, str]) -> None:
@@ -180,15 +185,15 @@ def test_it_ends_with_whoever_asked_for_it(env: dict[str, str]) -> None:
     until(lambda: not living(pid))
 
 
-def test_it_ends_with_its_forge_and_then_a_new_python_is_started(
+def test_processes_end_with_the_fork_server_and_a_new_python_is_started_then(
     env: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"fedjob-test-{uuid.uuid4().hex}"
     command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
     own = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": HERE})
     until(lambda: f"\0{name}".encode() in sockets())
-    env[ENV_FORGE] = name
-    process = forge_process([sys.executable, "-m", "slumber"], env)
+    env[ENV_FORK_SERVER] = name
+    process = fork_process([sys.executable, "-m", "slumber"], env)
     until(lambda: Path("children").exists())
     own.kill()
     own.wait()
@@ -199,7 +204,7 @@ def test_it_ends_with_its_forge_and_then_a_new_python_is_started(
     adapter.wait()
     assert adapter.poll() == 3
     assert json.loads((tmp_path / "shown.json").read_text())["torch"] is False
-    assert "started anew" in caplog.text
+    assert "started as a new Python" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -215,32 +220,32 @@ def test_modules_that_would_come_before_what_is_imported_need_a_new_python(
 ) -> None:
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
-    with pytest.raises(NotForgedError, match="imported already") as error:
-        forge_process([sys.executable, "-m", "show", "0"], env)
+    with pytest.raises(NotForkedError, match="imported already") as error:
+        fork_process([sys.executable, "-m", "show", "0"], env)
     assert fragment in str(error.value)
 
 
 @pytest.mark.parametrize("argv", [["sh", "-c", "true"], [sys.executable], []])
 def test_only_modules_are_run(env: dict[str, str], argv: list[str]) -> None:
-    with pytest.raises(NotForgedError, match="python -m MODULE"):
-        forge_process(argv, env)
+    with pytest.raises(NotForkedError, match="python -m MODULE"):
+        fork_process(argv, env)
 
 
-def test_what_is_no_request_is_refused_and_another_user_is_not_heard(
-    forge: tuple[int, str], env: dict[str, str]
+def test_other_messages_are_refused_and_other_users_are_not_served(
+    fork_server: tuple[int, str], env: dict[str, str]
 ) -> None:
     for body in (b"not JSON", b"{}", b'{"argv": 1}'):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-            connection.connect(f"\0{forge[1]}")
+            connection.connect(f"\0{fork_server[1]}")
             connection.send(body)
             assert "refused" in json.loads(connection.recv(4096))
     if os.geteuid() == 0:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             os.seteuid(65534)
             try:
-                connection.connect(f"\0{forge[1]}")
+                connection.connect(f"\0{fork_server[1]}")
             finally:
                 os.seteuid(0)
             assert connection.recv(4096) == b""
-    _, told = shown(env, "0")
-    assert told["torch"] is True
+    _, forked = shown(env, "0")
+    assert forked["torch"] is True

@@ -1,0 +1,342 @@
+"""The segment loop: gather workers, run a segment, find out why it ended, until the last round.
+
+NVFlare 2.9 can neither resume a server nor readmit a client to a running job. So each segment is an
+NVFlare job that starts at the last committed round; a lost or returned worker, a dead job process,
+a dead parent or this process's own restart supersedes it with the next. What is committed is never
+lost.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.server_status import RunPhase
+from fedjob.reasons import Reason
+from fedjob_runtime.server.clock import Clock
+from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.supervisor.client_status import waiting_message
+from fedjob_runtime.server.supervisor.client_watch import ClientWatch
+from fedjob_runtime.server.supervisor.nvflare_server import ParentError
+from fedjob_runtime.server.supervisor.retry_policy import delay_before, judge_tries
+from fedjob_runtime.server.supervisor.run_state import RunState
+from fedjob_runtime.server.supervisor.segment_job import write_segment
+from fedjob_runtime.server.supervisor.segment_monitor import (
+    SETTLE_SECONDS,
+    SegmentEnd,
+    SegmentMonitor,
+    SegmentRequest,
+)
+
+POLL_SECONDS = 0.1
+START_GRACE = 30.0
+"""Seconds that the first segment waits for all workers once min_clients are there."""
+GPU_SECONDS = 10.0
+"""Seconds that job processes of an aborted segment may take to leave the GPU."""
+MAX_FRUITLESS = 12
+"""Segments in a row that end without a commit and without a worker to blame."""
+
+SERVER_ENDS = ("job", "parent", "broken")
+"""Ends of a segment whose cause is on the server's side."""
+
+
+class NvflareParent(Protocol):
+    """NVFlare's parent process, as the loop uses it."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+
+    def start(self) -> None:
+        """Starts the process."""
+
+    def kill(self) -> None:
+        """Ends the process and its job processes."""
+
+    def submit(self, folder: Path) -> str:
+        """Submits a job folder; the job's id."""
+
+    def abort(self, job: str) -> None:
+        """Aborts a job."""
+
+
+class SegmentCommitter(Protocol):
+    """Makes offered rounds durable."""
+
+    def begin_segment(self, segment: int) -> None:
+        """Rounds offered from now on were made by this segment."""
+
+
+class MemoryCounter(Protocol):
+    """Whether the kernel killed a process of this container for its memory."""
+
+    def exceeded(self) -> bool:
+        """Whether it did since the start."""
+
+
+class SegmentLoop:
+    """Runs segments until the last round is committed or the run has failed.
+
+    Args:
+        config: What to run.
+        run: What is shared with the committer.
+        clients: Who is connected.
+        handover: Files shared with the job process.
+        parent: NVFlare's parent process.
+        committer: Records which segment makes the rounds.
+        memory: Whether a process was OOM-killed.
+        clock: Time; its `sleep` raises when the run is asked to stop.
+        segment: The number before the first segment's.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        run: RunState,
+        *,
+        clients: ClientWatch,
+        handover: Handover,
+        parent: NvflareParent,
+        committer: SegmentCommitter,
+        memory: MemoryCounter,
+        clock: Clock,
+        segment: int,
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._clients = clients
+        self._handover = handover
+        self._parent = parent
+        self._committer = committer
+        self._memory = memory
+        self._clock = clock
+        self._segment = segment
+        self._shards = {worker.name: worker.shard for worker in config.workers}
+        self._min_clients = config.spec.federation.min_clients
+        self._total = config.spec.federation.num_rounds
+
+    def run(self) -> None:
+        """Returns when the last round is committed or `RunState.failure` is set.
+
+        Raises:
+            Stopped: The run was asked to stop.
+        """
+        run = self._run
+        while run.control.committed < self._total and run.failure is None:
+            if not self._parent.alive:
+                run.count("parent", "NVFlare's server process ended; restarting it")
+                self._parent.kill()
+                self._parent.start()
+            members = self._gather()
+            if members is None:
+                continue
+            try:
+                job = self._begin(members)
+            except ParentError as error:
+                run.count("submit", str(error))
+                self._parent.kill()
+                continue
+            end = self._follow(job, members)
+            self._conclude(end)
+            self._free_the_gpu(end, job)
+            if run.control.committed >= self._total:
+                return
+            self._clock.sleep(delay_before(run.tries.count + run.fruitless))
+
+    # Before a segment.
+
+    def _gather(self) -> dict[str, str] | None:
+        """Waits until enough workers are connected.
+
+        Returns:
+            Their incarnations; None when NVFlare's parent died or the run failed meanwhile.
+        """
+        run = self._run
+        began, began_at = self._clock.monotonic(), self._clock.time()
+        changed, last = began, None
+        run.status.update(phase=RunPhase.WAITING, current=None)
+        while True:
+            connected = self._clients.look(self._report()).clients
+            left_out = run.tries.left_out
+            usable = {
+                name: incarnation
+                for name, incarnation in connected.items()
+                if name in self._shards and name not in left_out
+            }
+            now = self._clock.monotonic()
+            if usable != last:
+                changed, last = now, usable
+            everyone = len(self._shards) - len(left_out)
+            if len(usable) >= everyone and usable:
+                return usable
+            grace = START_GRACE if run.status.status.segments == 0 else SETTLE_SECONDS
+            patient_until = max(began + grace, changed + SETTLE_SECONDS)
+            enough = len(usable) >= self._min_clients
+            if enough and now >= patient_until:
+                return usable
+            run.status.update(
+                message=waiting_message(
+                    sorted(set(self._shards) - set(usable) - left_out),
+                    connected=len(usable),
+                    everyone=everyone,
+                    need=self._min_clients,
+                    since=began_at,
+                    until=began_at + patient_until - began if enough else None,
+                    deadline=self._config.spec.run_policy.active_deadline_seconds,
+                )
+            )
+            if not self._parent.alive or run.failure is not None:
+                return None
+            self._clock.sleep(POLL_SECONDS)
+
+    def _begin(self, members: dict[str, str]) -> str:
+        """Submits the next segment; the id of its NVFlare job."""
+        run = self._run
+        self._segment += 1
+        self._drop_uncommitted()
+        start = run.control.committed
+        run.set_control(segment=self._segment, lost=(), stop_after_round=False)
+        folder = write_segment(
+            Path(self._config.job_folder),
+            Path(self._config.home) / "segments",
+            segment=self._segment,
+            start_round=start,
+            clients=sorted(members),
+        )
+        self._committer.begin_segment(self._segment)
+        try:
+            job = self._parent.submit(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        segments = run.status.status.segments + 1
+        run.status.update(
+            segments=segments, phase=RunPhase.TRAINING, message="", current=max(start, 0) + 1
+        )
+        if segments > 1:
+            run.status.event(
+                "SegmentStarted",
+                f"segment {segments} resumes after round {max(start, 0)} "
+                f"with {', '.join(sorted(members))}",
+            )
+        return job
+
+    def _drop_uncommitted(self) -> None:
+        """A superseded segment may have left a round half-written beyond the last commit."""
+        run = self._run
+        while self._handover.offered_round(run.control.committed + 1) is not None:
+            # Complete and offered: it is being committed, and the next segment starts after it.
+            # Started from the round before, it would replace files that are being uploaded.
+            if run.failure is not None:
+                return
+            run.turned()
+            self._clock.sleep(POLL_SECONDS)
+        committed = run.control.committed
+        for number, folder in self._handover.round_folders():
+            if number > committed or number < committed - 1:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # A segment under way.
+
+    def _follow(self, job: str, members: dict[str, str]) -> SegmentEnd:
+        """Follows a segment until it ends or has to be superseded."""
+        run = self._run
+        welcome = set(self._shards) - run.tries.left_out
+        monitor = SegmentMonitor(job, members, welcome, self._clock.monotonic())
+        while True:
+            self._clock.sleep(POLL_SECONDS)
+            # In this order: the last report of a job process must be read before its end is seen.
+            alive = self._parent.alive
+            membership = self._clients.look(self._report())
+            report = self._report()
+            if report is not None and report.phase != "ended":
+                run.status.update(current=max(report.round, 1))
+            if run.failure is not None:
+                return SegmentEnd("failed")
+            step = monitor.step(self._clock.monotonic(), report, membership, alive)
+            if isinstance(step, SegmentRequest):
+                run.set_control(lost=step.lost, stop_after_round=step.stop_after_round)
+                continue
+            if report is not None and report.phase == "ended":
+                self._take_report(report)
+            return step
+
+    def _report(self) -> SegmentReport | None:
+        return self._handover.read_report(self._segment)
+
+    def _take_report(self, report: SegmentReport) -> None:
+        """Takes the last report of a segment; its last round is durable afterwards."""
+        run = self._run
+        run.last_error = report.error.get("message", "")
+        if report.outcome == "error":
+            run.fail(report.error["reason"], report.error["message"])
+        if report.outcome in ("complete", "stop", "hung"):
+            while run.control.committed < report.round and run.failure is None:
+                self._clients.look(report)
+                self._clock.sleep(POLL_SECONDS)
+        for name, fault in report.failed.items():
+            if report.outcome == "short" or fault["reason"] == Reason.TRAINING_TIMEOUT:
+                run.tries.note(report.round, name, fault["reason"], fault["message"])
+
+    # After a segment.
+
+    def _conclude(self, end: SegmentEnd) -> None:
+        """Decides what a segment's end means for the round and for the run."""
+        run = self._run
+        number = run.control.committed + 1
+        if end.why in ("complete", "stop"):
+            run.fruitless = 0
+        elif end.exited:
+            self._blame(end.exited, number)
+        elif end.why == "short":
+            run.tries.count += 1
+        elif end.why == "hung":
+            run.status.event(
+                "WorkerHung", "a worker did not answer in time; it gets a fresh process", "Warning"
+            )
+        elif end.why in SERVER_ENDS and self._memory.exceeded():
+            run.fail(
+                Reason.OUT_OF_MEMORY,
+                f"a process of the server was OOM-killed in round {number}; give the server more "
+                "memory (spec.server.resources.limits.memory)",
+            )
+        elif end.why not in ("failed", "error"):
+            run.fruitless += 1
+            why = run.last_error if end.why == "broken" else end.why
+            run.count(end.why.replace(" ", "-"), f"the segment ended early ({why})")
+        if run.failure is None:
+            run.failure = judge_tries(run.tries, self._shards, self._min_clients)
+        if end.why == "short" and run.failure is None:
+            run.status.event(
+                "RoundShort", f"round {number} had too few results; it is tried again", "Warning"
+            )
+        if run.fruitless >= MAX_FRUITLESS:
+            last = f". The last error: {run.last_error}" if run.last_error else ""
+            run.fail(
+                Reason.FEDERATION_FAILED,
+                f"{MAX_FRUITLESS} segments in a row ended without a round; see the server's log"
+                f"{last}",
+            )
+
+    def _blame(self, exited: frozenset[str], number: int) -> None:
+        run = self._run
+        for name in sorted(exited):
+            run.tries.note(
+                number,
+                name,
+                Reason.WORKER_EXITED,
+                f"{name}: its training process exited in round {number}; see its log for what "
+                "the training function did, and whether the node ran out of memory",
+            )
+            run.count("job-process", f"{name}: its training process ended in round {number}")
+        run.tries.count += 1
+
+    def _free_the_gpu(self, end: SegmentEnd, job: str) -> None:
+        """Two job processes must not share a GPU: the old one goes first."""
+        if self._config.device != "cuda" or end.why in ("complete", "parent"):
+            return
+        self._parent.abort(job)
+        deadline = self._clock.monotonic() + GPU_SECONDS
+        while self._clients.read().job_cells(job) and self._clock.monotonic() < deadline:
+            self._clock.sleep(POLL_SECONDS)
