@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, for tests."""
+"""Renders the chart with Helm, for tests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PROJECT = Path(__file__).parents[2]
 CHART = PROJECT / "charts" / "fedjob"
 NAMESPACE = "fedjob-system"
 REGISTRY: dict[str, Any] = {"imageRegistry": "registry.test/mirror"}
-# A helm that `go install` built knows no version of Kubernetes, and says 1.20.
+# A helm built by `go install` has no Kubernetes version and assumes 1.20.
 KUBERNETES = "1.33.0"
 
 Object = dict[str, Any]
 
 
 def find_helm() -> str:
-    """The helm program; where there is none, a skip, and in CI a failure."""
+    """The path of helm; without helm it skips the test, and fails it in CI."""
     places = [os.environ.get("PATH", ""), str(Path.home() / "go/bin")]
     if "GOPATH" in os.environ:
         places.append(f"{os.environ['GOPATH']}/bin")
@@ -39,7 +39,7 @@ def find_helm() -> str:
 
 
 def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> tuple[int, str, str]:
-    """Runs helm with values from stdin; its exit code, output and errors."""
+    """Runs helm with the values on stdin; returns exit code, stdout and stderr."""
     given = ["-f", "-"] if values is not None else []
     done = subprocess.run(
         [find_helm(), *arguments, *given],
@@ -51,7 +51,7 @@ def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> tuple[int,
 
 
 def render(values: Mapping[str, Any] | None = None, *, chart: Path = CHART) -> list[Object]:
-    """The objects of a release `fedjob` in fedjob-system; imageRegistry is given."""
+    """The objects of a release `fedjob` in fedjob-system, with an imageRegistry."""
     return json.loads(_render(json.dumps({**REGISTRY, **(values or {})}), str(chart)))  # type: ignore[no-any-return]
 
 
@@ -63,12 +63,12 @@ def _render(values: str, chart: str) -> str:
     )
     if code:
         pytest.fail(errors)
-    # In C: in Python, reading the CRD takes longer than all of Helm.
+    # With the C loader: the Python loader takes longer for the CRD than Helm does for everything.
     return json.dumps([found for found in yaml.load_all(output, yaml.CSafeLoader) if found])
 
 
 def refusal(values: Mapping[str, Any]) -> str:
-    """What helm says about values that it must refuse."""
+    """Helm's error message for values that it must refuse."""
     code, _, errors = helm(
         *("template", "fedjob", str(CHART), "--kube-version", KUBERNETES), values=values
     )
@@ -77,24 +77,24 @@ def refusal(values: Mapping[str, Any]) -> str:
 
 
 def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
-    """Those of the kinds."""
+    """The objects of these kinds."""
     return [found for found in objects if found["kind"] in kinds]
 
 
 def only(objects: list[Object], kind: str, name: str) -> Object:
-    """The one object of a kind and name."""
+    """The only object of this kind and name."""
     [found] = [o for o in of_kind(objects, kind) if o["metadata"]["name"] == name]
     return found
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """The pods that the objects make: the owner's name, and the PodSpec."""
+    """The pods of the objects: owner's name and PodSpec."""
     for found in of_kind(objects, "Deployment", "StatefulSet", "DaemonSet", "Job"):
         yield found["metadata"]["name"], found["spec"]["template"]["spec"]
 
 
 def environment(container: Object) -> dict[str, str]:
-    """The variables of a container that are written out."""
+    """A container's environment variables that have a literal value."""
     return {e["name"]: e["value"] for e in container["env"] if "value" in e}
 
 
@@ -106,4 +106,4 @@ ALL = {
         "podDisruptionBudget": {"enabled": True},
     },
 }
-"""Values that turn every part on."""
+"""Values that enable every component."""

@@ -1,5 +1,5 @@
-# A Docker daemon, Debian roots and builds, on machines with and without an image registry
-# in reach. Sourced, never run.
+# Docker daemon, Debian base images and builds, with or without access to an image registry.
+# Sourced, not executed.
 
 install_packages() {
   local missing=()
@@ -11,8 +11,8 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Starts dockerd where none answers. Where even root lacks CAP_SYS_RESOURCE, runc is wrapped
-# to leave it out: otherwise no privileged container, and so no node, can start.
+# Starts dockerd if no daemon answers. If even root lacks CAP_SYS_RESOURCE, a wrapper of runc omits
+# it: otherwise no privileged container could start, and so no node.
 start_docker() {
   docker info >/dev/null 2>&1 && return
   [[ $(id -u) == 0 ]] || fail "no Docker daemon answers; start it, or run this as root"
@@ -30,13 +30,13 @@ start_docker() {
   fail "dockerd does not answer; its log is /var/log/dockerd.log"
 }
 
-# pull IMAGE: true where the image is here or a registry in reach has it. A machine without
-# one answers within seconds; the limit is for a network that answers nothing at all.
+# pull IMAGE [SECONDS]: succeeds if the image exists locally or can be pulled. The timeout is for
+# networks that drop packets; otherwise an unreachable registry fails within seconds.
 pull() {
   docker image inspect "$1" >/dev/null 2>&1 || timeout "${2:-20}" docker pull -q "$1" >/dev/null 2>&1
 }
 
-# debian_image SUITE TAG: imports a minimal Debian that trusts what this machine trusts.
+# debian_image SUITE TAG: imports a minimal Debian with this machine's CA certificates.
 debian_image() {
   local suite=$1 tag=$2 root
   docker image inspect "$tag" >/dev/null 2>&1 && return
@@ -52,7 +52,7 @@ debian_image() {
   rm -rf "$root"
 }
 
-# runtime_base: prints the base of the project's images, debian:trixie-slim or its stand-in.
+# runtime_base: prints the base of the project's images: debian:trixie-slim or a local substitute.
 runtime_base() {
   local public=debian:trixie-slim own=fedjob-debian:trixie
   if docker image inspect "$own" >/dev/null 2>&1; then echo "$own"; return; fi
@@ -61,8 +61,7 @@ runtime_base() {
   echo "$own"
 }
 
-# build ARGUMENTS: docker build, quiet unless it fails. Uses the classic builder where
-# this machine's docker has no buildx.
+# build ARGUMENTS: docker build, quiet unless it fails. Uses the classic builder without buildx.
 build() {
   local log status=0
   log=$(mktemp)

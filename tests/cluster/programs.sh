@@ -1,5 +1,5 @@
-# kind, kubectl and helm: taken from PATH where their version serves, else installed with
-# `go install`, pinned, into Go's own bin folder. Sourced, never run.
+# kind, kubectl and helm: from PATH if the version is suitable, else installed with `go install`, in
+# pinned versions, into Go's bin folder. Sourced, not executed.
 
 PATH=$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH
 

@@ -1,8 +1,8 @@
-# A registry on this machine that the nodes pull from, laid out as kind's documentation does:
-# https://kind.sigs.k8s.io/docs/user/local-registry/. Sourced, never run.
+# A local registry that the nodes pull from, set up as in kind's documentation:
+# https://kind.sigs.k8s.io/docs/user/local-registry/. Sourced, not executed.
 #
-# The host pushes to localhost:PORT; nodes and pods say fedjob-registry:PORT. Both are the
-# same content. It listens on loopback and on kind's Docker network, nowhere else.
+# The host pushes to localhost:PORT; nodes and pods use fedjob-registry:PORT for the same content.
+# It listens only on loopback and on kind's Docker network.
 
 registry_image() {
   if pull registry:2 60; then echo registry:2; return; fi
@@ -25,7 +25,7 @@ start_registry() {
     fail "the registry cannot listen on port $registry_port; free it, or set FEDJOB_REGISTRY_PORT"
 }
 
-# Tells each node's containerd where both names lead, and tools where the registry is (KEP-1755).
+# Configures both names in each node's containerd, and publishes the registry to tools (KEP-1755).
 announce_registry() {
   local node name
   for node in $(kind get nodes --name "$cluster"); do

@@ -1,4 +1,4 @@
-# What the commands beside this file agree on: names, versions, places. Sourced, never run.
+# Names, versions and paths shared by the scripts in this folder. Sourced, not executed.
 
 cluster=fedjob
 kubernetes_version=v1.36.3

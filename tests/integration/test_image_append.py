@@ -38,7 +38,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 
 @pytest.fixture
 def names(registry: RegistryServer, request: pytest.FixtureRequest) -> tuple[str, str]:
-    """A base and a target repository of this test alone."""
+    """A base and a target repository that only this test uses."""
     own = sha256_digest(request.node.nodeid.encode())[7:19]
     return f"{registry.name}/base/{own}", f"{registry.name}/jobs/{own}"
 
@@ -81,7 +81,7 @@ def since(server: RegistryServer, before: int) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("media_type", documents.MANIFESTS)
-def test_the_job_lies_on_the_base(
+def test_job_layer_is_added_to_the_base(
     registry: RegistryServer, names: tuple[str, str], media_type: str
 ) -> None:
     base, target = names
@@ -97,7 +97,7 @@ def test_the_job_lies_on_the_base(
     assert config["config"] == {"User": "10001:10001", "Entrypoint": ["tini", "--"]}
     assert {name: files[f"opt/fedjob/job/{name}"] for name in FILES} == FILES
     assert {"base-0", "base-1"} <= set(files)
-    # The base's layers were mounted, not carried: only ours and the config were uploaded.
+    # The base's layers were mounted: only the job's layer and the config were uploaded.
     done = since(registry, before)
     mounts = [each for each in done if "mount=" in each[1]]
     assert [status for *_, status in mounts] == [201, 201]
@@ -105,7 +105,7 @@ def test_the_job_lies_on_the_base(
     assert len(uploads) == 2
 
 
-def test_an_unchanged_job_is_a_cache_hit_and_sends_nothing(
+def test_unchanged_job_is_a_cache_hit_and_sends_nothing(
     registry: RegistryServer, names: tuple[str, str]
 ) -> None:
     base, target = names
@@ -122,7 +122,7 @@ def test_an_unchanged_job_is_a_cache_hit_and_sends_nothing(
 
 
 @pytest.mark.parametrize("what", ["files", "base"])
-def test_a_change_makes_another_image(names: tuple[str, str], what: str) -> None:
+def test_change_makes_another_image(names: tuple[str, str], what: str) -> None:
     base, target = names
     with repository(base) as opened:
         push_base(opened)
@@ -133,10 +133,10 @@ def test_a_change_makes_another_image(names: tuple[str, str], what: str) -> None
         second = ensure_image_now(make(base, target, **changed))
     assert not second.cache_hit
     assert second.digest != first.digest
-    pull(target, first.digest)  # the old one, that pods may run, is still there
+    pull(target, first.digest)  # the old image, which pods may still run, is kept
 
 
-def test_a_base_in_the_same_repository_needs_no_mount(
+def test_base_in_the_same_repository_needs_no_mount(
     registry: RegistryServer, names: tuple[str, str]
 ) -> None:
     base, _ = names
@@ -148,7 +148,7 @@ def test_a_base_in_the_same_repository_needs_no_mount(
     pull(base, result.digest)
 
 
-def test_a_base_of_another_registry_is_copied_once(
+def test_base_of_another_registry_is_copied_once(
     registry: RegistryServer, names: tuple[str, str], tmp_path: Path
 ) -> None:
     _, target = names
@@ -166,7 +166,7 @@ def test_a_base_of_another_registry_is_copied_once(
     assert any("/manifests/" in path for path in fetched)
 
 
-def test_a_tag_of_something_else_is_corrected(names: tuple[str, str]) -> None:
+def test_tag_of_another_image_is_overwritten(names: tuple[str, str]) -> None:
     base, target = names
     with repository(base) as opened, repository(target) as sink:
         push_base(opened)
@@ -184,7 +184,7 @@ def tag_of(opened: Repository) -> str:
     return str(tag)
 
 
-def test_an_index_leads_to_the_platform_s_image(names: tuple[str, str]) -> None:
+def test_index_is_resolved_to_the_platform_s_image(names: tuple[str, str]) -> None:
     base, target = names
     with repository(base) as opened:
         amd, arm = push_base(opened, "amd"), push_base(opened, "arm", layers=1)
@@ -209,7 +209,7 @@ def test_an_index_leads_to_the_platform_s_image(names: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("suffix", [":absent", f"@sha256:{'0' * 64}"])
-def test_a_missing_base_is_named(names: tuple[str, str], suffix: str) -> None:
+def test_missing_base_is_named(names: tuple[str, str], suffix: str) -> None:
     base, target = names
     with pytest.raises(BaseImageMissingError) as caught:
         ensure_image_now(ImageRequest(base + suffix, target, FILES, insecure=True))
@@ -219,7 +219,7 @@ def test_a_missing_base_is_named(names: tuple[str, str], suffix: str) -> None:
     assert not caught.value.transient
 
 
-def test_two_at_once_converge(names: tuple[str, str]) -> None:
+def test_concurrent_calls_converge(names: tuple[str, str]) -> None:
     base, target = names
 
     async def four() -> list[ImageResult]:
@@ -233,10 +233,10 @@ def test_two_at_once_converge(names: tuple[str, str]) -> None:
     pull(target, results[0].digest)
 
 
-def test_operators_that_know_nothing_of_each_other_converge(
+def test_uncoordinated_operators_converge(
     names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This registry refuses a manifest that another is just writing."""
+    """This registry refuses a manifest while another client writes it."""
     base, target = names
     monkeypatch.setattr("fedjob_operator.image.append.build_lock", contextlib.nullcontext)
     with repository(base) as opened:
@@ -249,7 +249,7 @@ def test_operators_that_know_nothing_of_each_other_converge(
         pull(target, results[0].digest)
 
 
-def test_a_copy_that_is_cut_begins_anew(
+def test_interrupted_copy_starts_again(
     registry: RegistryServer, names: tuple[str, str], tmp_path: Path
 ) -> None:
     _, target = names
@@ -263,10 +263,10 @@ def test_a_copy_that_is_cut_begins_anew(
 
 
 @pytest.mark.parametrize("allowed", range(7))
-def test_a_push_cut_anywhere_is_finished_by_the_next(
+def test_push_interrupted_anywhere_is_completed_by_the_next(
     registry: RegistryServer, names: tuple[str, str], allowed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut before the n-th write; n = 7 is the manifest."""
+    """Interrupted before the n-th write; n = 7 is the manifest."""
     base, target = names
     with repository(base) as opened:
         push_base(opened)
@@ -293,13 +293,13 @@ def test_a_push_cut_anywhere_is_finished_by_the_next(
         listed = sink._connection.request(
             "GET", f"/v2/{sink.reference.repository}/tags/list", expect=(200, 404)
         )
-        assert not listed.json().get("tags")  # half an image is no image
+        assert not listed.json().get("tags")  # an incomplete push leaves no image
     result = ensure_image_now(make(base, target))
     assert not result.cache_hit
     pull(target, result.digest)
 
 
-def test_a_registry_that_goes_away_is_waited_for_then_named(tmp_path: Path) -> None:
+def test_unreachable_registry_is_retried_then_named(tmp_path: Path) -> None:
     with RegistryServer(tmp_path / "r") as server:
         base, target = f"{server.name}/base", f"{server.name}/job"
         with repository(base) as opened:
@@ -315,7 +315,7 @@ def test_a_registry_that_goes_away_is_waited_for_then_named(tmp_path: Path) -> N
         assert not ensure_image_now(make(base, target)).cache_hit
 
 
-def test_a_registry_that_takes_nothing_is_an_error_with_its_words(tmp_path: Path) -> None:
+def test_read_only_registry_is_an_error_with_its_message(tmp_path: Path) -> None:
     with RegistryServer(tmp_path / "r") as server:
         base = f"{server.name}/base"
         with repository(base) as opened:

@@ -1,4 +1,4 @@
-"""Users, tokens and a private CA, against registries that insist on them."""
+"""Users, tokens and a private CA, with registries that require them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tokens(
         yield registry, server
 
 
-def test_user_and_private_ca_are_taken_from_the_request(secured: Secured) -> None:
+def test_user_and_private_ca_come_from_the_request(secured: Secured) -> None:
     server, authority = secured
     asked = make(
         f"{server.name}/base:1",
@@ -72,13 +72,13 @@ def test_user_and_private_ca_are_taken_from_the_request(secured: Secured) -> Non
     )
     assert not ensure_image_now(asked).cache_hit
     assert ensure_image_now(asked).cache_hit
-    # Basic credentials, once known, go with every request: one challenge for each repository.
+    # Basic credentials are sent with every further request: one challenge per repository.
     before = len(server.requests())
     ensure_image_now(asked)
     assert [status for *_, status in server.requests()[before:]].count(401) == 2
 
 
-def test_a_private_ca_does_not_replace_the_public_ones(secured: Secured) -> None:
+def test_private_ca_does_not_replace_the_public_ones(secured: Secured) -> None:
     _, authority = secured
     asked = make("r.test/base:1", "r.test/jobs", ca_pem=authority.pem)
     with repository("r.test/base", ca_pem=asked.ca_pem, insecure=False) as opened:
@@ -96,7 +96,7 @@ def test_a_private_ca_does_not_replace_the_public_ones(secured: Secured) -> None
     ],
     ids=["wrong password", "no Secret"],
 )
-def test_a_refusal_names_registry_and_secret(
+def test_refusal_names_registry_and_secret(
     secured: Secured, secret: tuple[str, str] | None, says: str, fix: str
 ) -> None:
     server, authority = secured
@@ -116,7 +116,7 @@ def test_a_refusal_names_registry_and_secret(
     assert "wrong" not in str(caught.value)
 
 
-def test_the_job_goes_on_once_the_secret_is_right(secured: Secured) -> None:
+def test_image_is_built_once_the_secret_is_correct(secured: Secured) -> None:
     server, authority = secured
     target = f"{server.name}/jobs/recovered"
     for password, fails in (("wrong", True), ("s3cret", False)):
@@ -134,7 +134,7 @@ def test_the_job_goes_on_once_the_secret_is_right(secured: Secured) -> None:
 
 
 @pytest.mark.parametrize("ca", ["none", "another"])
-def test_an_unknown_ca_is_an_error_that_says_so(secured: Secured, ca: str, tmp_path: Path) -> None:
+def test_unknown_ca_is_reported(secured: Secured, ca: str, tmp_path: Path) -> None:
     server, _ = secured
     asked = make(
         f"{server.name}/base:1",
@@ -148,7 +148,7 @@ def test_an_unknown_ca_is_an_error_that_says_so(secured: Secured, ca: str, tmp_p
     assert "CA" in caught.value.fix
 
 
-def test_tls_against_plain_http_says_insecure(
+def test_tls_to_a_plain_http_registry_suggests_insecure(
     tokens: tuple[RegistryServer, TokenServer],
 ) -> None:
     registry, _ = tokens
@@ -173,7 +173,7 @@ def test_tokens_are_fetched_for_each_scope(tokens: tuple[RegistryServer, TokenSe
     assert ensure_image_now(asked).cache_hit
 
 
-def test_nobody_may_pull_but_not_push(tokens: tuple[RegistryServer, TokenServer]) -> None:
+def test_anonymous_user_may_pull_but_not_push(tokens: tuple[RegistryServer, TokenServer]) -> None:
     registry, _ = tokens
     with pytest.raises(RegistryRefusedError, match=r"POST .*jobs/nobody.* without credentials"):
         ensure_image_now(
@@ -184,7 +184,7 @@ def test_nobody_may_pull_but_not_push(tokens: tuple[RegistryServer, TokenServer]
 @pytest.mark.parametrize(
     ("base", "password"), [("base", "wrong"), ("locked/base", "s3cret")], ids=["user", "rights"]
 )
-def test_a_token_server_that_refuses_is_a_refusal(
+def test_refusal_of_the_token_server_is_a_refusal(
     tokens: tuple[RegistryServer, TokenServer], base: str, password: str
 ) -> None:
     registry, _ = tokens
@@ -199,7 +199,7 @@ def test_a_token_server_that_refuses_is_a_refusal(
     assert SECRET in caught.value.fix
 
 
-def test_a_mount_that_is_refused_becomes_a_copy(tmp_path: Path) -> None:
+def test_refused_mount_becomes_a_copy(tmp_path: Path) -> None:
     with TokenServer(tmp_path / "t") as server:
         folder = tmp_path / "r"
         with RegistryServer(folder) as open_registry:  # the same data, before it is locked
@@ -211,7 +211,7 @@ def test_a_mount_that_is_refused_becomes_a_copy(tmp_path: Path) -> None:
             asked = make(
                 f"{registry.name}/public/base:1",
                 f"{registry.name}/jobs/copied",
-                # Credentials for the jobs alone: the base is read as nobody.
+                # Credentials only for the jobs: the base is read anonymously.
                 pull_secret=docker_config(f"{registry.name}/jobs"),
                 insecure=True,
             )

@@ -34,9 +34,9 @@ FILES = {"meta.json": b'{"name": "probe"}', "app/custom/model_def.py": b"x = 1\n
 VENV = "opt/fedjob/venv"
 
 
-def docker(*words: str, given: bytes | None = None) -> str:
-    done = subprocess.run(["docker", *words], input=given, capture_output=True, check=False)
-    assert done.returncode == 0, f"docker {' '.join(words)}: {done.stderr.decode()}"
+def docker(*arguments: str, given: bytes | None = None) -> str:
+    done = subprocess.run(["docker", *arguments], input=given, capture_output=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
     return done.stdout.decode().strip()
 
 
@@ -159,8 +159,8 @@ def test_packages_and_job_are_in_the_image_and_it_is_found_again(registry: Regis
         "import os, fedjob_probe; print(fedjob_probe.ANSWER, os.getuid(), os.getgid(), "
         "open('/opt/fedjob/job/meta.json').read())"
     )
-    said = docker("run", "--rm", first.reference, f"/{VENV}/bin/python", "-c", program)
-    assert said == '42 10001 10001 {"name": "probe"}'
+    output = docker("run", "--rm", first.reference, f"/{VENV}/bin/python", "-c", program)
+    assert output == '42 10001 10001 {"name": "probe"}'
 
     before = len(registry.requests())
     second = ensure_image_now(asked)
@@ -173,9 +173,9 @@ def test_a_daemon_runs_what_was_appended(registry: RegistryServer) -> None:
     program = (
         "import os; print(os.getuid(), open('/opt/fedjob/job/app/custom/model_def.py').read())"
     )
-    said = docker("run", "--rm", result.reference, f"/{VENV}/bin/python", "-c", program)
+    output = docker("run", "--rm", result.reference, f"/{VENV}/bin/python", "-c", program)
     docker("rmi", result.reference)
-    assert said == "10001 x = 1"
+    assert output == "10001 x = 1"
 
 
 def test_two_at_once_build_once(registry: RegistryServer) -> None:
@@ -200,7 +200,7 @@ def test_a_tag_of_another_base_is_not_trusted(registry: RegistryServer) -> None:
     docker("rmi", forged)
     again = ensure_image_now(asked)
     assert not again.cache_hit
-    assert good.digest  # the same content, built anew
+    assert good.digest  # the same content, built again
     assert ensure_image_now(asked).cache_hit
 
 
@@ -210,23 +210,23 @@ def test_a_failed_install_ends_with_pip_s_own_words(registry: RegistryServer) ->
         ensure_image_now(asked)
     assert caught.value.reason is Reason.IMAGE_BUILD_FAILED
     assert "spec.model.requirements" in caught.value.fix
-    # pip's own last line; how it words it differs between versions of pip.
+    # pip's last line, whose text differs between versions of pip.
     last = str(caught.value).splitlines()[-1]
     assert last.startswith("ERROR: ")
     assert "wheel filename" in last
 
 
-def test_no_daemon_is_an_error_that_says_so(
+def test_missing_daemon_is_reported(
     registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Ports() as ports:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{ports.take()}")
-        with pytest.raises(ImageBuildFailedError, match="Docker daemon: none answers") as caught:
+        with pytest.raises(ImageBuildFailedError, match="no daemon answers") as caught:
             ensure_image_now(make(registry, "jobs/none"))
     assert "DOCKER_HOST" in caught.value.fix
 
 
-def test_a_password_of_the_package_index_never_reaches_an_image(
+def test_password_of_the_package_index_never_reaches_an_image(
     registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://a.test/simple https://me:hidden@b.test/")

@@ -1,4 +1,4 @@
-"""The operator's preparations against a real store: found, checked, uploaded, signed, read back."""
+"""The operator's stages with a real store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Net(nn.Module):
 
 
 class NoCluster:
-    """A cluster that holds what a test puts there."""
+    """A cluster with the objects that a test adds."""
 
     def __init__(self, **objects: Body) -> None:
         self.objects = objects
@@ -111,15 +111,15 @@ def test_inputs_are_found_by_name_and_classes_counted_over_all(opened: JobStore)
     assert inputs.files["app/custom/model_def.py"].decode() == SOURCE
 
 
-def test_what_is_wrong_has_a_reason_and_a_fix(opened: JobStore) -> None:
+def test_every_fault_has_a_reason_and_a_fix(opened: JobStore) -> None:
     reason, message = reason_of(opened)
     assert reason == "ShardsMissing"
-    assert message.endswith("it is looked for again")
+    assert message.endswith("the operator checks again")
     put(opened, a=shard([1, 9]))
     assert reason_of(opened, job(training={"numClasses": 3}))[0] == "NumClassesTooSmall"
     assert reason_of(opened, job(shards={"validation": "v.zip"}))[0] == "ShardsMissing"
     lonely = job(shards={"validation": "a.zip"})
-    assert "validation shard alone" in reason_of(opened, lonely)[1]
+    assert "only the validation shard" in reason_of(opened, lonely)[1]
     assert reason_of(opened, job(model={"className": "Gone"}))[0] == "SourceInvalid"
     put(opened, b=shard([1], "sub/manifest.ndjson"))
     assert reason_of(opened)[0] == "ManifestMissing"
@@ -139,7 +139,7 @@ def opened_uri(opened: JobStore, name: str) -> str:
     return f"s3://{opened.location.bucket}/{opened.layout.shard(name)}"
 
 
-def test_the_model_file_comes_from_where_it_is(opened: JobStore) -> None:
+def test_model_file_is_read_from_every_kind_of_source(opened: JobStore) -> None:
     put(opened, a=shard([1]))
     with opened.bucket() as bucket:
         bucket.put_bytes(opened.layout.under(opened.layout.model, "m.py"), SOURCE.encode())
@@ -161,7 +161,9 @@ def leads() -> None:
     """The lease is held."""
 
 
-def test_the_workspace_is_uploaded_once_and_a_reborn_job_starts_afresh(opened: JobStore) -> None:
+def test_workspace_is_uploaded_once_and_a_recreated_job_starts_over(
+    opened: JobStore,
+) -> None:
     """Rows 39 and 41."""
     put(opened, a=shard([1]))
     files = inputs_of(opened).files
@@ -180,20 +182,20 @@ def test_the_workspace_is_uploaded_once_and_a_reborn_job_starts_afresh(opened: J
         assert bucket.head(layout.shard("a.zip")) is not None
 
 
-def test_an_operator_that_is_late_takes_nothing_from_a_later_job(opened: JobStore) -> None:
-    """It was frozen while the job was deleted and made again, and another operator acts now."""
+def test_late_operator_takes_nothing_from_a_later_job(opened: JobStore) -> None:
+    """It was frozen while the job was recreated, and another operator is active now."""
     put(opened, a=shard([1]))
     files = inputs_of(opened).files
     with opened.bucket() as bucket:
         upload_workspace(opened, NEW, files, {}, leads)
         bucket.put_bytes(opened.layout.commit(0), b"{}")
-        with pytest.raises(StageError, match="a later job of this name has begun"):
+        with pytest.raises(StageError, match="a later job of this name has started"):
             upload_workspace(opened, OLD, files, {}, leads)
         assert bucket.head(opened.layout.commit(0)) is not None
 
 
 @pytest.mark.parametrize("calls", range(4))
-def test_an_operator_that_lost_its_lease_changes_nothing_more(opened: JobStore, calls: int) -> None:
+def test_operator_without_lease_changes_nothing(opened: JobStore, calls: int) -> None:
     """Between any two of its calls."""
     put(opened, a=shard([1]))
     files = inputs_of(opened).files
@@ -208,11 +210,11 @@ def test_an_operator_that_lost_its_lease_changes_nothing_more(opened: JobStore, 
         bucket.put_bytes(opened.layout.commit(0), b"{}")
         with pytest.raises(ApiError, match="the lease has run out"):
             upload_workspace(opened, NEW, files, {}, may_act)
-        # The first call that it may make is the deletion of the earlier job's rounds.
+        # The first allowed write is the deletion of the earlier job's rounds.
         assert (bucket.head(opened.layout.commit(0)) is None) == (calls > 0)
 
 
-def test_a_url_reads_one_shard_and_no_other(opened: JobStore) -> None:
+def test_url_reads_one_shard_and_no_other(opened: JobStore) -> None:
     """Row 38."""
     own = shard([1])
     put(opened, a=own, b=shard([2]))
@@ -226,7 +228,7 @@ def test_a_url_reads_one_shard_and_no_other(opened: JobStore) -> None:
         opener.open(urls["worker-0"].url.replace("a.zip", "b.zip"))
 
 
-def test_the_log_of_rounds_tells_an_unheard_end(opened: JobStore, tmp_path: Path) -> None:
+def test_round_log_reveals_an_unreported_end(opened: JobStore, tmp_path: Path) -> None:
     two = job(federation={"numRounds": 2})
     assert read_log(two, opened).phase is RunPhase.STARTING
     model = tmp_path / "model.safetensors"
@@ -240,8 +242,8 @@ def test_the_log_of_rounds_tells_an_unheard_end(opened: JobStore, tmp_path: Path
         assert read_log(two, opened).phase is RunPhase.STARTING
         log.publish_result(2, {"model.safetensors": model})
         status = read_log(two, opened)
-        told = (status.phase, status.completed, status.result_sha256)
-        assert told == (RunPhase.COMPLETE, 2, digest)
+        found = (status.phase, status.completed, status.result_sha256)
+        assert found == (RunPhase.COMPLETE, 2, digest)
         assert [commit.round for commit in status.history] == [1, 2]
         # Raised to three rounds: the model of the second in its place is not the result.
         three = job(federation={"numRounds": 3})

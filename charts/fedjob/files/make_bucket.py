@@ -1,4 +1,4 @@
-# Run by the operator's init container before the operator: makes the embedded store's bucket.
+# Run by the operator's init container: creates the embedded store's bucket.
 import os
 import sys
 
@@ -14,7 +14,7 @@ location = StoreLocation(
     bucket=settings.store_bucket,
 )
 try:
-    # The store may still be starting. What 10 attempts do not reach, the kubelet's restarts do.
+    # The store may still be starting. After 10 attempts, the kubelet restarts the container.
     with Bucket(location, attempts=10) as bucket:
         bucket.ensure_bucket()
 except FedjobError as error:

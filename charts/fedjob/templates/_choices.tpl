@@ -1,4 +1,4 @@
-{{/* What follows from several values together. */}}
+{{/* Settings that depend on several values. */}}
 
 {{- define "fedjob.storeName" -}}
 {{- printf "%s-store" (include "fedjob.fullname" .) -}}
@@ -8,7 +8,7 @@
 {{- default (include "fedjob.storeName" .) .Values.store.existingSecret -}}
 {{- end -}}
 
-{{/* The default store: bucket, endpoint, Secret; each empty where there is none. */}}
+{{/* The default store's bucket, endpoint and Secret; empty if not configured. */}}
 {{- define "fedjob.bucket" -}}
 {{- default (ternary "fedjob" "" .Values.store.enabled) .Values.storage.bucket -}}
 {{- end -}}
@@ -49,7 +49,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* "true" where the operator gets a file of certificates. */}}
+{{/* "true" if the operator gets additional CA certificates. */}}
 {{- define "fedjob.hasCa" -}}
 {{- if or .Values.builds.ca.configMap (and .Values.registry.enabled .Values.registry.tls.enabled) -}}
 true

@@ -6,7 +6,7 @@
 {{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Names of cluster-wide objects: two releases of one name, in two namespaces, do not meet. */}}
+{{/* Names of cluster-scoped objects: unique for releases of one name in different namespaces. */}}
 {{- define "fedjob.clusterName" -}}
 {{- printf "%s:%s" .Release.Namespace (include "fedjob.fullname" .) -}}
 {{- end -}}
@@ -15,8 +15,8 @@
 {{- default (printf "%s-operator" (include "fedjob.fullname" .)) .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* What selects the pods of a component: (dict "root" $ "component" "operator"). The operator's
-     are named in the NetworkPolicies of jobs. */}}
+{{/* Selector labels of a component's pods: (dict "root" $ "component" "operator"). The NetworkPolicies
+     of jobs use the operator's. */}}
 {{- define "fedjob.selector" -}}
 app.kubernetes.io/name: fedjob-{{ .component }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}

@@ -1,4 +1,4 @@
-{{/* What every pod of the chart has in common: Pod Security `restricted`, and where it may run. */}}
+{{/* Common parts of all pods: Pod Security `restricted`, and scheduling. */}}
 
 {{- define "fedjob.podSecurity" -}}
 runAsNonRoot: true

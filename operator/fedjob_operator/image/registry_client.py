@@ -127,11 +127,11 @@ class Repository:
             data=document.body,
             expect=(HTTPStatus.CREATED,),
         )
-        stored = response.headers.get("Docker-Content-Digest", document.digest)
-        if stored != document.digest:
+        actual = response.headers.get("Docker-Content-Digest", document.digest)
+        if actual != document.digest:
             raise ImageBuildFailedError(
                 self.reference.name,
-                f"it stored the manifest as {stored}, not as {document.digest}",
+                f"it stored the manifest as {actual}, not as {document.digest}",
                 "use a registry that keeps manifests byte for byte",
             )
         return document.digest

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.build_config import SitePaths, build_server_config, build_worker_config
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
     Body,
@@ -29,20 +30,13 @@ from fedjob_operator.state.record import KEY, Prepared, Record, ShardPlace
 def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
     """The server's configuration."""
     names = worker_names(len(prepared.workers))
-    return ServerConfig(
-        namespace=job.metadata.namespace,
-        name=job.metadata.name,
-        spec=job.spec,
-        num_classes=prepared.num_classes,
-        workers=[
-            WorkerShard(name=name, shard=shard.name)
-            for name, shard in zip(names, prepared.workers, strict=True)
-        ],
-        store=store,
-        job_folder=JOB_FOLDER,
-        kit=KIT,
+    return build_server_config(
+        job,
+        _paths("server"),
         admin_kit=ADMIN_KIT,
-        home=f"{HOME}/server",
+        num_classes=prepared.num_classes,
+        shards={name: shard.name for name, shard in zip(names, prepared.workers, strict=True)},
+        store=store,
         http_host="0.0.0.0",  # noqa: S104 (the operator connects from outside the pod)
         http_port=HTTP_PORT,
         checkpoint=prepared.checkpoint,
@@ -52,19 +46,19 @@ def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -
 
 def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bool) -> WorkerConfig:
     """A worker's configuration: its own shard and nothing of other workers."""
-    return WorkerConfig(
-        namespace=job.metadata.namespace,
-        name=job.metadata.name,
-        worker=worker,
+    return build_worker_config(
+        job,
+        worker,
+        _paths(worker),
         shard=shard.name,
         sha256=shard.sha256,
         shard_url_file=f"{URL}/{URL_FILE}",
-        manifest_file=job.spec.training.manifest_file,
-        job_folder=JOB_FOLDER,
-        kit=KIT,
-        home=f"{HOME}/{worker}",
         device="auto" if gpus else "cpu",
     )
+
+
+def _paths(name: str) -> SitePaths:
+    return SitePaths(job_folder=JOB_FOLDER, kit=KIT, home=f"{HOME}/{name}")
 
 
 def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:

@@ -1,4 +1,4 @@
-"""Errors of a stage whose reason depends on what the stage was doing."""
+"""Errors whose reason depends on what the stage was doing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fedjob.reasons import Reason
 
 
 class InputError(InvalidInputError):
-    """Something that the resource names cannot be used, with its reason."""
+    """Something that the job refers to cannot be used."""
 
     def __init__(self, reason: Reason, error: InvalidInputError) -> None:
         self.reason = reason
@@ -15,7 +15,7 @@ class InputError(InvalidInputError):
 
 
 class StageError(FedjobError):
-    """A stage failed for a reason that is not the user's input."""
+    """A stage failed for a cause other than the user's input."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         self.reason = reason

@@ -1,4 +1,4 @@
-"""The job's image: what is asked of the image builders."""
+"""The image stage: turns a job and the operator's settings into a request to the image builders."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from fedjob_operator.state.record import PreparedImage
 async def build_image(
     cluster: Cluster, job: FederatedJob, files: dict[str, bytes], settings: Settings
 ) -> PreparedImage:
-    """Finds or builds the image.
+    """Finds or builds the job's image.
 
     Raises:
-        InputError: No base or no repository is known, or a pull Secret is not there.
-        ImageError: The registry or the build.
+        InputError: Base or repository is missing, or a pull Secret cannot be used.
+        ImageError: The registry or the build failed.
     """
     spec = job.spec.image
     base, repository = spec.base or settings.base_image, spec.repository or settings.repository
     faults = [
         Fault(
             f"spec.image.{name}",
-            "is missing, and the operator has none of its own",
-            f"write spec.image.{name}, or install the operator with one",
+            "is missing, and the operator has no default for it",
+            f"set spec.image.{name}, or configure a default for the operator",
         )
         for name, value in (("base", base), ("repository", repository))
         if not value
@@ -48,8 +48,8 @@ async def build_image(
     if faults:
         raise InputError(Reason.SPEC_INVALID, InvalidInputError(faults))
     secrets = await pull_configs(cluster, job)
-    own = await asyncio.to_thread(_read, settings.registry_config)
-    documents = [*secrets.values(), *([own] if own else [])]
+    default = await asyncio.to_thread(_read, settings.registry_config)
+    documents = [*secrets.values(), *([default] if default else [])]
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
         ImageRequest(
@@ -77,10 +77,10 @@ async def build_image(
 
 
 async def pull_configs(cluster: Cluster, job: FederatedJob) -> dict[str, str]:
-    """The docker config JSON of each of the job's pull Secrets, by name.
+    """The docker config JSON of the job's pull Secrets, by name.
 
     Raises:
-        InputError: One is not there, or is of another type.
+        InputError: A Secret does not exist or has another type.
     """
     namespace = job.metadata.namespace
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""From the resource to everything that follows from it: shards, classes, the job folder."""
+"""The inputs stage: reads and checks what a job refers to, and renders the job folder."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from fedjob_operator.state.record import Prepared, ShardPlace
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a job is made from.
+    """The checked inputs of a job.
 
     Attributes:
-        prepared: What the pods need to know; workspace and image are not there yet.
-        files: The job folder: bytes by path.
+        prepared: The results for the pods, still without workspace and image.
+        files: The job folder: content by path.
         copies: Objects to copy into the job's bucket: target key to (bucket, key).
     """
 
@@ -40,7 +40,7 @@ class Inputs:
 
 
 async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> Inputs:
-    """Reads and checks all that the job names.
+    """Reads and checks everything that the job refers to.
 
     Raises:
         FedjobError: With a reason; all faults of one kind at once.
@@ -50,7 +50,7 @@ async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> I
 
 
 def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inputs:
-    """Checks source and shards and renders the job folder; blocks on the store."""
+    """Checks source and shards and renders the job folder; does blocking I/O."""
     model, training = job.spec.model, job.spec.training
     requirements = [line.text for line in all_requirements(model.requirements, author.files)]
     info = check_model(
@@ -129,7 +129,7 @@ def _validation(
     shard = by_name[name]
     if shard.bucket == store.location.bucket:
         return shard.key
-    # The server knows one bucket: what is in another is copied.
+    # The server reads only the job's bucket, so objects of other buckets are copied there.
     target = store.layout.under(store.layout.model, f"validation-{name}")
     copies[target] = (shard.bucket, shard.key)
     return target
@@ -143,7 +143,7 @@ def _checkpoint(
         return None
     bucket, key = split_uri(uri)
     if store.bucket(bucket).head(key) is None:
-        fix = "upload it: it is looked for again"
+        fix = "upload it: the operator checks again"
         fault = Fault("spec.model.checkpoint", f"{uri} does not exist", fix)
         raise InputError(Reason.CHECKPOINT_INVALID, InvalidInputError([fault]))
     if bucket == store.location.bucket:

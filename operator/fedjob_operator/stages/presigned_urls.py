@@ -1,4 +1,4 @@
-"""Presigned GETs, one a worker, each of its own shard (row 38). Signing needs no network."""
+"""Presigned GET URLs: one per worker, each for its own shard (row 38). Signing needs no network."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fedjob_operator.state.record import ShardPlace
 def sign_urls(
     store: JobStore, shards: list[ShardPlace], now: float, seconds: int
 ) -> dict[str, SignedUrl]:
-    """A URL for each worker's shard.
+    """The URL of each worker's shard, by worker.
 
     Args:
         store: The job's store.
-        shards: In the order of the workers.
-        now: Seconds since the epoch.
-        seconds: How long they live.
+        shards: The shards in the order of the workers.
+        now: The current time, in seconds since the epoch.
+        seconds: Validity of the URLs, in seconds.
     """
     return {
         worker: SignedUrl(

@@ -1,4 +1,4 @@
-"""What the log of rounds says of a run whose server ended unheard."""
+"""Derives a run's status from the round log, for a server that ended without reporting it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ PATIENCE_SECONDS = 10.0
 
 
 def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
-    """The status that the server would have told; Complete where all rounds and the result are."""
+    """The status that the server would have reported.
+
+    Its phase is Complete if all rounds and the result exist.
+    """
     total = job.spec.federation.num_rounds
     bucket = store.bucket()
     log = RoundLog(bucket, store.layout, Patience(seconds=PATIENCE_SECONDS))
@@ -23,7 +26,7 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     key = store.layout.result(MODEL)
     done = max(rounds, default=0)
     model = bucket.head(key) if done >= total else None
-    # A run with fewer rounds may have published an earlier one.
+    # After numRounds was raised, the published model may be that of an earlier round.
     complete = model is not None and model.sha256 in (None, history[-1].sha256)
     return ServerStatus(
         attempt=log.latest_attempt(),

@@ -1,4 +1,4 @@
-"""Runs preparations in the background, each once at a time a job, and notes what came of it."""
+"""Runs the stages of all jobs in the background, and records their results and problems."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from fedjob_operator.state.observed import Defaults, Problem, Stage
 from fedjob_operator.state.record import Prepared
 
 PARALLEL = 4
-"""Preparations at once over all jobs: each may hold a job folder and a few threads."""
+"""Stages that run at once, over all jobs: each may hold a job folder and a few threads."""
 KITS_PARALLEL = 2
-"""Kits take a processor for seconds."""
+"""Kits that are made at once: each takes seconds of CPU."""
 STAGE_BACKOFF = Backoff(first=2.0, longest=60.0)
-"""Between the tries of a stage that fails."""
+"""Delays between attempts of a stage that fails."""
 
 _log = logging.getLogger("fedjob.prepare")
 
@@ -45,14 +45,14 @@ def stage_delay(tries: int) -> float:
 
 
 class Preparer:
-    """The stages of every job.
+    """Runs stages: at most one run per stage and job at a time.
 
     Args:
-        cluster: To read what jobs refer to.
-        settings: The operator's.
-        defaults: The operator's choices for jobs.
-        world: Gets the results.
-        wake: Has a job reconciled.
+        cluster: Reads what jobs refer to.
+        settings: The operator's settings.
+        defaults: The operator's defaults for jobs.
+        cache: Gets results and problems.
+        wake: Requests a reconcile of a job.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Preparer:
         cluster: Cluster,
         settings: Settings,
         defaults: Defaults,
-        world: Cache,
+        cache: Cache,
         wake: Callable[[Key], None],
     ) -> None:
         self._cluster, self._settings, self._defaults = cluster, settings, defaults
-        self._world, self._wake = world, wake
+        self._cache, self._wake = cache, wake
         self._tasks: dict[tuple[Key, Stage], asyncio.Task[None]] = {}
         self._inputs: dict[Key, Inputs] = {}
         self._reading: dict[Key, asyncio.Lock] = {}
@@ -74,13 +74,13 @@ class Preparer:
     def start(
         self, key: Key, job: FederatedJob, stages: Iterable[Stage], prepared: Prepared | None
     ) -> None:
-        """Starts what does not run yet.
+        """Starts the stages that do not run yet.
 
         Args:
             key: The job's key.
             job: The job.
-            stages: What the plan asks for.
-            prepared: How far the job is.
+            stages: The stages that the plan requests.
+            prepared: The results so far.
         """
         for stage in sorted(stages):
             if (key, stage) not in self._tasks:
@@ -92,7 +92,7 @@ class Preparer:
         del self._tasks[at]
 
     def forget(self, key: Key) -> None:
-        """Breaks off what runs for a job that is gone."""
+        """Cancels all stages of a job that was deleted."""
         for (other, _), task in list(self._tasks.items()):
             if other == key:
                 task.cancel()
@@ -100,7 +100,7 @@ class Preparer:
         self._reading.pop(key, None)
 
     async def close(self) -> None:
-        """Breaks everything off."""
+        """Cancels all stages."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -127,15 +127,15 @@ class Preparer:
         finally:
             STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         STAGES.labels(stage, "ok" if problem is None else "error").inc()
-        body = self._world.job(key)
+        body = self._cache.job(key)
         if body is not None and body["metadata"]["uid"] == job.metadata.uid:
-            self._world.set_problem(key, stage, problem)
+            self._cache.set_problem(key, stage, problem)
             self._wake(key)
 
     def _problem(
         self, key: Key, job: FederatedJob, stage: Stage, reason: Reason, message: str
     ) -> Problem:
-        before = self._world.observations(key).problems.get(stage)
+        before = self._cache.observations(key).problems.get(stage)
         made_from = spec_digest(job)
         tries = before.tries + 1 if before is not None and before.made_from == made_from else 1
         return Problem(reason, message, time.time() + stage_delay(tries), tries, made_from)
@@ -156,33 +156,33 @@ class Preparer:
         external = self._settings.store_external_endpoint
         return await open_store(self._cluster, job, self._defaults, external)
 
-    async def _inputs_of(self, key: Key, job: FederatedJob, *, anew: bool = False) -> Inputs:
+    async def _inputs_of(self, key: Key, job: FederatedJob, *, reread: bool = False) -> Inputs:
         async with self._reading.setdefault(key, asyncio.Lock()):
             known = self._inputs.get(key)
             same = known is not None and known.prepared.made_from == inputs_digest(job)
-            if known is not None and same and not anew:
+            if known is not None and same and not reread:
                 return known
             inputs = await read_inputs(self._cluster, job, await self._store(job))
             self._inputs[key] = inputs
             return inputs
 
     def _merge(self, key: Key, job: FederatedJob, prepared: Prepared | None, **found: Any) -> None:
-        current = self._world.observations(key).prepared
+        current = self._cache.observations(key).prepared
         digest = inputs_digest(job)
         base = next(
             (p for p in (current, prepared) if p is not None and p.made_from == digest), None
         )
         if base is not None:
-            self._world.learn(key, prepared=base.model_copy(update=found))
+            self._cache.learn(key, prepared=base.model_copy(update=found))
 
     async def _read(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
-        inputs = await self._inputs_of(key, job, anew=True)
-        self._world.learn(key, prepared=inputs.prepared)
+        inputs = await self._inputs_of(key, job, reread=True)
+        self._cache.learn(key, prepared=inputs.prepared)
 
     async def _upload(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
         store, meta = await self._store(job), job.metadata
-        owner = Owner(str(meta.uid), meta.creation_timestamp or "")
+        owner = Owner(uid=str(meta.uid), created=meta.creation_timestamp or "")
 
         def may_act() -> None:
             self._cluster.may_act(f"the job folder of {'/'.join(key)}")
@@ -196,20 +196,20 @@ class Preparer:
         inputs = await self._inputs_of(key, job)
         image = await build_image(self._cluster, job, inputs.files, self._settings)
         self._merge(key, job, prepared, image=image)
-        self._world.learn(key, image_checked=time.time())
-        self._inputs.pop(key, None)  # the job folder is in S3 and in the image now
+        self._cache.learn(key, image_checked=time.time())
+        self._inputs.pop(key, None)  # not needed any more: the job folder is in S3 and in the image
 
     async def _kits(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
-            self._world.learn(key, kits=await make_kits(job, len(prepared.workers)))
+            self._cache.learn(key, kits=await make_kits(job, len(prepared.workers)))
 
     async def _urls(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
             store = await self._store(job)
             seconds = self._settings.url_seconds
             urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time(), seconds)
-            self._world.learn(key, urls=urls)
+            self._cache.learn(key, urls=urls)
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)
-        self._world.learn(key, log_status=await asyncio.to_thread(read_log, job, store))
+        self._cache.learn(key, log_status=await asyncio.to_thread(read_log, job, store))

@@ -1,4 +1,4 @@
-"""The job's shards in S3: listed, and looked into by ranged reads, never downloaded (row 21)."""
+"""Finds the job's shards in S3 and checks them by ranged reads, without a download (row 21)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class FoundShard:
     """A shard in the store.
 
     Attributes:
-        name: File name.
-        bucket: Its bucket.
-        key: Its object.
-        sha256: What it must have, where the job says so.
+        name: The file name.
+        bucket: The bucket's name.
+        key: The object key.
+        sha256: The expected checksum, if the job gives one.
     """
 
     name: str
@@ -49,17 +49,17 @@ def split_uri(uri: str) -> tuple[str, str]:
 def find_shards(
     job: FederatedJob, layout: Layout, own: str, open_bucket: Callable[[str], Bucket]
 ) -> list[FoundShard]:
-    """Every shard of the job, the validation shard among them, by file name.
+    """All shards of the job, including the validation shard, sorted by file name.
 
     Args:
         job: The job.
-        layout: Its keys.
-        own: Its bucket.
+        layout: The job's object keys.
+        own: Name of the job's bucket.
         open_bucket: Opens a bucket by name.
 
     Raises:
-        InputError: There are none, too many, or names that cannot be used.
-        StoreError: The store does not tell.
+        InputError: There are no shards, too many, or some with invalid names.
+        StoreError: The store cannot be read.
     """
     spec = job.spec.shards
     if spec.items is not None:
@@ -79,7 +79,7 @@ def find_shards(
 
 def _listing_faults(found: list[FoundShard], where: str, validation: str | None) -> list[Fault]:
     if not found:
-        fix = "upload one ZIP a worker there: it is looked for again"
+        fix = "upload one ZIP per worker there: the operator checks again"
         return [Fault("spec.shards", f"{where} holds no .zip", fix)]
     faults = []
     if len(found) > MAX_SHARDS + 1:
@@ -96,11 +96,11 @@ def _listing_faults(found: list[FoundShard], where: str, validation: str | None)
             faults.append(Fault("spec.shards", problem, fix))
         seen[shard.name] = shard.key
     if validation is not None and validation not in seen:
-        fix = "upload it, or write another name in a new job"
+        fix = "upload it, or use another name in a new job"
         faults.append(Fault("spec.shards.validation", f"{where} has no {validation}", fix))
     if validation in seen and len(seen) == 1:
         fix = "upload a shard to train on"
-        faults.append(Fault("spec.shards", f"{where} holds the validation shard alone", fix))
+        faults.append(Fault("spec.shards", f"{where} holds only the validation shard", fix))
     return faults[:MAX_FAULTS]
 
 
@@ -110,11 +110,11 @@ def inspect_all(
     open_bucket: Callable[[str], Bucket],
     needs_manifest: Callable[[str], bool],
 ) -> list[ManifestSummary | None]:
-    """Every shard's manifest, in the order given; None where it needs none and has none to use.
+    """All shards' manifests in the given order; None for a shard without one that needs none.
 
     Raises:
-        InputError: Every fault of every shard; its reason is that of the first.
-        StoreError: The store does not tell.
+        InputError: All faults of all shards, with the reason of the first.
+        StoreError: The store cannot be read.
     """
     reasons: list[Reason] = []
     faults: list[Fault] = []
@@ -137,7 +137,7 @@ def inspect_all(
             fault = Fault(
                 shard.name,
                 f"s3://{shard.bucket}/{shard.key} does not exist",
-                "upload it: it is looked for again",
+                "upload it: the operator checks again",
             )
             return InputError(Reason.OBJECT_MISSING, InvalidInputError([fault]))
         except InvalidInputError as error:

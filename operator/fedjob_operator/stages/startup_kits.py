@@ -1,77 +1,72 @@
-"""Startup kits, by the runtime's command in a process of its own: no nvflare is imported."""
+"""Makes a job's startup kits with the runtime's command, so that nvflare is not imported."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 import uuid
 from pathlib import Path
 
-from fedjob.reasons import Reason
+from fedjob.preparation.startup_kits import KitsError, KitsRequest, kits_failure
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import server_name, worker_names
 from fedjob_operator.resources.pod_contract import FL_PORT
-from fedjob_operator.stages.errors import StageError
 from fedjob_operator.state.observed import Kits
 
 VALID_DAYS = 400
-"""Beyond the longest activeDeadlineSeconds: kits are not renewed while a job runs."""
-PATIENCE_SECONDS = 300.0
+"""Longer than any activeDeadlineSeconds: kits are not renewed while a job runs."""
+TIMEOUT_SECONDS = 300.0
 
 
-def kits_command(job: FederatedJob, workers: int, out: Path) -> list[str]:
-    """The command line."""
+def kits_request(job: FederatedJob, workers: int) -> KitsRequest:
+    """The sites of a job, with every address of the server's Service in its certificate."""
     name, namespace = server_name(job.metadata.name), job.metadata.namespace
-    command = [sys.executable, "-m", "fedjob_runtime.nvflare_site.provisioning", "--out", str(out)]
-    command += ["--project", job.metadata.name, "--server-name", name]
-    command += ["--host", f"{name}.{namespace}.svc"]
-    command += ["--host", f"{name}.{namespace}.svc.cluster.local"]
-    command += ["--fl-port", str(FL_PORT), "--valid-days", str(VALID_DAYS)]
-    for worker in worker_names(workers):
-        command += ["--worker", worker]
-    return command
+    return KitsRequest(
+        project=job.metadata.name,
+        server_name=name,
+        hosts=[f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"],
+        fl_port=FL_PORT,
+        workers=worker_names(workers),
+        valid_days=VALID_DAYS,
+    )
 
 
 async def make_kits(job: FederatedJob, workers: int) -> Kits:
     """Makes one set of kits: server, admin and every worker.
 
     Raises:
-        StageError: The command failed, or did not end.
+        KitsError: The command failed or timed out.
     """
     with tempfile.TemporaryDirectory(prefix="kits-") as scratch:
         out = Path(scratch)
         process = await asyncio.create_subprocess_exec(
-            *kits_command(job, workers, out),
+            *kits_request(job, workers).argv(out),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                _, said = await process.communicate()
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                _, stderr = await process.communicate()
         except TimeoutError:
-            fix = "give the operator more CPU"
-            message = f"startup kits were not made within {PATIENCE_SECONDS:.0f} s; {fix}"
-            raise StageError(Reason.INTERNAL_ERROR, message) from None
+            raise KitsError(
+                f"startup kits were not made within {TIMEOUT_SECONDS:.0f} s; "
+                "give the operator more CPU"
+            ) from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()
         if process.returncode:
-            tail = said.decode(errors="replace").strip()[-1000:]
-            message = (
-                f"startup kits: the command ended with {process.returncode}: {tail}; report it"
-            )
-            raise StageError(Reason.INTERNAL_ERROR, message)
+            raise kits_failure(process.returncode, stderr.decode(errors="replace").strip()[-1000:])
         return await asyncio.to_thread(_read, out)
 
 
 def _read(out: Path) -> Kits:
     files = {
-        site.name: {file.name: file.read_bytes() for file in sorted(site.iterdir())}
-        for site in sorted(out.iterdir())
-        if site.is_dir()
+        folder.name: {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+        for folder in sorted(out.iterdir())
+        if folder.is_dir()
     }
-    return Kits(uuid.uuid4().hex[:12], files)
+    return Kits(name=uuid.uuid4().hex[:12], files=files)

@@ -23,14 +23,14 @@ def upload_plan(
         checkpoint: The first weights, if any.
     """
     plan: dict[str, Path] = {}
-    custom, config = job_folder / "app" / "custom", job_folder / "app" / "config"
-    for base, prefix in ((custom, layout.scripts), (config, layout.configs)):
-        for path in sorted(base.rglob("*")):
-            if path.is_file():
-                plan[layout.under(prefix, path.relative_to(base).as_posix())] = path
-    for name, prefix in (("meta.json", layout.configs), ("requirements.txt", layout.requirements)):
-        if (job_folder / name).is_file():
-            plan[layout.under(prefix, name)] = job_folder / name
+    found = [
+        *sorted(job_folder.glob("app/custom/**/*")),
+        *sorted(job_folder.glob("app/config/**/*")),
+    ]
+    found += [job_folder / "meta.json", job_folder / "requirements.txt"]
+    for path in found:
+        if path.is_file():
+            plan[job_folder_key(layout, path.relative_to(job_folder).as_posix())] = path
     for name in sorted(shards):
         plan[layout.shard(name)] = shards[name]
     if checkpoint is not None:
@@ -43,11 +43,25 @@ def checkpoint_key(layout: Layout, checkpoint: Path) -> str:
     return layout.checkpoint(checkpoint.suffix)
 
 
+def job_folder_key(layout: Layout, path: str) -> str:
+    """The object key of a file of the job folder, by its path in the folder."""
+    for folder, prefix in (("app/custom/", layout.scripts), ("app/config/", layout.configs)):
+        if path.startswith(folder):
+            return layout.under(prefix, path.removeprefix(folder))
+    prefix = layout.requirements if path == "requirements.txt" else layout.configs
+    return layout.under(prefix, path)
+
+
+def _always() -> None:
+    return None
+
+
 def upload(
     bucket: Bucket,
     layout: Layout,
     plan: Mapping[str, Path],
     progress: Callable[[int, int], None] | None = None,
+    may_write: Callable[[], None] = _always,
 ) -> list[Upload]:
     """Upload a plan; what is there with the same checksum is skipped (row 39).
 
@@ -59,6 +73,7 @@ def upload(
         layout: The job's keys.
         plan: Of `upload_plan`.
         progress: Called with bytes done and in all, from several threads.
+        may_write: Called before every upload and deletion; raises to stop.
     """
     sizes = {key: path.stat().st_size for key, path in plan.items()}
     total, done, lock = sum(sizes.values()), dict.fromkeys(plan, 0), threading.Lock()
@@ -69,9 +84,13 @@ def upload(
             if progress is not None:
                 progress(sum(done.values()), total)
 
-    uploads = [bucket.upload_file(path, key, moved) for key, path in plan.items()]
+    uploads = []
+    for key, path in plan.items():
+        may_write()
+        uploads.append(bucket.upload_file(path, key, moved))
     for prefix in (layout.scripts, layout.configs, layout.requirements):
         for info in list(bucket.list(prefix)):
             if info.key not in plan:
+                may_write()
                 bucket.delete(info.key)
     return uploads

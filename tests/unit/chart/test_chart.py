@@ -319,7 +319,7 @@ REFUSED = [
 
 @functools.cache
 def refused_with(turn: int) -> str:
-    """What is said of those values of REFUSED that are the turn-th of their path, together."""
+    """The error for the values of REFUSED that come `turn`-th for their path, set together."""
     values: dict[str, Any] = copy.deepcopy(REGISTRY)
     seen: Counter[str] = Counter()
     for path, value in REFUSED:
@@ -336,11 +336,11 @@ def refused_with(turn: int) -> str:
 @pytest.mark.parametrize("index", range(len(REFUSED)), ids=[f"{p}={v}" for p, v in REFUSED])
 def test_the_schema_refuses(index: int) -> None:
     path = REFUSED[index][0]
-    said = refused_with([p for p, _ in REFUSED[:index]].count(path))
-    assert "values don't meet the specifications of the schema" in said
+    error = refused_with([p for p, _ in REFUSED[:index]].count(path))
+    assert "values don't meet the specifications of the schema" in error
     parent, _, last = f".{path}".replace(".", "/").rpartition("/")
     unknown = rf"at '{parent}': additional properties .*'{last}'.* not allowed"
-    assert re.search(rf"at '{parent}/{last}|{unknown}", said), said
+    assert re.search(rf"at '{parent}/{last}|{unknown}", error), error
 
 
 @pytest.mark.parametrize(
@@ -384,9 +384,9 @@ def test_the_schema_refuses(index: int) -> None:
 )
 def test_values_that_contradict_each_other(values: dict[str, Any], faults: list[str]) -> None:
     """All at once, each with what to write instead."""
-    said = refusal({**REGISTRY, **values})
-    lines = re.findall(r"^  (\w[\w.]+: .*)$", said, re.MULTILINE)
-    assert len(lines) == len(faults), said
+    error = refusal({**REGISTRY, **values})
+    lines = re.findall(r"^  (\w[\w.]+: .*)$", error, re.MULTILINE)
+    assert len(lines) == len(faults), error
     for line, fault in zip(lines, faults, strict=True):
         assert line.startswith(fault)
         assert "; " in line
@@ -465,12 +465,12 @@ def notes(tmp_path: Path, values: dict[str, Any]) -> str:
     ],
     ids=["nothing", "complete", "embedded", "no volume"],
 )
-def test_the_notes_tell_what_is_next_and_what_is_missing(
+def test_notes_name_the_next_steps_and_missing_values(
     tmp_path: Path, values: dict[str, Any], there: list[str], absent: list[str]
 ) -> None:
-    said = notes(tmp_path, values)
-    assert [words for words in there if words not in said] == []
-    assert [words for words in absent if words in said] == []
+    text = notes(tmp_path, values)
+    assert [each for each in there if each not in text] == []
+    assert [each for each in absent if each in text] == []
 
 
 def test_the_certificate_is_the_registry_s() -> None:

@@ -50,8 +50,8 @@ def test_no_rule_has_a_wildcard(mode: str) -> None:
     assert roles
     for role in roles:
         for rule in role["rules"]:
-            said = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-            assert not [word for word in said if "*" in word], role["metadata"]["name"]
+            values = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not [value for value in values if "*" in value], role["metadata"]["name"]
             assert "nonResourceURLs" not in rule
 
 

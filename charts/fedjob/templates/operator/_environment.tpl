@@ -1,4 +1,4 @@
-{{/* The operator's settings: fedjob_operator.settings lists them. */}}
+{{/* The operator's settings, as listed in fedjob_operator.settings. */}}
 
 {{- define "fedjob.storeEnv" -}}
 - name: FEDJOB_STORE_BUCKET

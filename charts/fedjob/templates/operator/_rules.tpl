@@ -1,17 +1,17 @@
-{{/* What the operator may do where it serves jobs. */}}
+{{/* The operator's rules in the namespaces that it serves. */}}
 {{- define "fedjob.operatorRules" -}}
-# Jobs are watched; `delete` is for ttlSecondsAfterFinished.
+# `delete` is for ttlSecondsAfterFinished.
 - apiGroups: [fedjob.dev]
   resources: [federatedjobs]
   verbs: [get, list, watch, delete]
 - apiGroups: [fedjob.dev]
   resources: [federatedjobs/status]
   verbs: [patch]
-# To own objects with blockOwnerDeletion, where OwnerReferencesPermissionEnforcement is on.
+# For blockOwnerDeletion, if the admission plugin OwnerReferencesPermissionEnforcement is enabled.
 - apiGroups: [fedjob.dev]
   resources: [federatedjobs/finalizers]
   verbs: [update]
-# What jobs are made of; Secrets and ConfigMaps are also what users' jobs refer to.
+# The children of jobs; jobs also refer to Secrets and ConfigMaps of users.
 - apiGroups: [""]
   resources: [pods, services, configmaps, secrets]
   verbs: [get, list, watch, create, patch, delete]

@@ -7,7 +7,8 @@ from pathlib import Path
 from fedjob.atomic_files import write_text
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.preparation.prepared import PreparedRun
-from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.build_config import SitePaths, build_server_config, build_worker_config
+from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig
 from fedjob.storage.job_upload import checkpoint_key
 from fedjob.storage.layout import Layout
 
@@ -15,23 +16,17 @@ from fedjob.storage.layout import Layout
 def server_config(
     prepared: PreparedRun, folder: RunFolder, store: StoreLocation, http_port: int
 ) -> ServerConfig:
-    """What the server is given."""
+    """The server's configuration."""
     meta = prepared.job.metadata
     layout = Layout(meta.namespace, meta.name, store.prefix)
     checkpoint, validation = prepared.checkpoint, prepared.validation
-    return ServerConfig(
-        namespace=meta.namespace,
-        name=meta.name,
-        spec=prepared.job.spec,
-        num_classes=prepared.num_classes,
-        workers=[
-            WorkerShard(name=name, shard=shard.name) for name, shard in prepared.workers.items()
-        ],
-        store=store,
-        job_folder=str(folder.job),
-        kit=str(folder.kits / "server"),
+    return build_server_config(
+        prepared.job,
+        _paths(folder, "server"),
         admin_kit=str(folder.kits / "admin"),
-        home=str(folder.home("server")),
+        num_classes=prepared.num_classes,
+        shards={name: shard.name for name, shard in prepared.workers.items()},
+        store=store,
         http_port=http_port,
         checkpoint=None if checkpoint is None else checkpoint_key(layout, checkpoint),
         validation_shard=None if validation is None else layout.shard(validation.name),
@@ -39,23 +34,24 @@ def server_config(
 
 
 def worker_configs(prepared: PreparedRun, folder: RunFolder) -> dict[str, WorkerConfig]:
-    """What each worker is given, by its name."""
-    meta, spec = prepared.job.metadata, prepared.job.spec
+    """The workers' configurations by name."""
     return {
-        name: WorkerConfig(
-            namespace=meta.namespace,
-            name=meta.name,
-            worker=name,
+        name: build_worker_config(
+            prepared.job,
+            name,
+            _paths(folder, name),
             shard=shard.name,
             shard_url_file=str(folder.url_file(name)),
-            manifest_file=spec.training.manifest_file,
-            job_folder=str(folder.job),
-            kit=str(folder.kits / name),
-            home=str(folder.home(name)),
-            device="cpu" if spec.workers.gpu == 0 else "auto",
+            device="cpu" if prepared.job.spec.workers.gpu == 0 else "auto",
         )
         for name, shard in prepared.workers.items()
     }
+
+
+def _paths(folder: RunFolder, site: str) -> SitePaths:
+    return SitePaths(
+        job_folder=str(folder.job), kit=str(folder.kits / site), home=str(folder.home(site))
+    )
 
 
 def write_config(path: Path, config: ServerConfig | WorkerConfig) -> Path:

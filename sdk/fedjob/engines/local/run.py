@@ -30,6 +30,7 @@ from fedjob.engines.local.store.embedded_store import EmbeddedStore, StoreStartE
 from fedjob.engines.local.store.ports import Ports
 from fedjob.engines.local.store.shard_urls import ShardUrls
 from fedjob.preparation.prepared import PreparedRun
+from fedjob.preparation.startup_kits import KitsRequest
 from fedjob.protocol.config import ENV_FORK_SERVER
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
@@ -143,14 +144,15 @@ class LocalRun:
 
     def _prepare(self, store: EmbeddedStore, fl_port: int, http_port: int) -> Supervision:
         folder, commands = self._folder, self._commands
-        make_kits(
-            commands.kits,
-            folder.kits,
+        request = KitsRequest(
             project=self._prepared.job.metadata.name,
-            port=fl_port,
-            workers=self._prepared.workers,
-            env=self._env,
-            log=folder.log("kits"),
+            server_name="localhost",
+            hosts=["127.0.0.1"],
+            fl_port=fl_port,
+            workers=list(self._prepared.workers),
+        )
+        make_kits(
+            request, folder.kits, command=commands.kits, env=self._env, log=folder.log("kits")
         )
         server_file = write_config(
             folder.config("server"),

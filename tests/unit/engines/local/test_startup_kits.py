@@ -5,18 +5,24 @@ import sys
 
 import pytest
 
-from fedjob.engines.local.startup_kits import KitsError, make_kits
+from fedjob.engines.local.startup_kits import make_kits
+from fedjob.preparation.startup_kits import KitsError, KitsRequest
 
 
 def kits(tmp_path, code):
     script = tmp_path / "kits.py"
     script.write_text(code)
-    make_kits(
-        [sys.executable, "-I", "-S", str(script)],
-        tmp_path / "my kits",
+    request = KitsRequest(
         project="digits",
-        port=20_000,
+        server_name="localhost",
+        hosts=["127.0.0.1"],
+        fl_port=20_000,
         workers=["worker-0", "worker-1"],
+    )
+    make_kits(
+        request,
+        tmp_path / "my kits",
+        command=[sys.executable, "-I", "-S", str(script)],
         env=dict(os.environ),
         log=tmp_path / "kits.log",
     )

@@ -11,15 +11,15 @@ from fedjob_operator.stages.job_store import keys_of
 
 
 @pytest.mark.parametrize(
-    ("secret", "words"),
+    ("secret", "message"),
     [
         (None, "does not exist; create it: kubectl -n team create secret"),
         ({"data": {"AWS_ACCESS_KEY_ID": "a2V5"}}, "has no AWS_SECRET_ACCESS_KEY"),
         ({}, "has no AWS_ACCESS_KEY_ID and no AWS_SECRET_ACCESS_KEY"),
     ],
 )
-def test_secret_without_keys_is_explained(secret: Body | None, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_secret_without_keys_is_explained(secret: Body | None, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         keys_of(secret, "team", "mine")
     assert caught.value.reason == Reason.CREDENTIALS_REFUSED
 

@@ -1,0 +1,120 @@
+"""The inputs stage: source, shards and checkpoint are read, checked and rendered."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+
+from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
+from fedjob_operator.naming import Body
+from fedjob_operator.stages.inputs import Inputs, read_inputs
+from support.memory_bucket import MemoryStore
+from support.operator_samples import a_job
+
+SOURCE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def forward(self, x):
+        return x
+"""
+
+
+class ConfigMaps:
+    """A cluster with ConfigMaps by name."""
+
+    def __init__(self, **objects: Body) -> None:
+        self._objects = objects
+
+    async def get(self, _version: str, _kind: str, _namespace: str, name: str) -> Body | None:
+        return self._objects.get(name)
+
+
+def shard(*labels: int) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        rows = [{"id": str(i), "uri": f"{i}.txt", "y": y} for i, y in enumerate(labels)]
+        archive.writestr("manifest.ndjson", "\n".join(map(json.dumps, rows)))
+        for i in range(len(labels)):
+            archive.writestr(f"{i}.txt", "x")
+    return data.getvalue()
+
+
+def store_with(**shards: bytes) -> MemoryStore:
+    store = MemoryStore()
+    for name, content in shards.items():
+        store.bucket().objects[store.layout.shard(f"{name}.zip")] = content
+    return store
+
+
+def read(store: MemoryStore, cluster: Any = None, **spec: Any) -> Inputs:
+    model = {"source": {"inline": SOURCE}, "className": "Net", **spec.pop("model", {})}
+    return asyncio.run(read_inputs(cluster or ConfigMaps(), a_job(model=model, **spec), store))
+
+
+def refusal(store: MemoryStore, **spec: Any) -> FedjobError:
+    with pytest.raises(FedjobError) as caught:
+        read(store, **spec)
+    return caught.value
+
+
+def test_workers_follow_the_file_names_and_classes_cover_all_shards() -> None:
+    """Rows 21 and 37."""
+    store = store_with(b=shard(6), a=shard(1, 2), v=shard(3))
+    inputs = read(store, shards={"validation": "v.zip"})
+    assert [worker.name for worker in inputs.prepared.workers] == ["a.zip", "b.zip"]
+    assert inputs.prepared.num_classes == 7
+    assert inputs.prepared.validation == store.layout.shard("v.zip")
+    assert inputs.files["app/custom/model_def.py"].decode() == SOURCE
+    assert inputs.copies == {}
+
+
+def test_source_is_read_from_a_config_map_or_the_store() -> None:
+    store = store_with(a=shard(1))
+    store.bucket("code").objects["m.py"] = SOURCE.encode()
+    from_store = read(store, model={"source": {"uri": "s3://code/m.py"}})
+    cluster = ConfigMaps(code={"data": {"model_def.py": SOURCE}})
+    from_map = read(store, cluster, model={"source": {"configMapRef": {"name": "code"}}})
+    assert from_store.files["app/custom/model_def.py"] == SOURCE.encode()
+    assert from_map.files["app/custom/model_def.py"] == SOURCE.encode()
+
+
+def test_missing_config_map_is_reported_with_a_command() -> None:
+    error = refusal(store_with(a=shard(1)), model={"source": {"configMapRef": {"name": "code"}}})
+    assert error.reason is Reason.SOURCE_INVALID
+    assert "kubectl -n team create configmap code --from-file=model_def.py=" in str(error)
+
+
+def test_source_that_is_not_text_is_refused() -> None:
+    store = store_with(a=shard(1))
+    store.bucket("code").objects["m.py"] = b"\xff"
+    error = refusal(store, model={"source": {"uri": "s3://code/m.py"}})
+    assert error.reason is Reason.SOURCE_INVALID
+    assert "spec.model.source.uri: is not UTF-8 text" in str(error)
+
+
+def test_too_few_classes_are_refused() -> None:
+    error = refusal(store_with(a=shard(1, 9)), training={"numClasses": 3})
+    assert error.reason is Reason.NUM_CLASSES_TOO_SMALL
+
+
+def test_checkpoint_of_another_bucket_is_copied_with_its_suffix() -> None:
+    store = store_with(a=shard(1))
+    store.bucket("models").objects["x/first.pt"] = b"weights"
+    inputs = read(store, model={"checkpoint": "s3://models/x/first.pt"})
+    target = store.layout.under(store.layout.model, "checkpoint.pt")
+    assert inputs.prepared.checkpoint == target
+    assert inputs.copies == {target: ("models", "x/first.pt")}
+
+
+def test_missing_checkpoint_is_refused() -> None:
+    error = refusal(store_with(a=shard(1)), model={"checkpoint": "s3://jobs/no.pt"})
+    assert error.reason is Reason.CHECKPOINT_INVALID
+    assert "s3://jobs/no.pt does not exist; upload it" in str(error)

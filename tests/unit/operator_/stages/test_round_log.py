@@ -1,0 +1,81 @@
+"""The status that a round log implies, for a server that ended without reporting it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from fedjob.protocol.server_status import RunPhase, ServerStatus
+from fedjob_operator.stages import round_log
+from fedjob_operator.stages.round_log import read_log
+from support.memory_bucket import MemoryStore
+from support.operator_samples import a_commit, a_job
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """A store whose round log is a dictionary of commits."""
+    made = MemoryStore()
+    commits: dict[int, Any] = {}
+
+    class Log:
+        def __init__(self, *_: object) -> None:
+            self.read = commits.__getitem__
+
+        def commits(self) -> list[int]:
+            return sorted(commits)
+
+        def latest_attempt(self) -> int:
+            return 2
+
+    monkeypatch.setattr(round_log, "RoundLog", Log)
+    object.__setattr__(made, "commits", commits)
+    return made
+
+
+def commit(store: MemoryStore, number: int, model: bytes) -> None:
+    digest = hashlib.sha256(model).hexdigest()
+    store.__dict__["commits"][number] = a_commit(number, 1, sha256=digest, size=len(model))
+
+
+def publish(store: MemoryStore, model: bytes) -> None:
+    key = store.layout.under(store.layout.model_out, "model.safetensors")
+    store.bucket().objects[key] = model
+
+
+def status_of(store: MemoryStore, rounds: int = 2) -> ServerStatus:
+    return read_log(a_job(federation={"numRounds": rounds}), store)
+
+
+def test_empty_log_is_a_run_that_starts(store: MemoryStore) -> None:
+    status = status_of(store)
+    assert (status.phase, status.completed, status.history) == (RunPhase.STARTING, 0, [])
+
+
+def test_all_rounds_without_the_published_model_are_not_complete(store: MemoryStore) -> None:
+    for number in range(3):
+        commit(store, number, b"model")
+    assert status_of(store).phase is RunPhase.STARTING
+
+
+def test_all_rounds_with_their_model_are_complete(store: MemoryStore) -> None:
+    for number in range(3):
+        commit(store, number, b"model")
+    publish(store, b"model")
+    status = status_of(store)
+    assert (status.phase, status.completed, status.attempt) == (RunPhase.COMPLETE, 2, 2)
+    assert status.result_sha256 == hashlib.sha256(b"model").hexdigest()
+    assert [each.round for each in status.history] == [1, 2]
+
+
+def test_model_of_an_earlier_round_is_not_the_result(store: MemoryStore) -> None:
+    """numRounds was raised after the second round had been published."""
+    for number in range(3):
+        commit(store, number, b"model")
+    publish(store, b"model")
+    commit(store, 3, b"better")
+    assert status_of(store, rounds=3).phase is RunPhase.STARTING
+    publish(store, b"better")
+    assert status_of(store, rounds=3).phase is RunPhase.COMPLETE

@@ -1,0 +1,184 @@
+"""Running stages: once at a time, with their results and problems in the cache."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fedjob.reasons import Reason
+from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.settings import read_settings
+from fedjob_operator.stages import runner
+from fedjob_operator.stages.errors import StageError
+from fedjob_operator.stages.runner import Preparer, stage_delay
+from fedjob_operator.state.cache import Cache
+from fedjob_operator.state.observed import Kits, Problem, Stage
+from fedjob_operator.state.record import Prepared
+from support.operator_samples import DEFAULTS, UID, a_job
+
+KEY = ("team", "digits")
+JOB = a_job()
+PREPARED = Prepared(made_from="inputs", num_classes=2, workers=[])
+Kit = Callable[[FederatedJob, int], Awaitable[Kits]]
+
+
+class Running:
+    """A preparer with the job in its cache; `woken` counts requested reconciles."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, make_kits: Kit) -> None:
+        self.cache = Cache(DEFAULTS)
+        self.woken = 0
+        self.see(UID)
+        monkeypatch.setattr(runner, "make_kits", make_kits)
+        cluster: Any = None
+        settings = read_settings({"FEDJOB_NAMESPACE": "fedjob-system"})
+        self.preparer = Preparer(cluster, settings, DEFAULTS, self.cache, self._wake)
+
+    def see(self, uid: str) -> None:
+        meta = {"namespace": "team", "name": "digits", "uid": uid, "resourceVersion": "1"}
+        self.cache.saw_job({"metadata": meta, "spec": {}})
+
+    def _wake(self, key: tuple[str, str]) -> None:
+        assert key == KEY
+        self.woken += 1
+
+    def start(self) -> None:
+        self.preparer.start(KEY, JOB, [Stage.KITS], PREPARED)
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self.preparer._tasks.values(), return_exceptions=True)
+        await asyncio.sleep(0)
+
+    def problem(self) -> Problem | None:
+        return self.cache.observations(KEY).problems.get(Stage.KITS)
+
+
+def test_result_is_learned_and_the_job_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make(_job: FederatedJob, _workers: int) -> Kits:
+        return Kits(name="set", files={})
+
+    async def run() -> None:
+        running = Running(monkeypatch, make)
+        running.start()
+        await running.finish()
+        kits = running.cache.observations(KEY).kits
+        assert kits is not None
+        assert kits.name == "set"
+        assert running.woken == 1
+
+    asyncio.run(run())
+
+
+def test_stage_of_a_job_runs_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    async def run() -> None:
+        release = asyncio.Event()
+
+        async def make(_job: FederatedJob, _workers: int) -> Kits:
+            nonlocal calls
+            calls += 1
+            await release.wait()
+            return Kits(name="set", files={})
+
+        running = Running(monkeypatch, make)
+        running.start()
+        running.start()
+        await asyncio.sleep(0.01)
+        release.set()
+        await running.finish()
+
+    asyncio.run(run())
+    assert calls == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        (StageError(Reason.NO_SPACE, "disk full; free some"), Reason.NO_SPACE, "disk full"),
+        (ValueError("x"), Reason.INTERNAL_ERROR, "report it"),
+    ],
+    ids=["expected", "bug"],
+)
+def test_failure_becomes_a_problem_with_a_growing_delay(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, reason: Reason, message: str
+) -> None:
+    async def make(_job: FederatedJob, _workers: int) -> Kits:
+        raise error
+
+    async def run() -> None:
+        running = Running(monkeypatch, make)
+        for tries in (1, 2):
+            running.start()
+            await running.finish()
+            problem = running.problem()
+            assert problem is not None
+            assert (problem.reason, problem.tries) == (reason, tries)
+            assert message in problem.message
+        assert running.woken == 2
+
+    asyncio.run(run())
+    assert stage_delay(1) < stage_delay(2) < stage_delay(10) <= 60
+
+
+def test_success_clears_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = True
+
+    async def make(_job: FederatedJob, _workers: int) -> Kits:
+        if fails:
+            raise StageError(Reason.NO_SPACE, "disk full")
+        return Kits(name="set", files={})
+
+    async def run() -> None:
+        nonlocal fails
+        running = Running(monkeypatch, make)
+        running.start()
+        await running.finish()
+        assert running.problem() is not None
+        fails = False
+        running.start()
+        await running.finish()
+        assert running.problem() is None
+
+    asyncio.run(run())
+
+
+def test_result_for_a_recreated_job_sets_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async def make(_job: FederatedJob, _workers: int) -> Kits:
+            running.see("another uid")
+            raise StageError(Reason.NO_SPACE, "disk full")
+
+        running = Running(monkeypatch, make)
+        running.start()
+        await running.finish()
+        assert running.problem() is None
+        assert running.woken == 0
+
+    asyncio.run(run())
+
+
+def test_deleted_job_s_stages_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> bool:
+        cancelled = False
+
+        async def make(_job: FederatedJob, _workers: int) -> Kits:
+            nonlocal cancelled
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+            return Kits(name="set", files={})
+
+        running = Running(monkeypatch, make)
+        running.start()
+        await asyncio.sleep(0.01)
+        running.preparer.forget(KEY)
+        await running.finish()
+        return cancelled
+
+    assert asyncio.run(run())
