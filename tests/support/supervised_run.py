@@ -284,6 +284,7 @@ class SupervisedRun:
         self.at: list[tuple[float, Callable[[SupervisedRun], None]]] = []
         self.jobs: list[FakeJob] = []
         self.gone: set[str] = set()
+        self.unreported = False
         self.memory = FakeMemory()
         self.parent = FakeParent(self)
         self.log = log or FakeLog()
@@ -336,6 +337,7 @@ class SupervisedRun:
             },
             "cells": cells,
             "jobs": [job.id] if job is not None else [],
+            "ended": [f"{n}.{job.id}" for n in self.gone if job and not self.unreported],
         }
         write_json(self.state / "clients.json", published)
 

@@ -93,6 +93,11 @@ REPLACED = (
         "integration/test_security_late_answers.py",
     ),
     Replaced(
+        "nvflare.private.fed.server.job_runner.JobRunner.resolve_client_outcome",
+        "a worker's broken connection could not be told from a training process that ended",
+        "integration/test_federation_workers.py",
+    ),
+    Replaced(
         "nvflare.private.fed.server.client_manager.ClientManager",
         "its `clients` and their last_connect_time are how the supervisor sees who is connected",
         "integration/test_federation_faults.py",
@@ -109,6 +114,24 @@ def spawn_job_processes_with(spawn: Callable[[list[str], dict[str, str]], Any]) 
     from nvflare.app_common.job_launcher import process_launcher
 
     process_launcher.spawn_process = spawn
+
+
+def observe_job_outcomes(job_runner: Any, observed: Callable[[str, str], None]) -> None:
+    """In NVFlare's server parent: reports each end of a worker's job process.
+
+    NVFlare's client sends the outcome once the process it started has ended, however it ended.
+
+    Args:
+        job_runner: NVFlare's.
+        observed: Called with the job's id and the worker's name.
+    """
+    resolve = job_runner.resolve_client_outcome
+
+    def resolved(job_id: str, client_name: str) -> None:
+        resolve(job_id, client_name)
+        observed(job_id, client_name)
+
+    job_runner.resolve_client_outcome = resolved
 
 
 def server_command(command: str, module: str) -> str:

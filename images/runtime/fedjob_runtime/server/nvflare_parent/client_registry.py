@@ -18,6 +18,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.widgets.widget import Widget
 
 from fedjob_runtime.atomic_json import write_json
+from fedjob_runtime.nvflare_site.patches import observe_job_outcomes
 
 _EVENTS = {
     EventType.SYSTEM_START,
@@ -30,6 +31,10 @@ _EVENTS = {
 }
 
 
+MOST_ENDED = 1000
+"""Ends of job processes that are kept; only those of the latest jobs matter."""
+
+
 class ClientRegistry(Widget):
     """Writes `state_dir`/clients.json at every change of the set of clients, cells or jobs."""
 
@@ -37,6 +42,7 @@ class ClientRegistry(Widget):
         super().__init__()
         self._file = Path(state_dir) / "clients.json"
         self._gone: dict[str, float] = {}
+        self._ended: list[str] = []
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Publishes on the events that change membership."""
@@ -57,6 +63,11 @@ class ClientRegistry(Widget):
             self._gone[agent.endpoint.name] = time.time()
             self._publish(engine)
 
+        def ended(job: str, client: str) -> None:
+            self._ended = [*self._ended[1 - MOST_ENDED :], f"{client}.{job}"]
+            self._publish(engine)
+
+        observe_job_outcomes(engine.job_runner, ended)
         core.set_cell_connected_cb(connected)
         core.set_cell_disconnected_cb(disconnected)
 
@@ -76,5 +87,6 @@ class ClientRegistry(Widget):
                 "clients": clients,
                 "cells": list(engine.cell.core_cell.agents),
                 "jobs": list(engine.run_processes),
+                "ended": self._ended,
             },
         )

@@ -17,17 +17,27 @@ class Membership:
         last_heartbeats: When each registered client sent its last message, seconds since the epoch.
         cells: Fully qualified names of connected cells; a job process is `<client>.<job id>`.
         jobs: Ids of the running jobs.
+        ended: Names of cells whose job process has ended, as its worker reported.
     """
 
     clients: Mapping[str, str] = field(default_factory=dict)
     last_heartbeats: Mapping[str, float] = field(default_factory=dict)
     cells: frozenset[str] = frozenset()
     jobs: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
     def job_cells(self, job: str) -> frozenset[str]:
         """The clients whose job process for `job` is connected."""
-        suffix = f".{job}"
-        return frozenset(cell.removesuffix(suffix) for cell in self.cells if cell.endswith(suffix))
+        return _clients_of(self.cells, job)
+
+    def ended_in(self, job: str) -> frozenset[str]:
+        """The clients that reported the end of their job process for `job`."""
+        return _clients_of(self.ended, job)
+
+
+def _clients_of(cells: frozenset[str], job: str) -> frozenset[str]:
+    suffix = f".{job}"
+    return frozenset(cell.removesuffix(suffix) for cell in cells if cell.endswith(suffix))
 
 
 def read_membership(published: Mapping[str, Any] | None, now: float, silence: float) -> Membership:
@@ -49,4 +59,5 @@ def read_membership(published: Mapping[str, Any] | None, now: float, silence: fl
         for name, client in published["clients"].items()
         if name in cells and now - heartbeats[name] < silence
     }
-    return Membership(live, heartbeats, cells, frozenset(published["jobs"]))
+    jobs, ended = frozenset(published["jobs"]), frozenset(published["ended"])
+    return Membership(live, heartbeats, cells, jobs, ended)

@@ -287,8 +287,8 @@ class SegmentLoop:
         number = run.control.committed + 1
         if end.why in ("complete", "stop"):
             run.fruitless = 0
-        elif end.exited:
-            self._blame(end.exited, number)
+        elif end.exited or end.disconnected:
+            self._blame(end, number)
         elif end.why == "short":
             run.tries.count += 1
         elif end.why == "hung":
@@ -319,9 +319,18 @@ class SegmentLoop:
                 f"{last}",
             )
 
-    def _blame(self, exited: frozenset[str], number: int) -> None:
+    def _blame(self, end: SegmentEnd, number: int) -> None:
         run = self._run
-        for name in sorted(exited):
+        for name in sorted(end.disconnected):
+            run.tries.note(
+                number,
+                name,
+                Reason.WORKER_LOST,
+                f"{name}: the connection of its training process was lost in round {number}, while "
+                "the process ran; see the network between worker and server",
+            )
+            run.count("connection", f"{name}: its training process was cut off in round {number}")
+        for name in sorted(end.exited):
             run.tries.note(
                 number,
                 name,

@@ -14,18 +14,26 @@ SCHEDULE_SECONDS = 45.0
 """Seconds after which a submitted segment that has not started is superseded by the next."""
 
 
+EXIT_REPORT_SECONDS = 2.0
+"""Seconds that a worker gets to report the end of a training process that has disconnected; it
+takes milliseconds. Without a report the process runs and only its connection is lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentEnd:
     """Why a segment is over.
 
     Attributes:
         why: The report's outcome (`complete`, `stop`, `short`, `hung`, `error`, `broken`), or what
-            was observed from outside: `parent`, `job`, `exited`, `membership`, `not scheduled`.
+            was observed from outside: `parent`, `job`, `exited`, `disconnected`, `membership`,
+            `not scheduled`.
         exited: Workers whose training process ended while they stayed connected.
+        disconnected: Workers whose training process runs, but lost its connection.
     """
 
     why: str
     exited: frozenset[str] = frozenset()
+    disconnected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class SegmentMonitor:
         self._working: frozenset[str] = frozenset()
         self._own: frozenset[str] = frozenset()
         self._joined_at: float | None = None
+        self._disconnected_at: float | None = None
 
     def step(
         self, now: float, report: SegmentReport | None, membership: Membership, parent: bool
@@ -89,7 +98,15 @@ class SegmentMonitor:
         if not self._started and now - self._submitted > SCHEDULE_SECONDS:
             return SegmentEnd("not scheduled")
         if gone:
-            return SegmentEnd("exited", gone)
+            exited = gone & membership.ended_in(self._job)
+            if self._disconnected_at is None:
+                self._disconnected_at = now
+            if exited:
+                return SegmentEnd("exited", exited)
+            if now - self._disconnected_at >= EXIT_REPORT_SECONDS:
+                return SegmentEnd("disconnected", disconnected=gone)
+        else:
+            self._disconnected_at = None
         settled = self._settled(now, membership)
         if settled and (report is None or report.phase == "started"):
             return SegmentEnd("membership")

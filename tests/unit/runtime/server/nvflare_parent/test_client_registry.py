@@ -27,6 +27,7 @@ def engine_of(core: Core, client: Any) -> Any:
         cell=SimpleNamespace(core_cell=core),
         client_manager=SimpleNamespace(clients={"secret-token": client}),
         run_processes={"job": object()},
+        job_runner=SimpleNamespace(resolve_client_outcome=lambda job, client: None),
     )
 
 
@@ -49,6 +50,9 @@ def test_clients_are_published_and_their_tokens_are_not(tmp_path: Path) -> None:
     assert first["clients"]["worker-0"]["last_heartbeat"] == 5.0
     assert first["cells"] == ["worker-0", "worker-0.job"]
     assert first["jobs"] == ["job"]
+    assert first["ended"] == []
+    engine.job_runner.resolve_client_outcome("job", "worker-0")
+    assert published()["ended"] == ["worker-0.job"]
 
     core.disconnected(SimpleNamespace(endpoint=SimpleNamespace(name="worker-0")))
     assert published()["clients"] == {}

@@ -25,6 +25,7 @@ def publish(folder: Path, clients: dict[str, str]) -> None:
             },
             "cells": list(clients),
             "jobs": [],
+            "ended": [],
         },
     )
 

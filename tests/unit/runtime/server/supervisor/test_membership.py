@@ -12,6 +12,7 @@ PUBLISHED = {
     },
     "cells": ["worker-0", "worker-2", "worker-0.job-1", "worker-2.job-1", "server.job-1"],
     "jobs": ["job-1"],
+    "ended": ["worker-0.job-0", "worker-2.job-1"],
 }
 
 
@@ -19,6 +20,7 @@ def test_row_15_only_connected_clients_with_a_recent_heartbeat_count() -> None:
     membership = read_membership(PUBLISHED, now=105.0, silence=30.0)
     assert membership.clients == {"worker-0": "aa"}
     assert membership.job_cells("job-1") == {"worker-0", "worker-2", "server"}
+    assert membership.ended_in("job-1") == {"worker-2"}
     assert read_membership(PUBLISHED, now=105.0, silence=60.0).clients == {
         "worker-0": "aa",
         "worker-2": "cc",

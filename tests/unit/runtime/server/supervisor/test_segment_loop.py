@@ -197,6 +197,15 @@ def test_exited_training_process_is_tried_again(tmp_path: Path) -> None:
     assert run.events("Recovering") == ["worker-1: its training process ended in round 1"]
 
 
+def test_a_lost_connection_of_a_training_process_is_not_its_end(tmp_path: Path) -> None:
+    run = SupervisedRun(tmp_path)
+    run.unreported = True
+    run.acts = [exits("worker-1"), lambda r, job: (r.gone.clear(), trains(r, job))]  # type: ignore[func-returns-value]
+    assert run.run()
+    assert run.status.retries == {"connection": 1}
+    assert run.events("Recovering") == ["worker-1: its training process was cut off in round 1"]
+
+
 def test_training_process_that_keeps_exiting_leaves_its_worker_out(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path)
 

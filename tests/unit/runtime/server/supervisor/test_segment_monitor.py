@@ -7,6 +7,7 @@ import pytest
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.membership import Membership
 from fedjob_runtime.server.supervisor.segment_monitor import (
+    EXIT_REPORT_SECONDS,
     SCHEDULE_SECONDS,
     SETTLE_SECONDS,
     SegmentEnd,
@@ -19,10 +20,13 @@ TRAINING = SegmentReport(1, "training", 3)
 
 
 def there(
-    clients: dict[str, str], working: tuple[str, ...] = (), jobs: tuple[str, ...] = ("j",)
+    clients: dict[str, str],
+    working: tuple[str, ...] = (),
+    jobs: tuple[str, ...] = ("j",),
+    ended: tuple[str, ...] = (),
 ) -> Membership:
     cells = frozenset({*clients, *(f"{name}.j" for name in working)})
-    return Membership(clients, {}, cells, frozenset(jobs))
+    return Membership(clients, {}, cells, frozenset(jobs), frozenset(f"{n}.j" for n in ended))
 
 
 def watch(members: dict[str, str] = ALL) -> SegmentMonitor:
@@ -69,8 +73,26 @@ def test_a_worker_that_took_the_job_with_it_is_still_named() -> None:
 def test_a_training_process_that_ended_names_its_worker() -> None:
     following = watch()
     following.step(1, TRAINING, there(ALL, tuple(ALL)), True)
-    step = following.step(2, TRAINING, there(ALL, ("worker-0", "worker-2")), True)
-    assert step == SegmentEnd("exited", frozenset({"worker-1"}))
+    left = there(ALL, ("worker-0", "worker-2"), ended=("worker-1",))
+    assert following.step(2, TRAINING, left, True) == SegmentEnd("exited", frozenset({"worker-1"}))
+
+
+def test_a_lost_connection_is_not_an_exited_process() -> None:
+    """No worker reports an end: its process runs."""
+    following = watch()
+    following.step(1, TRAINING, there(ALL, tuple(ALL)), True)
+    cut = there(ALL, ("worker-0", "worker-2"))
+    assert following.step(2, TRAINING, cut, True) == SegmentRequest()
+    step = following.step(2 + EXIT_REPORT_SECONDS, TRAINING, cut, True)
+    assert step == SegmentEnd("disconnected", disconnected=frozenset({"worker-1"}))
+
+
+def test_a_connection_that_returns_ends_nothing() -> None:
+    following = watch()
+    cut = there(ALL, ("worker-0", "worker-2"))
+    for now in (1.0, 1.0 + 2 * EXIT_REPORT_SECONDS):
+        assert following.step(now, TRAINING, there(ALL, tuple(ALL)), True) == SegmentRequest()
+        assert following.step(now + 1, TRAINING, cut, True) == SegmentRequest()
 
 
 def test_a_training_process_that_has_not_started_yet_did_not_end() -> None:
