@@ -339,7 +339,10 @@ def test_batch_norm_on_one_sample_is_explained(tmp_path: Path) -> None:
 @federation
 def test_validation_without_fl_validate_needs_images(tmp_path: Path) -> None:
     done = run("validation-needs-images", tmp_path)
-    assert "fl_validate" in done.stderr
+    assert done.code == 1
+    assert done.result["reason"] == "ImageInvalid"
+    assert "uri 'x.bin'" in done.result["message"]
+    assert "write fl_validate(model, env, out_dir)" in done.result["message"]
 
 
 @federation
