@@ -273,7 +273,7 @@ def test_whole_floats_become_the_integers_of_the_buffer(tmp_path: Path) -> None:
 @federation
 def test_logger_can_be_called(tmp_path: Path) -> None:
     done = completed("logger-not-callable", tmp_path)
-    assert "started" in done.logs("worker-0*")
+    assert "{'msg': 'started'}" in done.logs("worker-0*")
 
 
 @federation
