@@ -46,7 +46,7 @@ def write_images(folder: Path, labels: Mapping[str, Sequence[Any]]) -> None:
 
 
 def write_placeholders(folder: Path, *names: str, y: int = 1) -> None:
-    """Shards with one file that is no image: the training code has data of its own."""
+    """Shards with one file that is not an image: the training code has data of its own."""
     for name in names:
         write_shard(folder / name, [{"id": "a", "uri": "x.bin", "y": y}], {"x.bin": name.encode()})
 

@@ -12,26 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LANGUAGE: tuple[str, ...] = (
-    "charts/fedjob",
-    "docs/reference",
     "images/runtime/fedjob_runtime",
-    "operator/fedjob_operator/image",
-    "operator/fedjob_operator/stages",
-    "sdk/fedjob",
     "tests/integration",
-    "tests/support",
-    "tests/unit",
+    "tests/unit/runtime",
 )
 """tests/unit/house/test_language.py"""
 MIRRORED: tuple[str, ...] = (
     "images/runtime/fedjob_runtime",
-    "operator/fedjob_operator/image",
-    "operator/fedjob_operator/stages",
-    "sdk/fedjob",
-    "tests/unit/operator_/image",
-    "tests/unit/operator_/stages",
     "tests/unit/runtime",
-    "tests/unit/spec",
 )
 """tests/unit/house/test_mirror.py"""
 SHAPE: tuple[str, ...] = (
@@ -39,8 +27,6 @@ SHAPE: tuple[str, ...] = (
     "images/runtime/fedjob_runtime/server/supervisor",
     "images/runtime/fedjob_runtime/training",
     "images/runtime/fedjob_runtime/worker",
-    "sdk/fedjob/cli/commands",
-    "sdk/fedjob/storage",
     "tests/e2e",
     "tests/integration",
     "tests/support",

@@ -106,7 +106,7 @@ def receive_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, private=True, durable=True) as scratch:
         with scratch.open("wb") as file:
-            found = _copy(client, where, file, size, etag, progress)
+            found = _copy(client, where, file, size=size, etag=etag, progress=progress)
         if sha256 is not None and found != sha256:
             raise ChecksumMismatchError(
                 where,
@@ -117,7 +117,13 @@ def receive_file(
 
 
 def _copy(
-    client: S3Client, where: Where, file: BinaryIO, size: int, etag: str, progress: Progress | None
+    client: S3Client,
+    where: Where,
+    file: BinaryIO,
+    *,
+    size: int,
+    etag: str,
+    progress: Progress | None,
 ) -> str:
     digest = hashlib.sha256()
     done = 0

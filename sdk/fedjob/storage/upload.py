@@ -91,7 +91,16 @@ def send_file(
             )["UploadId"]
         try:
             part_size = max(PART, -(-size // _MOST_PARTS))
-            parts = _send_parts(client, where, upload, file, part_size, parallel, digest, tally)
+            parts = _send_parts(
+                client,
+                where,
+                upload,
+                file,
+                part_size=part_size,
+                parallel=parallel,
+                digest=digest,
+                tally=tally,
+            )
             _require_unchanged(where, path, digest.hexdigest(), sha256)
             with translated(where):
                 client.complete_multipart_upload(
@@ -112,6 +121,7 @@ def _send_parts(
     where: Where,
     upload: str,
     file: BinaryIO,
+    *,
     part_size: int,
     parallel: int,
     digest: hashlib._Hash,

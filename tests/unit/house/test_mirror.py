@@ -38,7 +38,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
         "sdk/fedjob/cli/commands/crd.py",
         "sdk/fedjob/cli/commands/report.py",
         "sdk/fedjob/cli/commands/upload.py",
-        "sdk/fedjob/cli/commands/validate.py",
         "sdk/fedjob/cli/commands/version.py",
     ),
     "integration/test_federation_faults.py": (
@@ -57,10 +56,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     "integration/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
     "integration/test_operator_prepare.py": (
         "images/runtime/fedjob_runtime/nvflare_site/provisioning.py",
-        "operator/fedjob_operator/stages/inputs.py",
-        "operator/fedjob_operator/stages/presigned_urls.py",
-        "operator/fedjob_operator/stages/round_log.py",
-        "operator/fedjob_operator/stages/shards.py",
     ),
 }
 """Modules that only a real process, store, cluster or browser can test, by the test that does."""

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def build(
     file: File,
+    *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
     shards: Shards = None,
     model_file: ModelFile = None,

@@ -24,7 +24,7 @@ from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import EXIT_FAILED, FedjobError
 from fedjob.preparation.prepare import prepare_text
-from fedjob.preparation.prepared import PreparedRun
+from fedjob.preparation.prepared import LocalFiles, PreparedRun
 from fedjob.workspace.components import CUSTOM
 from fedjob.workspace.requirements.installed import missing_requirements
 
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: File,
+    *,
     shards: Shards = None,
     model_file: ModelFile = None,
     checkpoint: Checkpoint = None,
@@ -61,7 +62,8 @@ def run(
     stops everything; the same command continues from the last committed round.
     """
     try:
-        result = _run(file, shards, model_file, checkpoint, out, fresh, install, json)
+        files = local_files(file, shards, model_file, checkpoint)
+        result = _run(file, files, out, fresh=fresh, install=install, json=json)
     except FedjobError as error:
         if json:
             print_json(error_json(error))
@@ -72,10 +74,9 @@ def run(
 
 def _run(
     file: str,
-    shards: Path | None,
-    model_file: Path | None,
-    checkpoint: Path | None,
+    files: LocalFiles,
     out: Path | None,
+    *,
     fresh: bool,
     install: bool,
     json: bool,
@@ -89,7 +90,7 @@ def _run(
     text, source = read_job_text(file)
     console = error_console()
     with console.status("prepare: reading the job, its model and its shards"):
-        prepared = prepare_text(text, source, local_files(file, shards, model_file, checkpoint))
+        prepared = prepare_text(text, source, files)
     prepared = _with_requirements(prepared, install)
     name = prepared.job.metadata.name
     folder = RunFolder.at(out or Path("fedjob-out") / name)

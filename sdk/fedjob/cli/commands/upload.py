@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def upload(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `fedjob build`.")],
+    *,
     shards: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Upload these shard ZIPs too.")
     ] = None,
@@ -54,7 +55,15 @@ def upload(
     role.
     """
     try:
-        _upload(folder, shards, bucket, prefix, endpoint, region, json)
+        _upload(
+            folder,
+            shards,
+            bucket=bucket,
+            prefix=prefix,
+            endpoint=endpoint,
+            region=region,
+            json=json,
+        )
     except FedjobError as error:
         if json:
             print_json(error_json(error))
@@ -64,6 +73,7 @@ def upload(
 def _upload(
     folder: Path,
     shards: Path | None,
+    *,
     bucket: str | None,
     prefix: str | None,
     endpoint: str | None,
