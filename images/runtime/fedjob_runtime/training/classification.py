@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, pad
 
 from fedjob_runtime.training.errors import TrainFunctionInvalidError
 
@@ -42,6 +42,21 @@ def single_label_loss(logits: object, labels: Tensor) -> Tensor:
     multi_label_loss(logits, labels)  # the same demands on the output
     assert isinstance(logits, Tensor)  # noqa: S101 - for mypy: just checked
     return cross_entropy(logits, labels.argmax(1))
+
+
+def widened(labels: Tensor, logits: object) -> Tensor:
+    """Labels with as many classes as the model has outputs, where it has more of them.
+
+    Args:
+        labels: [N, C], multi-hot.
+        logits: The model's output.
+
+    Returns:
+        [N, D] for an output of [N, D] with D above C, else the labels as they are.
+    """
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or logits.shape[1] <= labels.shape[1]:
+        return labels
+    return pad(labels, (0, logits.shape[1] - labels.shape[1]))
 
 
 @dataclass(slots=True)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.callable_logger import CallableLogger
+from fedjob_runtime.training.classification import widened
 from fedjob_runtime.training.context import TrainingContext, make_fresh, working_directory
 from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
-from fedjob_runtime.training.errors import InvalidResultError
+from fedjob_runtime.training.errors import ImageInvalidError, InvalidResultError
 from fedjob_runtime.training.objective import loss_of, measures_of
 from fedjob_runtime.training.returns import check_samples, clean_metrics
 from fedjob_runtime.training.signatures import call_published
@@ -83,17 +84,35 @@ def evaluate(
 
 
 def _built_in(model: nn.Module, context: TrainingContext, generated: bool) -> Evaluation:
-    dataset = ManifestDataset(
-        context.data_root, context.manifest_file, context.num_classes, context.img_size
-    )
+    # With a constructor that takes no num_classes, only the model's output tells their number.
+    classes = context.num_classes or None
+    dataset = ManifestDataset(context.data_root, context.manifest_file, classes, context.img_size)
     measures = measures_of(dataset)
     loss_function = loss_of(dataset, cross_entropy=not generated)
-    for images, labels in DataLoader(dataset, batch_size=context.batch_size):
+    for images, labels in _batches(dataset, context, generated):
         labels = labels.to(context.device)
         logits = model(images.to(context.device))
+        if classes is None and not dataset.regression:
+            labels = widened(labels, logits)
         measures.add(logits, labels, loss_function(logits, labels))
     metrics, _ = clean_metrics(measures.metrics())
     return Evaluation(metrics, measures.samples)
+
+
+def _batches(
+    dataset: ManifestDataset, context: TrainingContext, generated: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    try:
+        yield from DataLoader(dataset, batch_size=context.batch_size)
+    except ImageInvalidError as error:
+        if generated:
+            raise
+        # The author's code reads the shards itself: they may hold something else than images.
+        raise ImageInvalidError(
+            f"{error.problem}, and the built-in evaluation reads images",
+            "write fl_validate(model, env, out_dir) into the model file, drop "
+            f"spec.shards.validation, or {error.fix}",
+        ) from error
 
 
 def _taken(returned: object, context: TrainingContext, logger: logging.Logger) -> Evaluation:

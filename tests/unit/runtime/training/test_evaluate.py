@@ -15,6 +15,7 @@ from torch import nn
 
 from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.errors import (
+    ImageInvalidError,
     InvalidResultError,
     InvalidSamplesError,
     TrainFunctionInvalidError,
@@ -105,6 +106,37 @@ def test_a_loss_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
     assert set(evaluate(Fixed([[float("nan"), 0.0]] * 2), context(tmp_path, 2)).metrics) == {
         "accuracy"
     }
+
+
+def test_number_of_classes_that_nobody_gave_is_that_of_the_outputs(tmp_path: Path) -> None:
+    write(tmp_path, [0, 1])
+    logits = [[2.0, 1.0, -1.0], [3.0, 1.0, 0.0]]
+    metrics, samples = evaluate(Fixed(logits), context(tmp_path, 0))
+    expected = nn.functional.cross_entropy(torch.tensor(logits), torch.arange(2))
+    assert metrics == pytest.approx({"loss": float(expected), "accuracy": 0.5}, rel=1e-6)
+    assert samples == 2
+
+
+def test_label_above_the_outputs_is_refused_where_nobody_gave_their_number(tmp_path: Path) -> None:
+    write(tmp_path, [0, 2])
+    with pytest.raises(TrainFunctionInvalidError, match=r"\[2, 2\].*\[2, 3\].*fl_validate"):
+        evaluate(Fixed([[0.0, 0]] * 2), context(tmp_path, 0))
+
+
+def test_regression_needs_no_number_of_classes(tmp_path: Path) -> None:
+    write(tmp_path, [0.5, 1.5])
+    metrics, _ = evaluate(Fixed([[0.5], [0.5]]), context(tmp_path, 0))
+    assert metrics == pytest.approx({"loss": 0.5, "mse": 0.5, "mae": 0.5})
+
+
+@pytest.mark.parametrize("generated", [False, True], ids=["own training", "form C"])
+def test_file_that_is_not_an_image_says_write_fl_validate(tmp_path: Path, generated: bool) -> None:
+    """Form C trains on images, and an own fl_validate would not help it."""
+    write(tmp_path, [0, 1])
+    (tmp_path / "1.png").write_bytes(b"a table")
+    with pytest.raises(ImageInvalidError, match="not an image") as caught:
+        evaluate(Fixed([[0.0, 0]] * 2), context(tmp_path, 2), generated=generated)
+    assert ("write fl_validate" in str(caught.value)) is not generated
 
 
 def test_an_output_of_another_shape_says_write_fl_validate(tmp_path: Path) -> None:

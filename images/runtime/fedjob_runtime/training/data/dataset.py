@@ -31,7 +31,8 @@ class ManifestDataset(Dataset[tuple[Tensor, Tensor]]):
     Args:
         data_root: The shard's folder.
         manifest_file: The manifest's name in it.
-        num_classes: C, above every label; not used for a regression.
+        num_classes: C, above every label; not used for a regression. None: one more than the
+            largest label, at least 1.
         img_size: S, pixels.
 
     Attributes:
@@ -44,16 +45,18 @@ class ManifestDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(
-        self, data_root: Path | str, manifest_file: str, num_classes: int, img_size: int
+        self, data_root: Path | str, manifest_file: str, num_classes: int | None, img_size: int
     ) -> None:
         self._root = Path(data_root).resolve()
         self._path = self._root / manifest_file
-        self._classes = num_classes
         self._size = img_size
         index = _index_of(self._path)
         self._offsets = index.offsets
         self.single_label = index.single_label
         self.regression = index.targets > 0
+        if num_classes is None:
+            num_classes = max(index.max_label + 1, 1)
+        self._classes = num_classes
         if self.regression:
             return
         if num_classes < 1:

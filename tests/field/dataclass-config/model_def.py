@@ -1,0 +1,46 @@
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+def data(env):
+    g = torch.Generator().manual_seed(int(env["CURRENT_ROUND"]))
+    x = torch.randn(64, 20, generator=g)
+    return x, (x.sum(1) > 0).long()
+
+
+def fit(model, env):
+    x, y = data(env)
+    opt = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    return loss.item()
+
+
+@dataclass
+class Config:
+    hidden: int = 64
+    dropout: float = 0.0
+
+
+class Net(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(20, config.hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, 2),
+        )
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def fl_train(model, env, out_dir, logger=None):
+    loss = fit(model, env)
+    return {"weights": model.state_dict(), "samples": 64, "metrics": {"loss": loss}}

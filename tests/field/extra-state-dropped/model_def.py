@@ -1,0 +1,55 @@
+import torch
+from torch import nn
+
+
+def data(env):
+    g = torch.Generator().manual_seed(int(env["CURRENT_ROUND"]))
+    x = torch.randn(64, 20, generator=g)
+    return x, (x.sum(1) > 0).long()
+
+
+def fit(model, env):
+    x, y = data(env)
+    opt = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    return loss.item()
+
+
+class Scaler(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return x
+
+    def get_extra_state(self):
+        return {"seen": self.seen}
+
+    def set_extra_state(self, state):
+        self.seen = state["seen"]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = Scaler()
+        self.body = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+
+    def forward(self, x):
+        return self.body(self.scale(x))
+
+
+def fl_train(model, env, out_dir, logger=None):
+    before = model.scale.seen
+    loss = fit(model, env)
+    return {
+        "weights": model.state_dict(),
+        "samples": 64,
+        "metrics": {"loss": loss, "seen_before": before, "seen_after": model.scale.seen},
+    }

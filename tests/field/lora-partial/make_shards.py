@@ -1,0 +1,7 @@
+from pathlib import Path
+
+from support.field_shards import write_placeholders
+
+
+def make(folder: Path) -> None:
+    write_placeholders(folder, "s0.zip", "s1.zip")
