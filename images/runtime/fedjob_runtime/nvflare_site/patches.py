@@ -94,7 +94,7 @@ REPLACED = (
     ),
     Replaced(
         "nvflare.private.fed.server.job_runner.JobRunner.resolve_client_outcome",
-        "a worker's broken connection could not be told from a training process that ended",
+        "a worker's broken connection would look like a training process that ended",
         "integration/test_federation_workers.py",
     ),
     Replaced(
