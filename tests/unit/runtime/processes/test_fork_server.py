@@ -184,7 +184,7 @@ def test_a_package_of_an_imported_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_modules_and_absent_folders_are_fine(tmp_path: Path) -> None:
-    (tmp_path / "model_def.py").touch()
+    (tmp_path / "not_imported_anywhere.py").touch()
     (tmp_path / "json.txt").touch()
     assert refusal((), os.pathsep.join([str(tmp_path), str(tmp_path / "absent"), ""])) == ""
 
