@@ -14,7 +14,6 @@ from pathlib import Path
 LANGUAGE: tuple[str, ...] = (
     "charts/fedjob",
     "docs/reference",
-    "images/runtime/fedjob_runtime",
     "operator/fedjob_operator/image",
     "operator/fedjob_operator/stages",
     "sdk/fedjob",
@@ -24,21 +23,15 @@ LANGUAGE: tuple[str, ...] = (
 )
 """tests/unit/house/test_language.py"""
 MIRRORED: tuple[str, ...] = (
-    "images/runtime/fedjob_runtime",
     "operator/fedjob_operator/image",
     "operator/fedjob_operator/stages",
     "sdk/fedjob",
     "tests/unit/operator_/image",
     "tests/unit/operator_/stages",
-    "tests/unit/runtime",
     "tests/unit/spec",
 )
 """tests/unit/house/test_mirror.py"""
 SHAPE: tuple[str, ...] = (
-    "images/runtime/fedjob_runtime/server/job_process",
-    "images/runtime/fedjob_runtime/server/supervisor",
-    "images/runtime/fedjob_runtime/training",
-    "images/runtime/fedjob_runtime/worker",
     "sdk/fedjob/cli/commands",
     "sdk/fedjob/storage",
     "tests/e2e",
