@@ -81,7 +81,7 @@ def test_threads_never_get_the_same(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from fedjob.engines import ports
+from fedjob.engines.local.store import ports
 ports.FIRST, ports.END = int(sys.argv[2]), int(sys.argv[2]) + 3
 held = ports.Ports(Path(sys.argv[1]))
 print([held.take() for _ in range(3)], flush=True)

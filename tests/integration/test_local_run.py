@@ -134,7 +134,7 @@ def test_broken_off_and_killed_it_leaves_nothing_and_goes_on(tmp_path, shards):
     until(lambda: committed(out) > done, process)
     process.kill()
     _, stderr = process.communicate()
-    assert f"goes on after round {done}" in stderr
+    assert f"resumes after round {done}" in stderr
     assert f"round {done}/4" not in stderr, "an earlier run's rounds are no news"
     until(lambda: left(out) == [])
 

@@ -12,21 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LANGUAGE: tuple[str, ...] = (
-    "images/runtime/fedjob_runtime",
     "tests/integration",
     "tests/unit/runtime",
 )
 """tests/unit/house/test_language.py"""
-MIRRORED: tuple[str, ...] = (
-    "images/runtime/fedjob_runtime",
-    "tests/unit/runtime",
-)
+MIRRORED: tuple[str, ...] = ()
 """tests/unit/house/test_mirror.py"""
 SHAPE: tuple[str, ...] = (
-    "images/runtime/fedjob_runtime/server/job_process",
-    "images/runtime/fedjob_runtime/server/supervisor",
-    "images/runtime/fedjob_runtime/training",
-    "images/runtime/fedjob_runtime/worker",
     "tests/e2e",
     "tests/integration",
     "tests/support",

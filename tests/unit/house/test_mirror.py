@@ -42,17 +42,9 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "integration/test_federation_faults.py": (
         "images/runtime/fedjob_runtime/server/main.py",
-        "images/runtime/fedjob_runtime/server/nvflare_parent/client_registry.py",
         "images/runtime/fedjob_runtime/server/supervisor/nvflare_server.py",
     ),
-    "integration/test_federation_rounds.py": (
-        "images/runtime/fedjob_runtime/nvflare_site/site_folder.py",
-        "images/runtime/fedjob_runtime/processes/nvflare_main.py",
-    ),
     "integration/test_federation_workers.py": ("images/runtime/fedjob_runtime/worker/main.py",),
-    "integration/test_https_images.py": (
-        "images/runtime/fedjob_runtime/training/data/download.py",
-    ),
     "integration/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
     "integration/test_operator_prepare.py": (
         "images/runtime/fedjob_runtime/nvflare_site/provisioning.py",

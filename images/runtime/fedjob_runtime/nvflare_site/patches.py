@@ -93,8 +93,8 @@ REPLACED = (
         "integration/test_security_late_answers.py",
     ),
     Replaced(
-        "nvflare.private.fed.server.job_runner.JobRunner.resolve_client_outcome",
-        "a worker's broken connection could not be told from a training process that ended",
+        "nvflare.private.fed.server.job_runner.JobRunner.is_client_outcome_pending",
+        "a worker's broken connection would look like a training process that ended",
         "integration/test_federation_workers.py",
     ),
     Replaced(
@@ -119,19 +119,21 @@ def spawn_job_processes_with(spawn: Callable[[list[str], dict[str, str]], Any]) 
 def observe_job_outcomes(job_runner: Any, observed: Callable[[str, str], None]) -> None:
     """In NVFlare's server parent: reports each end of a worker's job process.
 
-    NVFlare's client sends the outcome once the process it started has ended, however it ended.
+    NVFlare's client sends the outcome once the process it started has ended, however it ended. The
+    first that the server does with it is to ask whether the outcome is pending; it also asks when
+    a heartbeat no longer lists the job. It fails the job before it notes the outcome.
 
     Args:
         job_runner: NVFlare's.
         observed: Called with the job's id and the worker's name.
     """
-    resolve = job_runner.resolve_client_outcome
+    is_pending = job_runner.is_client_outcome_pending
 
-    def resolved(job_id: str, client_name: str) -> None:
-        resolve(job_id, client_name)
+    def asked(job_id: str, client_name: str) -> bool:
         observed(job_id, client_name)
+        return bool(is_pending(job_id, client_name))
 
-    job_runner.resolve_client_outcome = resolved
+    job_runner.is_client_outcome_pending = asked
 
 
 def server_command(command: str, module: str) -> str:

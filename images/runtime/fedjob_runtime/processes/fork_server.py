@@ -79,6 +79,7 @@ class Request:
 class _Job:
     pid: int
     connection: socket.socket
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -104,8 +105,10 @@ class ForkServer:
                 elif isinstance(key.fileobj, int):
                     self._ended(key.fileobj, key.data)
                 elif key.data is not None:
-                    # A client sends one request; this is the end of its connection.
-                    self._kill(key.data)
+                    # A client sends one request; this is the end of its connection. The end of
+                    # its process may have come with it, and then everything is closed.
+                    if not key.data.ended:
+                        self._kill(key.data)
                 else:
                     request = self._asked(key.fileobj)  # type: ignore[arg-type]
                     if request is not None:
@@ -170,6 +173,7 @@ class ForkServer:
         self._selector.unregister(pidfd)
         os.close(pidfd)
         _, status = os.waitpid(job.pid, 0)
+        job.ended = True
         with contextlib.suppress(KeyError):
             self._selector.unregister(job.connection)
         _say(job.connection, {"code": os.waitstatus_to_exitcode(status)})

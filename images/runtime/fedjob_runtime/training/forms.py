@@ -96,7 +96,15 @@ def run_training(
     )
     what = f"{train.name} in round {context.round}"
     with guarded(what, folder, context), working_directory(context.data_root):
-        returned = _call(train, model, initial_weights, given, context, out_dir, logger)
+        returned = _call(
+            train,
+            model,
+            initial_weights,
+            given=given,
+            context=context,
+            out_dir=out_dir,
+            logger=logger,
+        )
         result = collect(returned, out_dir, expected, context.worker, context.data_root)
     untouched = given is None and _untouched(model, initial_weights, result.weights)
     warning = not_loaded_warning(given, initial_weights, result.weights, train.name, untouched)
@@ -110,6 +118,7 @@ def _call(
     train: TrainFunction,
     model: nn.Module | None,
     initial_weights: Mapping[str, Tensor],
+    *,
     given: InitialWeights | None,
     context: TrainingContext,
     out_dir: Path,

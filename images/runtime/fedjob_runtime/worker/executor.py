@@ -79,6 +79,7 @@ class TrainExecutor(Executor):
 
     def __init__(
         self,
+        *,
         data_root: str,
         adapter_module: str,
         train_fn: str | None,

@@ -45,6 +45,8 @@ def training_lock(home: Path, grace: float = GRACE_SECONDS) -> Iterator[None]:
         try:
             yield
         finally:
+            # Else whoever waits could end this process while the next one holds the lock.
+            file.truncate(0)
             fcntl.flock(file, fcntl.LOCK_UN)
 
 

@@ -99,7 +99,7 @@ def test_empty_weights() -> None:
         check_weights({}, reference(), "worker-1")
 
 
-def test_all_faults_are_told_at_once_and_the_gravest_gives_the_class() -> None:
+def test_all_faults_are_reported_together_and_the_gravest_gives_the_class() -> None:
     given = {"a": torch.zeros(1), "b": torch.zeros(3), "x": torch.zeros(1)}
     with pytest.raises(MissingTensorError) as caught:
         check_weights(given, reference(), "worker-0")

@@ -179,7 +179,7 @@ def test_submit_model_gives_the_last_answer(worker: TrainExecutor) -> None:
     assert torch.equal(late.params["fc.bias"], torch.full((1,), 5.0))
 
 
-def test_an_unknown_task_is_told_so(worker: TrainExecutor) -> None:
+def test_an_unknown_task_is_answered_as_unknown(worker: TrainExecutor) -> None:
     assert call(worker, {}, 0, task="mystery").get_return_code() == ReturnCode.TASK_UNKNOWN
 
 
@@ -241,7 +241,15 @@ def test_a_job_without_a_model(worker: TrainExecutor, tmp_path: Path) -> None:
     (tmp_path / "job/app/custom/free.py").write_text(
         "def fl_train_model(payload):\n    return {'weights': {'t': 1.5}, 'samples': 2}\n"
     )
-    free = TrainExecutor("shard", "free", "fl_train_model", None, None, {}, {})
+    free = TrainExecutor(
+        data_root="shard",
+        adapter_module="free",
+        train_fn="fl_train_model",
+        validate_fn=None,
+        class_name=None,
+        model_args={},
+        hyperparameters={},
+    )
     reply = FLModelUtils.from_shareable(call(free, {}, 0))
     assert float(reply.params["t"]) == 1.5
     unknown = call(free, {"t": torch.ones(())}, 0, task="validate")

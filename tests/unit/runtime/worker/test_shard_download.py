@@ -145,7 +145,7 @@ def test_server_errors_are_retried_with_backoff(config: WorkerConfig, store: Sto
     assert clock.slept == [0.5, 1.0, 2.0]
 
 
-def test_a_url_that_expired_is_read_anew(config: WorkerConfig, store: Store) -> None:
+def test_a_url_that_expired_is_read_again(config: WorkerConfig, store: Store) -> None:
     """Row 38: the engine renews the file while the worker tries."""
     store.script = [403, shard()]
 

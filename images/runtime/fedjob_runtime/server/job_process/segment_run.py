@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from torch import Tensor
 
 from fedjob.errors import FedjobError
+from fedjob.formats import rfc3339
 from fedjob.protocol.commit import ClientFailure, RoundTimes
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import BASE
@@ -149,7 +149,7 @@ class SegmentRun:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_weights(target, weights)
         first = Round(("", -1), (), weights, clock=self._clock.monotonic)
-        self._offer(0, file_sha256(target), first, {}, RoundTimes(), began)
+        self._offer(0, file_sha256(target), first, metrics={}, times=RoundTimes(), began=began)
         return weights
 
     def run(self, weights: Weights, evaluation: Evaluation) -> None:
@@ -190,7 +190,7 @@ class SegmentRun:
                 evaluate=evaluated - averaged,
             )
             self._keep(weights)
-            self._offer(number, base, training, metrics, times, began)
+            self._offer(number, base, training, metrics=metrics, times=times, began=began)
             if number == last:
                 self._end("complete")
                 return
@@ -414,6 +414,7 @@ class SegmentRun:
         number: int,
         sha256: str,
         training: Round,
+        *,
         metrics: dict[str, float],
         times: RoundTimes,
         began: float,
@@ -428,8 +429,8 @@ class SegmentRun:
                 "failures": [failure.model_dump() for failure in failures],
                 "metrics": metrics,
                 "times": times.model_dump(),
-                "started": _rfc3339(began),
-                "ended": _rfc3339(self._clock.time()),
+                "started": rfc3339(began, milliseconds=True),
+                "ended": rfc3339(self._clock.time(), milliseconds=True),
             },
         )
 
@@ -451,7 +452,3 @@ def _fault_of_answer(name: str, error: Exception) -> tuple[str, str]:
         return error.reason, str(error)
     text = f"{name}: its answer cannot be read: {type(error).__name__}: {error}"[:500]
     return Reason.INVALID_RESULT, f"{text}; answer with tensors, arrays, numbers and text only"
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.config import WorkerShard
 from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob_runtime.server.ipc import SegmentReport
@@ -93,6 +93,7 @@ def _view(
 
 def waiting_message(
     missing: Sequence[str],
+    *,
     connected: int,
     everyone: int,
     need: int,
@@ -117,16 +118,12 @@ def waiting_message(
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
     who = ", ".join(missing[:NAMED]) + more
     if until is not None:
-        end = f"the run continues without the missing at {_clock(until)} at the latest"
+        end = f"the run continues without the missing at {rfc3339(until)} at the latest"
     elif deadline is not None:
         end = f"it waits until the job's activeDeadlineSeconds ({deadline}) are over"
     else:
         end = "it waits without a limit; spec.runPolicy.activeDeadlineSeconds sets one"
     return (
-        f"waiting for {who} since {_clock(since)} ({connected} of {everyone} connected, "
+        f"waiting for {who} since {rfc3339(since)} ({connected} of {everyone} connected, "
         f"{need} needed): {end}"
     )
-
-
-def _clock(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

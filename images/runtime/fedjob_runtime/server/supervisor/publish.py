@@ -6,11 +6,12 @@ import filecmp
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fedjob.errors import FedjobError
+from fedjob.formats import rfc3339
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT
 from fedjob.report import JobFacts, build
@@ -85,6 +86,6 @@ def _report_page(config: ServerConfig, log: RoundLog) -> str:
             "classes": config.num_classes,
             "min clients": federation.min_clients,
         },
-        generated=datetime.now(UTC).isoformat(timespec="seconds"),
+        generated=rfc3339(time.time()),
     )
     return build(facts, [log.read(number) for number in log.commits()])

@@ -104,6 +104,9 @@ class SegmentMonitor:
             if exited:
                 return SegmentEnd("exited", exited)
             if now - self._disconnected_at >= EXIT_REPORT_SECONDS:
+                if len(gone) == len(self._working - lost) > 1:
+                    # All at once: the job is ending on the server's side.
+                    return SegmentEnd("job")
                 return SegmentEnd("disconnected", disconnected=gone)
         else:
             self._disconnected_at = None

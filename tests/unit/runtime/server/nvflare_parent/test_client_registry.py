@@ -27,7 +27,7 @@ def engine_of(core: Core, client: Any) -> Any:
         cell=SimpleNamespace(core_cell=core),
         client_manager=SimpleNamespace(clients={"secret-token": client}),
         run_processes={"job": object()},
-        job_runner=SimpleNamespace(resolve_client_outcome=lambda job, client: None),
+        job_runner=SimpleNamespace(is_client_outcome_pending=lambda job, client: True),
     )
 
 
@@ -51,7 +51,7 @@ def test_clients_are_published_and_their_tokens_are_not(tmp_path: Path) -> None:
     assert first["cells"] == ["worker-0", "worker-0.job"]
     assert first["jobs"] == ["job"]
     assert first["ended"] == []
-    engine.job_runner.resolve_client_outcome("job", "worker-0")
+    assert engine.job_runner.is_client_outcome_pending("job", "worker-0")
     assert published()["ended"] == ["worker-0.job"]
 
     core.disconnected(SimpleNamespace(endpoint=SimpleNamespace(name="worker-0")))

@@ -28,14 +28,30 @@ SINCE = 1_800_000_000.4
 def test_message_names_the_missing_since_when_and_for_how_long(
     until: float | None, deadline: int | None, end: str
 ) -> None:
-    message = waiting_message(["worker-1", "worker-2"], 1, 3, 2, SINCE, until, deadline)
+    message = waiting_message(
+        ["worker-1", "worker-2"],
+        connected=1,
+        everyone=3,
+        need=2,
+        since=SINCE,
+        until=until,
+        deadline=deadline,
+    )
     assert message.startswith("waiting for worker-1, worker-2 since 2027-01-15T08:00:00Z (1 of 3 ")
     assert "2 needed" in message
     assert message.endswith(end)
 
 
 def test_many_missing_workers_are_counted() -> None:
-    message = waiting_message([f"worker-{i}" for i in range(250)], 6, 256, 256, SINCE, None, None)
+    message = waiting_message(
+        [f"worker-{i}" for i in range(250)],
+        connected=6,
+        everyone=256,
+        need=256,
+        since=SINCE,
+        until=None,
+        deadline=None,
+    )
     assert "worker-9 and 240 more" in message
     assert len(message) < 400
 

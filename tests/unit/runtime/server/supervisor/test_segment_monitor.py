@@ -87,6 +87,14 @@ def test_a_lost_connection_is_not_an_exited_process() -> None:
     assert step == SegmentEnd("disconnected", disconnected=frozenset({"worker-1"}))
 
 
+def test_connections_that_are_all_lost_at_once_are_no_workers_fault() -> None:
+    following = watch()
+    following.step(1, TRAINING, there(ALL, tuple(ALL)), True)
+    assert following.step(2, TRAINING, there(ALL), True) == SegmentRequest()
+    step = following.step(2 + EXIT_REPORT_SECONDS, TRAINING, there(ALL), True)
+    assert step == SegmentEnd("job")
+
+
 def test_a_connection_that_returns_ends_nothing() -> None:
     following = watch()
     cut = there(ALL, ("worker-0", "worker-2"))

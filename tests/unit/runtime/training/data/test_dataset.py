@@ -87,7 +87,7 @@ def test_blank_lines_line_ends_and_a_byte_order_mark(tmp_path: Path, text: str) 
         dataset[2]
 
 
-def test_a_manifest_that_changes_is_read_anew(tmp_path: Path) -> None:
+def test_a_manifest_that_changes_is_read_again(tmp_path: Path) -> None:
     write(tmp_path, [0, 1])
     assert len(ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)) == 2
     write(tmp_path, [0, 1, 1])
