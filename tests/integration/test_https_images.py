@@ -324,7 +324,7 @@ def test_five_redirects_are_followed_and_six_are_not(site: WebSite, tmp_path: Pa
         "file:///etc/passwd",
     ],
 )
-def test_a_redirect_passes_every_check_anew(site: WebSite, tmp_path: Path, location: str) -> None:
+def test_a_redirect_passes_every_check_again(site: WebSite, tmp_path: Path, location: str) -> None:
     with pytest.raises(ImageRefusedError):
         open_image(site.url(f"/to/302?{location}"), tmp_path)
     assert site.hits["/image/x"] == 0

@@ -11,10 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-LANGUAGE: tuple[str, ...] = (
-    "tests/integration",
-    "tests/unit/runtime",
-)
+LANGUAGE: tuple[str, ...] = ()
 """tests/unit/house/test_language.py"""
 MIRRORED: tuple[str, ...] = ()
 """tests/unit/house/test_mirror.py"""
@@ -25,7 +22,7 @@ SHAPE: tuple[str, ...] = (
     "tests/unit/runtime",
 )
 """tests/unit/house/test_layout.py: folder sizes, file sizes, positional parameters."""
-PATHS: tuple[str, ...] = ("docs",)
+PATHS: tuple[str, ...] = ()
 """tests/unit/house/test_reference_pages.py: files that pages name, while modules still move."""
 
 
