@@ -259,8 +259,8 @@ def test_name_cannot_change(jobs: JobsApi, kept: dict[str, Any]) -> None:
     [
         ({"spec.training.batch_size": 4}, 'unknown field "spec.training.batch_size"'),
         (
-            {"spec.federation.numRounds": 0, "spec.model.className": ABSENT},
-            "spec.model.className: Required value",
+            {"spec.federation.numRounds": 0, "spec.model.source": ABSENT},
+            "spec.model.source: Required value",
         ),
         (
             {"spec.model.className": "class"},

@@ -96,7 +96,7 @@ def check_records(
     assert set(took_part) <= set(rounds)
     for record in logged:
         env = record["env"]
-        assert record["keys"] == ["dataset", "env", "initial_weights"]
+        assert record["keys"] == ["dataset", "env", "initial_weights", "state_dir"]
         assert record["data_root"].endswith("/shard")
         assert record["weights"] == models[env["CURRENT_ROUND"]]
         assert env["SITE_NAME"] == f"worker-{worker}"
