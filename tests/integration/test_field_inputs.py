@@ -20,7 +20,7 @@ from integration.hostile_surroundings import NAME
 from integration.tiny_job import environment, fedjob, finish
 from support.field_shards import FIELD, make_shards
 
-federation = pytest.mark.federation
+federation = lambda test: pytest.mark.field(pytest.mark.federation(test))  # noqa: E731
 
 
 def command(name: str, shards: Path, job: Path) -> list[str]:
