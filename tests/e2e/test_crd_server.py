@@ -1,7 +1,7 @@
 """Every constraint of the CRD on a real API server: accepted and refused jobs, with the messages.
 
-The jobs are those of fedjob's own validation tests (tests/support/spec_cases.py), and two for each
-bound of the schema (tests/support/schema_bounds.py). Nearly all requests are dry runs. Needs the
+The jobs are those of fedjob's own validation tests (tests/support/spec), and two for each bound
+of the schema (tests/support/spec/schema_bounds.py). Nearly all requests are dry runs. Needs the
 cluster (`make cluster`).
 """
 
@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.kube import PROJECT, Answer, JobsApi, Kube, KubectlError
+from e2e.cluster_access.kube import Answer, JobsApi, Kube, KubectlError
 from fedjob.errors import InvalidInputError
 from fedjob.spec.validation.parse import parse_object
-from support.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
-from support.schema_values import another
-from support.spec_cases import (
+from support.repository import ROOT
+from support.spec.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
+from support.spec.schema_values import another
+from support.spec.spec_cases import (
     ABSENT,
     ACCEPTED,
     API_ACCEPTS,
@@ -32,7 +33,7 @@ from support.spec_cases import (
 
 pytestmark = pytest.mark.e2e
 
-CRD = PROJECT / "crds" / "federatedjobs.fedjob.dev.yaml"
+CRD = ROOT / "crds" / "federatedjobs.fedjob.dev.yaml"
 SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 BOUNDS = list(bounds_of(SCHEMA, job({})))
 LEAVES = {path_of(steps): steps for steps in leaves_of(SCHEMA)}

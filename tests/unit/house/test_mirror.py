@@ -33,19 +33,21 @@ LOGIC = (
 )  # fmt: skip
 
 TESTED_BY: dict[str, tuple[str, ...]] = {
-    "integration/test_cli_commands.py": (
+    "integration/local_run/test_cli_commands.py": (
         "sdk/fedjob/cli/commands/build.py",
         "sdk/fedjob/cli/commands/crd.py",
         "sdk/fedjob/cli/commands/report.py",
         "sdk/fedjob/cli/commands/upload.py",
         "sdk/fedjob/cli/commands/version.py",
     ),
-    "integration/test_federation_faults.py": (
+    "integration/federation/test_federation_faults.py": (
         "images/runtime/fedjob_runtime/server/main.py",
         "images/runtime/fedjob_runtime/server/supervisor/nvflare_server.py",
     ),
-    "integration/test_federation_workers.py": ("images/runtime/fedjob_runtime/worker/main.py",),
-    "integration/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
+    "integration/federation/test_federation_workers.py": (
+        "images/runtime/fedjob_runtime/worker/main.py",
+    ),
+    "integration/local_run/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
     "integration/test_operator_prepare.py": (
         "images/runtime/fedjob_runtime/nvflare_site/provisioning.py",
     ),

@@ -14,7 +14,7 @@ from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all, split_uri
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 
 def shard(*labels: int) -> bytes:
