@@ -18,18 +18,11 @@ from e2e.cluster_access.kube import Answer, JobsApi, Kube, KubectlError
 from fedjob.errors import InvalidInputError
 from fedjob.spec.validation.parse import parse_object
 from support.repository import ROOT
+from support.spec.api_server_cases import API_ACCEPTS, API_MENDS, API_MESSAGES, API_REFUSES
+from support.spec.cases import ACCEPTED, REFUSED
+from support.spec.sample_job import ABSENT, job
 from support.spec.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
 from support.spec.schema_values import another
-from support.spec.spec_cases import (
-    ABSENT,
-    ACCEPTED,
-    API_ACCEPTS,
-    API_MENDS,
-    API_REFUSES,
-    API_WORDS,
-    REFUSED,
-    job,
-)
 
 pytestmark = pytest.mark.e2e
 
@@ -102,13 +95,13 @@ def test_jobs_that_fedjob_refuses_are_refused_by_the_same_field(
 ) -> None:
     answer = refusals[name]
     assert not answer.accepted
-    if name in API_WORDS:
-        assert API_WORDS[name][0] in answer.message
+    if name in API_MESSAGES:
+        assert API_MESSAGES[name][0] in answer.message
     else:
         assert names(answer, REFUSED[name][1]), answer.message
 
 
-@pytest.mark.parametrize("name", API_WORDS)
+@pytest.mark.parametrize("name", API_MESSAGES)
 def test_each_message_exception_is_needed(refusals: dict[str, Answer], name: str) -> None:
     assert not names(refusals[name], REFUSED[name][1])
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from cluster.chart import CHART, find_helm
-from e2e.chart.test_chart import PATIENCE, Release, get, kubectl, namespace, run
+from e2e.chart.release import PATIENCE, Release, get, kubectl, namespace, run
 from e2e.cluster_access.docker_host import docker, gateway
 from e2e.cluster_access.operator_deployment import pip_settings
 from e2e.cluster_access.recorder import recorder, shard

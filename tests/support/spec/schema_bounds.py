@@ -56,7 +56,7 @@ _BOUNDS = {
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
     *("pattern", "enum", "required", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
     *("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"),
-    "x-kubernetes-validations",  # RULES: tests/spec_cases.py has cases for each
+    "x-kubernetes-validations",  # RULES: support/spec/cases.py has cases for each
 }
 
 
