@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import Field, PrivateAttr, ValidationError
 
@@ -20,9 +20,8 @@ from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
 from fedjob.spec.models.base import Model
 from fedjob.storage.checksum import sha256_of
 
-if TYPE_CHECKING:
-    import torch
-
+StateDict: TypeAlias = dict[str, Any]
+"""`torch.Tensor` by name; torch itself is imported by `RunResult.load` only."""
 FILES = (MODEL, MODEL_PT, REPORT)
 """What `download` writes beside result.json."""
 
@@ -118,7 +117,7 @@ class RunResult(Model):
         copy._files = files
         return copy
 
-    def load(self) -> dict[str, torch.Tensor]:
+    def load(self) -> StateDict:
         """The final global model as a state dict, on the CPU.
 
         Returns:
