@@ -15,13 +15,15 @@ from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
-from fedjob.workspace.shard.archive import inspect_shard
+from fedjob.workspace.shard.archive import ShardLimits, inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
 from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
 MAX_FAULTS = 20
+LIMITS = ShardLimits(max_files=100_000, max_directory_bytes=32 << 20)
+"""What the operator inspects: it holds the directories of several jobs' shards at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def inspect_all(
             with bucket.open_seekable(shard.key) as file:
                 needed = needs_manifest(shard.name)
                 return inspect_shard(
-                    file, shard.name, manifest_file, needs_manifest=needed
+                    file, shard.name, manifest_file, LIMITS, needs_manifest=needed
                 ).manifest
         except ObjectMissingError:
             fault = Fault(

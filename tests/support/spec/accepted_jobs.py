@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.spec.sample_job import ITEM
+from support.spec.sample_job import ITEM, UPLOAD
 
 JOBS: dict[str, dict[str, Any]] = {
     "class nested": {"spec.model.className": "Outer.Inner"},
@@ -70,6 +70,24 @@ JOBS: dict[str, dict[str, Any]] = {
         "spec.federation.minClients": 1,
     },
     "checksum": {"spec.shards.items": [{**ITEM, "sha256": "0f" * 32}]},
+    "upload": {
+        "spec.shards": {
+            "upload": {"files": [UPLOAD, {**UPLOAD, "name": "b.zip"}]},
+            "validation": "b.zip",
+        },
+        "spec.federation.minClients": 1,
+    },
+    "upload of 257": {
+        "spec.shards": {
+            "upload": {"files": [{**UPLOAD, "name": f"{i}.zip"} for i in range(257)]},
+            "validation": "0.zip",
+        },
+        "spec.federation.minClients": 256,
+    },
+    "upload of 5 TiB": {
+        "spec.shards.upload.files": [{**UPLOAD, "size": 5 * 1024**4}],
+        "spec.federation.minClients": 1,
+    },
     "training low": {
         "spec.training": {
             "numClasses": 0,

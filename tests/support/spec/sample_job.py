@@ -6,6 +6,7 @@ from typing import Any
 
 ABSENT = object()
 ITEM = {"name": "a.zip", "uri": "s3://bucket/a.zip"}
+UPLOAD = {"name": "a.zip", "sha256": "0f" * 32, "size": 1}
 
 
 def job(changes: dict[str, Any]) -> dict[str, Any]:
