@@ -6,7 +6,6 @@ import itertools
 import json
 
 import pytest
-from support.spec_cases import UPLOAD, job
 
 from fedjob.protocol.sealing import SealError, new_private_key, public_key, seal
 from fedjob.protocol.transfer import (
@@ -29,6 +28,7 @@ from fedjob.protocol.transfer import (
 from fedjob.spec.models.status import MAX_SEALED
 from fedjob.spec.models.upload import LARGEST_FILE
 from fedjob.spec.validation.parse import parse_object
+from support.spec.sample_job import UPLOAD, job
 
 PRIVATE = new_private_key()
 PUBLIC = public_key(PRIVATE)
