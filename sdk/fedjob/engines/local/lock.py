@@ -8,7 +8,6 @@ import os
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from fedjob.errors import UnavailableError
 
@@ -62,12 +61,7 @@ class RunLock(AbstractContextManager["RunLock"]):
         self._fd = descriptor
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the lock back."""
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
