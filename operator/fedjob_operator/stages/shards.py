@@ -16,6 +16,7 @@ from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
 from fedjob.workspace.shard.archive import ShardInfo, inspect_shard
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
@@ -37,12 +38,6 @@ class FoundShard:
     bucket: str
     key: str
     sha256: str | None = None
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def find_shards(
