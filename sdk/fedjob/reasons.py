@@ -66,6 +66,7 @@ class Reason(StrEnum):
         "The job names a store or objects that its namespace may not use.",
     )
     OBJECT_MISSING = "ObjectMissing", "An object that the job needs is not in the store."
+    OBJECT_TOO_LARGE = "ObjectTooLarge", "An object in the store has more bytes than is allowed."
     ROUND_LOG_CORRUPT = "RoundLogCorrupt", "The log of committed rounds contradicts itself."
     NO_SPACE = "NoSpace", "The disk is full."
 

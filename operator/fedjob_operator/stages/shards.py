@@ -15,12 +15,14 @@ from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
-from fedjob.workspace.shard.archive import ShardInfo, inspect_shard
+from fedjob.workspace.shard.archive import ShardInfo, ShardLimits, inspect_shard
 from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
 MAX_FAULTS = 20
+LIMITS = ShardLimits(max_files=100_000, max_directory_bytes=32 << 20)
+"""What the operator inspects: it holds the directories of several jobs' shards at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def inspect_all(
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
             with bucket.open_seekable(shard.key) as file:
                 needed = needs_manifest(shard.name)
-                return inspect_shard(file, shard.name, manifest_file, needs_manifest=needed)
+                return inspect_shard(file, shard.name, manifest_file, LIMITS, needs_manifest=needed)
         except ObjectMissingError:
             fault = Fault(
                 shard.name,

@@ -39,6 +39,10 @@ from fedjob.storage.patience import Patience
 T = TypeVar("T")
 
 
+MAX_COMMIT = 8 << 20
+"""Bytes of a commit: 256 workers with 100 metrics each have some 3 MiB."""
+
+
 class RoundLog:
     """The committed rounds of one job.
 
@@ -108,7 +112,7 @@ class RoundLog:
             CorruptCommitError: The object is not a commit of this round.
         """
         key = self._layout.commit(number)
-        data = self._patiently(lambda: self._bucket.get_bytes(key))
+        data = self._patiently(lambda: self._bucket.get_bytes(key, MAX_COMMIT))
         try:
             commit = Commit.model_validate_json(data)
         except ValidationError as error:
@@ -268,7 +272,7 @@ class RoundLog:
             try:
                 self._bucket.put_bytes(key, body, if_absent=True)
             except AlreadyExistsError:
-                return self._bucket.get_bytes(key) == body
+                return self._bucket.get_bytes(key, MAX_COMMIT) == body
             return True
 
         return self._patiently(put)
@@ -282,7 +286,7 @@ class RoundLog:
     def _settle(self, ours: Commit, body: bytes) -> Commit:
         """Ours, when what is committed is byte for byte ours; otherwise our model is dropped."""
         key = self._layout.commit(ours.round)
-        if self._patiently(lambda: self._bucket.get_bytes(key)) == body:
+        if self._patiently(lambda: self._bucket.get_bytes(key, MAX_COMMIT)) == body:
             return ours
         theirs = self.read(ours.round)
         if theirs.model_file != ours.model_file:
