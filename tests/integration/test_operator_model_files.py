@@ -23,7 +23,7 @@ from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Body
 from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.model_files import ModelInputs, read_model
-from support.operator_samples import DEFAULTS, a_job
+from support.operator.samples import DEFAULTS, a_job
 
 SOURCE = b"import helpers\nfrom torch import nn\nclass Net(nn.Module): pass\n"
 FILES = {
