@@ -13,7 +13,9 @@ from typing import Any
 
 from PIL import Image
 
-FIELD = Path(__file__).resolve().parents[1] / "field"
+from support.repository import ROOT
+
+FIELD = ROOT / "tests/field"
 
 
 def png(seed: int) -> bytes:

@@ -15,7 +15,7 @@ from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_fil
 from fedjob.spec import ShardsSpec
 from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.workspace.manifest_use import NO_MANIFEST, ManifestUse
-from support.shard_zips import GOOD, ONE, zipped
+from support.workspace.shard_zips import GOOD, ONE, zipped
 
 ALL_READ = ManifestUse(training=True, validation=True, generated=True)
 MANIFEST = "manifest.ndjson"

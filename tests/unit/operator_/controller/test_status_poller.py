@@ -17,7 +17,7 @@ from fedjob_operator.controller.status_poller import Poller, SilentServerError, 
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import ServerView
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     a_job,

@@ -8,12 +8,12 @@ import pytest
 
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.state.observed import Observations, Problem, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     condition,
     published,
     ready,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     a_status,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fedjob_operator.planning.event_rules import events_of_change, server_events
-from support.operator_runs import (
+from support.operator.runs import (
     published,
     ready,
     waiting,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     a_job,
     a_status,
     observations_of,

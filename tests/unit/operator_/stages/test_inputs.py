@@ -15,7 +15,7 @@ from fedjob.reasons import Reason
 from fedjob_operator.naming import Body
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 SOURCE = """
 from torch import nn

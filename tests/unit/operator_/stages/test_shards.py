@@ -15,7 +15,7 @@ from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 
 def shard(*labels: int) -> bytes:

@@ -9,7 +9,7 @@ from fedjob.errors import InvalidInputError
 from fedjob.spec import TrainingConfig
 from fedjob.spec.env_names import FIELDS, OWN
 from fedjob.spec.validation.parse import parse_job, parse_object
-from support.spec_cases import job
+from support.spec.sample_job import job
 
 VALUES = {
     "local_epochs": 7,

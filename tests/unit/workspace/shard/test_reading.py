@@ -12,7 +12,7 @@ from fedjob.workspace.shard.archive import (
 )
 from fedjob.workspace.shard.entries import Entry
 from fedjob.workspace.shard.reading import Budget
-from support.shard_zips import GOOD, ONE, PNG, files_below, inspected, unpacked, zipped
+from support.workspace.shard_zips import GOOD, ONE, PNG, files_below, inspected, unpacked, zipped
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
