@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,6 @@ from support.fake_segment import (
         ({"params": {"v": torch.ones(2)}}, Reason.MISSING_TENSOR, "w [2] is missing"),
         ({"params": {"w": torch.ones(3)}}, Reason.SHAPE_MISMATCH, "w has shape [3]"),
         ({"params": {}}, Reason.EMPTY_WEIGHTS, "the weights are empty"),
-        ({"metrics": {"loss": "much"}}, Reason.INVALID_RESULT, "cannot be read: ValueError"),
-        ({"meta": {WARNINGS: 7}}, Reason.INVALID_RESULT, "cannot be read: TypeError"),
     ],
 )
 def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
@@ -43,6 +42,19 @@ def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
     assert (failure["name"], failure["reason"]) == ("worker-2", reason)
     assert failure["message"].startswith("worker-2: ")
     assert fragment in failure["message"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"metrics": {"loss": "much"}}, {"metrics": {"loss": math.nan}}, {"meta": {WARNINGS: 7}}]
+)
+def test_odd_metrics_and_warnings_cost_a_worker_nothing(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    fake = FakeSegment(tmp_path)
+    finished_with(fake, (1, answering("worker-2", **{"value": 9.0, **odd})))
+    assert fake.model(1) == [5.0, 5.0]
+    assert fake.offered(1)["failures"] == []
+    assert "loss" not in fake.offered(1)["metrics"]
 
 
 def test_second_answer_of_a_worker_does_not_count(tmp_path: Path) -> None:
