@@ -15,7 +15,7 @@ from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_fil
 from fedjob.spec import ShardsSpec
 from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.workspace.manifest_use import NO_MANIFEST, ManifestUse
-from support.shard_zips import GOOD, ONE, zipped
+from support.workspace.shard_zips import GOOD, ONE, zipped
 
 ALL_READ = ManifestUse(training=True, validation=True, generated=True)
 MANIFEST = "manifest.ndjson"
@@ -108,6 +108,30 @@ def test_an_item_that_is_not_in_the_folder_is_named(tmp_path: Path) -> None:
     assert fault.problem.startswith("b.zip is not in")
 
 
+def test_an_upload_takes_the_given_folder_with_exactly_its_files(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "shards", "a.zip", "b.zip")
+    digest = hashlib.sha256((folder / "a.zip").read_bytes()).hexdigest()
+    files = [{"name": name, "sha256": digest, "size": 1} for name in ("a.zip", "b.zip", "c.zip")]
+    given = LocalFiles(shards=folder)
+    assert found_in(given, upload={"files": files[:2]}) == ["a.zip", "b.zip"]
+    (absent,) = refused_in(given, upload={"files": files})
+    assert absent.field == "spec.shards.upload.files[2].name"
+    assert absent.problem.startswith("c.zip is not in")
+    (more,) = refused_in(given, upload={"files": files[:1]})
+    assert "also has b.zip" in more.problem
+    (elsewhere,) = refused_in(LocalFiles(base=tmp_path), upload={"files": files})
+    assert elsewhere.problem.startswith("names shards to upload")
+
+
+def test_another_checksum_than_the_upload_gives_is_a_fault(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "a.zip")
+    faults = FaultList()
+    upload = {"files": [{"name": "a.zip", "sha256": "0" * 64, "size": 1}]}
+    inspect([folder / "a.zip"], ALL_READ, faults, upload=upload)
+    (fault,) = faults_of(faults)
+    assert f"spec.shards.upload.files says {'0' * 64}" in fault.problem
+
+
 def test_the_validation_shard_is_in_the_folder_and_not_alone(tmp_path: Path) -> None:
     files = LocalFiles(shards=folder_with(tmp_path, "a.zip"))
     (absent,) = refused_in(files, validation="val.zip")
@@ -128,7 +152,7 @@ def test_samples_and_checksum_of_each_good_shard_are_known(tmp_path: Path) -> No
     assert (shard.name, shard.path, shard.samples) == ("a.zip", folder / "a.zip", 1)
     assert shard.sha256 == hashlib.sha256((folder / "a.zip").read_bytes()).hexdigest()
     assert [m and m.samples for m in result.manifests] == [1]
-    assert result.hints == []
+    assert [info.name for info in result.infos] == ["a.zip"]
 
 
 def test_another_checksum_than_the_item_gives_is_a_fault(tmp_path: Path) -> None:
@@ -163,22 +187,12 @@ def test_a_manifest_is_needed_only_where_fedjob_reads_it(tmp_path: Path) -> None
     assert len(faults_of(faults)) == 1
 
 
-def test_a_faulty_manifest_that_only_the_author_reads_is_a_hint(tmp_path: Path) -> None:
+def test_a_faulty_manifest_that_only_the_author_reads_is_kept_for_the_hints(
+    tmp_path: Path,
+) -> None:
     folder = folder_with(tmp_path, "a.zip", data=zipped({MANIFEST: b"not JSON\n"}))
     faults = FaultList()
-    (hint,) = inspect([folder / "a.zip"], NO_MANIFEST, faults).hints
+    (info,) = inspect([folder / "a.zip"], NO_MANIFEST, faults).infos
     faults.check()
-    assert hint.startswith("a.zip")
-    assert hint.endswith("(only your own code reads this manifest)")
-
-
-@pytest.mark.parametrize(("validation", "hints"), [("val.zip", 1), (None, 0)])
-def test_only_a_validation_shard_must_hold_images(
-    tmp_path: Path, validation: str | None, hints: int
-) -> None:
-    folder = folder_with(tmp_path, "val.zip", data=zipped(TEXT_SAMPLE))
-    faults = FaultList()
-    result = inspect([folder / "val.zip"], ALL_READ, faults, validation=validation)
-    faults.check()
-    assert len(result.hints) == hints
-    assert all("images/a.txt is not an image" in hint for hint in result.hints)
+    assert info.has_manifest
+    assert str(info.manifest_faults[0]).startswith("a.zip")
