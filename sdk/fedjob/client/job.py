@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import PrivateAttr
 
 from fedjob.client.model_files import shipped
-from fedjob.client.python_names import python_names
+from fedjob.client.python_names import in_python, python_names
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.model_files import read_local_model
@@ -222,10 +222,11 @@ class FederatedJob(resource.FederatedJob):
         """
         if shards is None:
             with python_names():
-                return JobCheck(hints=check_code(self, self.local_files(checkpoint=checkpoint)))
+                hints = check_code(self, self.local_files(checkpoint=checkpoint))
+            return JobCheck(hints=tuple(map(in_python, hints)))
         prepared = self.prepared(shards, checkpoint=checkpoint)
         return JobCheck(
-            hints=prepared.hints,
+            hints=tuple(map(in_python, prepared.hints)),
             num_classes=prepared.num_classes,
             workers={name: shard.name for name, shard in prepared.workers.items()},
             samples={name: shard.samples for name, shard in prepared.workers.items()},

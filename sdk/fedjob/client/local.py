@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedjob.client.job import FederatedJob
-from fedjob.client.python_names import python_names
+from fedjob.client.python_names import in_python, python_names
 from fedjob.client.run import Run, Runs
 from fedjob.errors import Fault, FedjobWarning, InvalidInputError
 from fedjob.preparation.prepared import PreparedRun
@@ -159,4 +159,4 @@ def job_of(job: resource.FederatedJob | str | Path) -> FederatedJob:
 def warn_of(hints: tuple[str, ...]) -> None:
     """Show probable mistakes at the line that submitted."""
     for hint in hints:
-        warnings.warn(hint, FedjobWarning, stacklevel=3)
+        warnings.warn(in_python(hint), FedjobWarning, stacklevel=3)

@@ -125,9 +125,11 @@ def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
     with faults.collected():
         check_job(job)
     found = _model(job, files, faults)
-    _check_checkpoint(job, files.checkpoint, faults)
+    if files.checkpoint is not None:
+        _check_checkpoint(job, files.checkpoint, faults)
     faults.check()
-    return _hints(found.model, found.info, files)
+    inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
+    return _hints(job, inputs, files)
 
 
 @dataclass(frozen=True)

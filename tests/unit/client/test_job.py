@@ -83,3 +83,19 @@ def test_files_that_yaml_cannot_hold_travel_with_the_job(model, shards, tmp_path
     copy = job.model_copy(deep=True)
     assert copy.attached == job.attached
     assert (job.build(tmp_path / "job", shards=shards) / "app/custom/a.bin").read_bytes() == b"\xff"
+
+
+def test_code_is_checked_without_shards_also_where_weights_are_in_s3(model):
+    """Only a run on this machine cannot read them."""
+    assert fedjob.from_model(model, checkpoint="s3://bucket/a.pt").validate().hints == ()
+
+
+def test_hints_name_pythons_arguments(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside.py").write_text("x = 1\n")
+    job = fedjob.from_model(model)
+    job = job.with_code(
+        f"import beside\n{job.spec.model.source.inline}", {"scaling.py": b"SCALE=1"}
+    )
+    (hint,) = job.validate().hints
+    assert "model_file=DIR" in hint

@@ -95,7 +95,7 @@ def test_module_of_a_package_takes_the_package_along(load):
                 return part
             """,
         "vision/parts.py": "part = 1\n",
-        "vision/words.txt": "a\n",
+        "vision/colours.txt": "a\n",
         "colours.py": "RED = 1\n",
         "vision_test.py": "",
     }
