@@ -64,7 +64,7 @@ def test_live_status_is_the_servers(folder):
                        last_heartbeat=0.0, samples=5),
             ClientView(name="worker-1", shard="b.zip", state=ClientState.LOST, message="silent"),
         ],
-        history=[commit(1), commit(2, math.inf)],
+        history=[commit(1), commit(2).model_copy(update={"metrics": {"loss": math.inf}})],
         retries={"grpc": 1},
     )  # fmt: skip
     found = live_status(server, folder, RECORD)
