@@ -150,6 +150,39 @@ class ApiServer:
         ) as answer:
             yield _lines(answer)
 
+    def websocket(self, path: str, protocol: str, request: Request) -> Any:
+        """A WebSocket of the websocket-client package to a path of the API server.
+
+        Args:
+            path: From the root, with its query.
+            protocol: The subprotocol.
+            request: How messages name it.
+
+        Raises:
+            ClusterUnreachableError: The API server does not answer, or the pod does not.
+            FedjobError: See `error_for`.
+        """
+        from kubernetes.stream.ws_client import create_websocket
+        from websocket import WebSocketBadStatusException, WebSocketException
+
+        renewed = False
+        while True:
+            client, generation = self._client, self._generation
+            headers = self._headers(client, "")
+            headers["sec-websocket-protocol"] = protocol
+            url = f"{client.configuration.host}{path}"
+            try:
+                # http becomes ws, https becomes wss.
+                return create_websocket(client.configuration, f"ws{url[4:]}", headers)
+            except WebSocketBadStatusException as error:
+                if error.status_code == 401 and not renewed:
+                    renewed = True
+                    self._renew(generation)
+                    continue
+                raise error_for(error.status_code, error.resp_body or b"", request) from error
+            except (WebSocketException, OSError) as error:
+                raise _unreachable(client.configuration.host, error) from error
+
     @contextmanager
     def _answer(
         self,
