@@ -41,6 +41,16 @@ class Settings(Model):
         description="URL under which the operator reaches the default store, where it differs from "
         "the pods': for an operator outside the cluster.",
     )
+    store_shared: list[str] = Field(
+        default_factory=list,
+        description="`s3://bucket/prefix/` that jobs of every namespace may read with the "
+        "operator's keys.",
+    )
+    store_allowed_endpoints: list[str] = Field(
+        default_factory=list,
+        description="URLs of stores that jobs with keys of their own may name, beside the "
+        "operator's own; `*` allows all.",
+    )
     base_image: str = Field("", description="Runtime image of jobs that name none.")
     repository: str = Field("", description="Repository of jobs' images, without a tag.")
     registry_insecure: bool = Field(False, description="Whether the registry uses plain HTTP.")
@@ -82,6 +92,8 @@ class Settings(Model):
             endpoint=self.store_endpoint,
             region=self.store_region,
             keys=keys if len(keys) >= 2 else {},
+            shared=tuple(f"{uri.rstrip('/')}/" for uri in self.store_shared),
+            allowed_endpoints=tuple(self.store_allowed_endpoints),
             pull_secrets=tuple(self.pull_secrets),
             namespace=self.namespace,
             policies=self.network_policies,

@@ -57,6 +57,10 @@ class Reason(StrEnum):
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."
     BUCKET_MISSING = "BucketMissing", "The bucket does not exist."
     CREDENTIALS_REFUSED = "CredentialsRefused", "The store refuses the credentials."
+    STORE_NOT_ALLOWED = (
+        "StoreNotAllowed",
+        "The job names a store or objects that its namespace may not use.",
+    )
     OBJECT_MISSING = "ObjectMissing", "An object that the job needs is not in the store."
     ROUND_LOG_CORRUPT = "RoundLogCorrupt", "The log of committed rounds contradicts itself."
     NO_SPACE = "NoSpace", "The disk is full."

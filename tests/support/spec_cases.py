@@ -9,6 +9,7 @@ from typing import Any
 
 ABSENT = object()
 ITEM = {"name": "a.zip", "uri": "s3://bucket/a.zip"}
+UPLOAD = {"name": "a.zip", "sha256": "0f" * 32, "size": 1}
 
 
 def job(changes: dict[str, Any]) -> dict[str, Any]:
@@ -396,6 +397,83 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "gives 0 workers",
         "add shards",
     ),
+    "shards listed and uploaded": (
+        {"spec.shards": {"items": [ITEM], "upload": {"files": [UPLOAD]}}},
+        "spec.shards",
+        "gives items and upload",
+        "or `upload` for files",
+    ),
+    "upload without files": (
+        {"spec.shards.upload": {}},
+        "spec.shards.upload.files",
+        "missing",
+        "add `files: ",
+    ),
+    "upload empty": (
+        {"spec.shards.upload.files": []},
+        "spec.shards.upload.files",
+        "empty list",
+        "at least 1",
+    ),
+    "upload name twice": (
+        {"spec.shards.upload.files": [UPLOAD, UPLOAD]},
+        "spec.shards.upload.files[1].name",
+        "already",
+        "another name",
+    ),
+    "upload in a folder": (
+        {"spec.shards.upload.files": [{**UPLOAD, "name": "../a.zip"}]},
+        "spec.shards.upload.files[0].name",
+        "ends in .zip",
+        "`shard-1.zip`",
+    ),
+    "upload without checksum": (
+        {"spec.shards.upload.files": [{"name": "a.zip", "size": 1}]},
+        "spec.shards.upload.files[0].sha256",
+        "missing",
+        "add `sha256: ",
+    ),
+    "upload checksum in capitals": (
+        {"spec.shards.upload.files": [{**UPLOAD, "sha256": "0F" * 32}]},
+        "spec.shards.upload.files[0].sha256",
+        "64 lower-case",
+        "write for example `9f86",
+    ),
+    "upload of nothing": (
+        {"spec.shards.upload.files": [{**UPLOAD, "size": 0}]},
+        "spec.shards.upload.files[0].size",
+        "0 is below 1",
+        "from 1 to 5497558138880",
+    ),
+    "upload above what S3 stores": (
+        {"spec.shards.upload.files": [{**UPLOAD, "size": 5 * 1024**4 + 1}]},
+        "spec.shards.upload.files[0].size",
+        "5497558138881",
+        "from 1 to 5497558138880",
+    ),
+    "upload of 258": (
+        {"spec.shards.upload.files": [{**UPLOAD, "name": f"{i}.zip"} for i in range(258)]},
+        "spec.shards.upload.files",
+        "258 entries",
+        "at most 257",
+    ),
+    "validation not uploaded": (
+        {
+            "spec.shards": {
+                "upload": {"files": [UPLOAD, {**UPLOAD, "name": "b.zip"}]},
+                "validation": "c.zip",
+            }
+        },
+        "spec.shards.validation",
+        "none of upload.files",
+        "put c.zip into the folder",
+    ),
+    "clients above uploads": (
+        {"spec.shards.upload.files": [UPLOAD], "spec.federation.minClients": 2},
+        "spec.federation.minClients",
+        "but shards.upload.files gives 1 worker",
+        "write `minClients: 1`",
+    ),
     "batch text": (
         {"spec.training.batchSize": "32"},
         "spec.training.batchSize",
@@ -736,6 +814,24 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "spec.federation.minClients": 1,
     },
     "checksum": {"spec.shards.items": [{**ITEM, "sha256": "0f" * 32}]},
+    "upload": {
+        "spec.shards": {
+            "upload": {"files": [UPLOAD, {**UPLOAD, "name": "b.zip"}]},
+            "validation": "b.zip",
+        },
+        "spec.federation.minClients": 1,
+    },
+    "upload of 257": {
+        "spec.shards": {
+            "upload": {"files": [{**UPLOAD, "name": f"{i}.zip"} for i in range(257)]},
+            "validation": "0.zip",
+        },
+        "spec.federation.minClients": 256,
+    },
+    "upload of 5 TiB": {
+        "spec.shards.upload.files": [{**UPLOAD, "size": 5 * 1024**4}],
+        "spec.federation.minClients": 1,
+    },
     "training low": {
         "spec.training": {
             "numClasses": 0,

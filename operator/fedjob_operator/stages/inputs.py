@@ -17,10 +17,11 @@ from fedjob.workspace.source.check import check_model
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
 from fedjob_operator.planning.preparation import inputs_digest
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.model_files import ModelInputs, read_model
-from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all, split_uri
+from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from fedjob_operator.state.record import Prepared, ShardPlace
 
 

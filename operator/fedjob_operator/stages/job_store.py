@@ -15,6 +15,7 @@ from fedjob.storage.credentials import Credentials
 from fedjob.storage.layout import Layout
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Body
+from fedjob_operator.planning.store_access import access_faults
 from fedjob_operator.planning.store_location import check_store, layout_of
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.state.observed import Defaults
@@ -67,12 +68,16 @@ async def open_store(
         external: Endpoint of the default store outside the cluster, if the operator runs there.
 
     Raises:
-        InputError: No bucket, no Secret, or a Secret without keys.
+        InputError: No bucket, no Secret, a Secret without keys, or something in the spec that the
+            job may not use with them.
     """
     try:
         location = check_store(job, defaults)
     except InvalidInputError as error:
         raise InputError(Reason.SPEC_INVALID, error) from None
+    refused = access_faults(job, defaults)
+    if refused:
+        raise InputError(Reason.STORE_NOT_ALLOWED, InvalidInputError(refused))
     reached = location
     if external and location.endpoint == defaults.endpoint:
         reached = location.model_copy(update={"endpoint": external})

@@ -17,9 +17,9 @@ from fedjob.workspace.files.archive import is_archive, unpack_files
 from fedjob.workspace.files.rules import DEFAULT_LIMITS, file_faults
 from fedjob.workspace.source.decode import ModelSource, read_source, text_source
 from fedjob_operator.kube.client import Cluster
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.shards import split_uri
 
 MODEL_FILE = "model_def.py"
 

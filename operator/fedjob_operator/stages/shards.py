@@ -17,6 +17,7 @@ from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
 from fedjob.workspace.shard.archive import inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
@@ -38,12 +39,6 @@ class FoundShard:
     bucket: str
     key: str
     sha256: str | None = None
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key`."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 def find_shards(

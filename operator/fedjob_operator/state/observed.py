@@ -126,6 +126,9 @@ class Defaults:
         endpoint: URL of the store; None is AWS.
         region: Region of the store.
         keys: AWS_* variables for jobs without a secretRef; empty: each job needs a secretRef.
+        shared: `s3://bucket/prefix/` that jobs of every namespace may read with those keys.
+        allowed_endpoints: URLs of stores that a job with a secretRef may name, beside the
+            operator's own; `*` allows all.
         pull_secrets: Pull Secrets, added to those of the job.
         namespace: The operator's namespace, for NetworkPolicies.
         policies: Whether NetworkPolicies are created.
@@ -142,6 +145,8 @@ class Defaults:
     endpoint: str | None = None
     region: str = "us-east-1"
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    shared: tuple[str, ...] = ()
+    allowed_endpoints: tuple[str, ...] = ()
     pull_secrets: tuple[str, ...] = ()
     namespace: str = "fedjob-system"
     policies: bool = True

@@ -30,8 +30,10 @@ def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[
     folder = files.shards
     if folder is None:
         folder = files.base / DEFAULT_FOLDER
-        if not folder.is_dir() or spec.uri is not None or spec.items is not None:
-            where = "names shards in S3" if spec.uri or spec.items else "names no shards"
+        elsewhere = spec.uri is not None or spec.items is not None
+        if not folder.is_dir() or elsewhere or spec.upload is not None:
+            where = "names shards in S3" if elsewhere else "names no shards"
+            where = "names shards to upload" if spec.upload is not None else where
             problem = f"{where}, which a run on this machine does not read"
             faults.add("spec.shards", problem, "give the folder of the shard ZIPs: --shards DIR")
             return []
@@ -54,6 +56,16 @@ def shard_files(spec: ShardsSpec, files: LocalFiles, faults: FaultList) -> list[
         if item.name not in names:
             problem = f"{item.name} is not in {folder}"
             faults.add(f"spec.shards.items[{index}].name", problem, "add it, or drop the item")
+    for index, file in enumerate(spec.upload.files if spec.upload is not None else ()):
+        if file.name not in names:
+            problem = f"{file.name} is not in {folder}"
+            fix = "add it, or remove it from upload.files"
+            faults.add(f"spec.shards.upload.files[{index}].name", problem, fix)
+    if spec.upload is not None:
+        for name in sorted(names - {file.name for file in spec.upload.files}):
+            problem = f"{folder} also has {name}, which the job does not name"
+            fix = "remove it from the folder, or add it to upload.files"
+            faults.add("spec.shards.upload.files", problem, fix)
     if spec.validation is not None and found:
         if spec.validation not in names:
             fix = f"name one of: {', '.join(sorted(names)[:10])}"
@@ -92,12 +104,12 @@ def inspect_shards(
 
     Args:
         paths: The ZIPs.
-        spec: spec.shards, for the checksums of its items.
+        spec: spec.shards, for the checksums of its items or uploads.
         manifest_file: training.manifestFile.
         faults: Gets what is wrong in any of them.
         use: Which of them need a manifest.
     """
-    expected = {item.name: item.sha256 for item in spec.items or () if item.sha256 is not None}
+    where, expected = _checksums(spec)
     result = InspectedShards([], [], [])
     for path in paths:
         needed = use.needed_for(path.name, spec.validation)
@@ -105,7 +117,7 @@ def inspect_shards(
             info = inspect_shard(file, path.name, manifest_file, needs_manifest=needed)
             digest = sha256_of(path)
             if expected.get(path.name, digest) != digest:
-                problem = f"has SHA-256 {digest}, spec.shards.items says {expected[path.name]}"
+                problem = f"has SHA-256 {digest}, {where} says {expected[path.name]}"
                 faults.add(path.name, problem, "bring the right file, or correct sha256")
             samples = info.manifest.samples if info.manifest is not None else None
             result.shards.append(LocalShard(path.name, path, samples, digest))
@@ -121,3 +133,11 @@ def inspect_shards(
                     f"{info.manifest_faults[0]} (only your own code reads this manifest)"
                 )
     return result
+
+
+def _checksums(spec: ShardsSpec) -> tuple[str, dict[str, str]]:
+    """The field that gives checksums of shards, and those by file name."""
+    if spec.upload is not None:
+        return "spec.shards.upload.files", {f.name: f.sha256 for f in spec.upload.files}
+    items = {item.name: item.sha256 for item in spec.items or () if item.sha256 is not None}
+    return "spec.shards.items", items

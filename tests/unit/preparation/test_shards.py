@@ -108,6 +108,30 @@ def test_an_item_that_is_not_in_the_folder_is_named(tmp_path: Path) -> None:
     assert fault.problem.startswith("b.zip is not in")
 
 
+def test_an_upload_takes_the_given_folder_with_exactly_its_files(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "shards", "a.zip", "b.zip")
+    digest = hashlib.sha256((folder / "a.zip").read_bytes()).hexdigest()
+    files = [{"name": name, "sha256": digest, "size": 1} for name in ("a.zip", "b.zip", "c.zip")]
+    given = LocalFiles(shards=folder)
+    assert found_in(given, upload={"files": files[:2]}) == ["a.zip", "b.zip"]
+    (absent,) = refused_in(given, upload={"files": files})
+    assert absent.field == "spec.shards.upload.files[2].name"
+    assert absent.problem.startswith("c.zip is not in")
+    (more,) = refused_in(given, upload={"files": files[:1]})
+    assert "also has b.zip" in more.problem
+    (elsewhere,) = refused_in(LocalFiles(base=tmp_path), upload={"files": files})
+    assert elsewhere.problem.startswith("names shards to upload")
+
+
+def test_another_checksum_than_the_upload_gives_is_a_fault(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "a.zip")
+    faults = FaultList()
+    upload = {"files": [{"name": "a.zip", "sha256": "0" * 64, "size": 1}]}
+    inspect([folder / "a.zip"], ALL_READ, faults, upload=upload)
+    (fault,) = faults_of(faults)
+    assert f"spec.shards.upload.files says {'0' * 64}" in fault.problem
+
+
 def test_the_validation_shard_is_in_the_folder_and_not_alone(tmp_path: Path) -> None:
     files = LocalFiles(shards=folder_with(tmp_path, "a.zip"))
     (absent,) = refused_in(files, validation="val.zip")

@@ -32,6 +32,10 @@
 - name: FEDJOB_NAMESPACES
   value: {{ join "," .Values.namespaces | quote }}
 {{ include "fedjob.storeEnv" . }}
+- name: FEDJOB_STORE_SHARED
+  value: {{ join "," .Values.storage.shared | quote }}
+- name: FEDJOB_STORE_ALLOWED_ENDPOINTS
+  value: {{ join "," .Values.storage.allowedEndpoints | quote }}
 - name: FEDJOB_BASE_IMAGE
   value: {{ include "fedjob.image" (dict "root" . "image" .Values.jobs.image) | quote }}
 - name: FEDJOB_REPOSITORY

@@ -133,7 +133,7 @@ def _download(config: WorkerConfig, archive: Path, marker: Path | None) -> str |
 
 def _check_sum(config: WorkerConfig, archive: Path, recorded: str | None) -> None:
     known = (
-        (config.sha256, "spec.shards.items says", "upload the file that it names"),
+        (config.sha256, "spec.shards says", "upload the file that it names"),
         (recorded, "at its upload it had", "upload it again"),
     )
     if not any(expected for expected, _, _ in known):

@@ -9,6 +9,7 @@ from pydantic import Field
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import SHA256, S3Object, S3Prefix, ShardName
 from fedjob.spec.models.lists import list_map
+from fedjob.spec.models.upload import UploadFile
 
 MAX_SHARDS = 256
 """Workers of one job; bounds the status list and the cost of the CEL rules."""
@@ -24,8 +25,20 @@ class ShardItem(Model):
     )
 
 
+class ShardUpload(Model):
+    """Shards that a client sends with presigned URLs: their author needs no keys of the store."""
+
+    files: list[UploadFile] = Field(
+        min_length=1,
+        max_length=MAX_SHARDS + 1,
+        description="Every shard, the validation shard among them; the job starts when all have "
+        "arrived.",
+        json_schema_extra=list_map("name"),
+    )
+
+
 class ShardsSpec(Model):
-    """A prefix, or a list, or neither: then the job's own `shards/` prefix."""
+    """A prefix, a list, an upload, or none of them: then the job's own `shards/` prefix."""
 
     uri: S3Prefix | None = Field(None, description="`s3://bucket/prefix/`: every .zip under it.")
     items: list[ShardItem] | None = Field(
@@ -34,6 +47,11 @@ class ShardsSpec(Model):
         max_length=MAX_SHARDS,
         description="The shards one by one.",
         json_schema_extra=list_map("name"),
+    )
+    upload: ShardUpload | None = Field(
+        None,
+        description="The files that a client uploads to the job's own `shards/` prefix; written by "
+        "`fedjob submit --shards DIR`.",
     )
     validation: ShardName | None = Field(
         None,

@@ -16,6 +16,10 @@ HISTORY_LENGTH = 20
 """Rounds in a status, of the job and of its server; the log of rounds has all of them."""
 
 
+MAX_SEALED = 393216
+"""Characters of one sealed offer: two of them, a spec and a status fit into what etcd takes."""
+
+
 class JobState(StrEnum):
     """State of the job in one word; the conditions have the details."""
 
@@ -164,6 +168,51 @@ class ResultStatus(StatusModel):
     size: int = Field(ge=0, description="Bytes.")
 
 
+class TransferCount(StatusModel):
+    """Files and bytes."""
+
+    files: int = Field(0, ge=0)
+    bytes: int = Field(0, ge=0)
+
+
+class UploadStatus(StatusModel):
+    """Files that a client uploads, and how it may send them."""
+
+    sealed: str | None = Field(
+        None,
+        max_length=MAX_SEALED,
+        description="Presigned URLs, encrypted for the holder of the annotation "
+        "fedjob.dev/transfer-key; absent where nothing is to be sent.",
+    )
+    sequence: int | None = Field(None, ge=0, description="Grows with every offer of URLs.")
+    expires: str | None = Field(None, max_length=64, description="RFC 3339, UTC: of the URLs.")
+    done: TransferCount = Field(default_factory=TransferCount, description="Arrived.")
+    total: TransferCount = Field(default_factory=TransferCount, description="Expected.")
+
+
+class ResultsStatus(StatusModel):
+    """The answer to the annotation fedjob.dev/results-want."""
+
+    nonce: str = Field(max_length=128, description="The value of the annotation.")
+    sealed: str | None = Field(
+        None,
+        max_length=MAX_SEALED,
+        description="Presigned URLs, encrypted for the holder of the annotation "
+        "fedjob.dev/transfer-key.",
+    )
+    expires: str | None = Field(None, max_length=64, description="RFC 3339, UTC: of the URLs.")
+    objects: int = Field(0, ge=0, description="Objects that the offer names.")
+    omitted: int = Field(0, ge=0, description="Further objects that exist.")
+    message: str | None = Field(None, max_length=1024, description="Why nothing is offered.")
+
+
+class TransferStatus(StatusModel):
+    """Uploads and downloads by clients that hold no keys of the store."""
+
+    upload: UploadStatus | None = None
+    results: ResultsStatus | None = None
+
+
 class FederatedJobStatus(StatusModel):
     """Observations and actions of the operator, which never reads its decisions from here."""
 
@@ -194,3 +243,6 @@ class FederatedJobStatus(StatusModel):
     completion_time: str | None = Field(None, max_length=64, description="RFC 3339, UTC.")
     result: ResultStatus | None = None
     report: str | None = Field(None, max_length=1024, description="URI of report.html.")
+    transfer: TransferStatus | None = Field(
+        None, description="Uploads and downloads by clients without keys of the store."
+    )

@@ -22,7 +22,9 @@ GENERATED_FILES = ("model_def.py", "fedjob_executor.py", "fedjob_persistor.py", 
 _CONTENTS = ("text", "configMapKeyRef", "uri")
 _FILES: Path = ("spec", "model", "files")
 _SOURCES = ("inline", "configMapRef", "uri")
+_SHARDS = ("uri", "items", "upload")
 _ITEMS: Path = ("spec", "shards", "items")
+_UPLOADS: Path = ("spec", "shards", "upload", "files")
 _VALIDATION: Path = ("spec", "shards", "validation")
 
 
@@ -120,22 +122,21 @@ def requirements_need_docker(job: Reader) -> Iterator[Fault]:
 
 
 def one_kind_of_shards(job: Reader) -> Iterator[Fault]:
-    """A prefix or a list."""
-    if job.has(("spec", "shards", "uri")) and job.has(_ITEMS):
+    """A prefix, a list or an upload."""
+    given = [name for name in _SHARDS if job.has(("spec", "shards", name))]
+    if len(given) > 1:
         yield Fault(
             "spec.shards",
-            "gives uri and items",
-            "keep `uri` for every .zip under a prefix, or `items` to name them one by one",
+            f"gives {' and '.join(given)}",
+            "keep `uri` for every .zip under a prefix, `items` to name them one by one, "
+            "or `upload` for files that a client sends",
         )
 
 
 def validation_is_an_item(job: Reader) -> Iterator[Fault]:
     """Where shards are listed, the validation shard is one of them: its place must be known."""
-    name = job.get(_VALIDATION, str)
-    if name is None or not job.has(_ITEMS):
-        return
-    names = [job.get((*_ITEMS, i, "name"), str) for i in range(job.size(_ITEMS))]
-    if name not in names:
+    name = _missing_validation(job, _ITEMS)
+    if name is not None:
         yield Fault(
             "spec.shards.validation",
             f"`{name}` is none of the items",
@@ -144,18 +145,48 @@ def validation_is_an_item(job: Reader) -> Iterator[Fault]:
         )
 
 
+def validation_is_uploaded(job: Reader) -> Iterator[Fault]:
+    """Where shards are uploaded, the validation shard is one of them."""
+    name = _missing_validation(job, _UPLOADS)
+    if name is not None:
+        yield Fault(
+            "spec.shards.validation",
+            f"`{name}` is none of upload.files",
+            f"put {name} into the folder that is uploaded and submit again, "
+            "or write the name of one that is there",
+        )
+
+
+def _missing_validation(job: Reader, listed: Path) -> str | None:
+    """The validation shard where a list of shards lacks it."""
+    name = job.get(_VALIDATION, str)
+    if name is None or not job.has(listed):
+        return None
+    names = [job.get((*listed, i, "name"), str) for i in range(job.size(listed))]
+    return None if name in names else name
+
+
 def enough_shards(job: Reader) -> Iterator[Fault]:
     """Each client has a shard of its own."""
-    if not job.has(_ITEMS):
+    yield from _enough(job, _ITEMS, "shards.items")
+
+
+def enough_uploads(job: Reader) -> Iterator[Fault]:
+    """Each client has an uploaded shard of its own."""
+    yield from _enough(job, _UPLOADS, "shards.upload.files")
+
+
+def _enough(job: Reader, listed: Path, name: str) -> Iterator[Fault]:
+    if not job.has(listed):
         return
     default = FederationConfig.model_fields["min_clients"].default
     wanted = job.get(("spec", "federation", "minClients"), int, default) or 0
     kept = 1 if job.has(_VALIDATION) else 0
-    workers = job.size(_ITEMS) - kept
+    workers = job.size(listed) - kept
     if wanted > workers:
         yield Fault(
             "spec.federation.minClients",
-            f"{wanted} clients must answer, but shards.items gives {_count(workers, 'worker')}"
+            f"{wanted} clients must answer, but {name} gives {_count(workers, 'worker')}"
             + (" beside the validation shard" if kept else ""),
             f"write `minClients: {workers}`, or add shards" if workers > 0 else "add shards",
         )

@@ -149,8 +149,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "spec.shards",
-        "!(has(self.uri) && has(self.items))",
-        "give uri or items, not both",
+        "[has(self.uri), has(self.items), has(self.upload)].filter(x, x).size() <= 1",
+        "give one of uri, items and upload",
         check=checks.one_kind_of_shards,
     ),
     Rule(
@@ -162,12 +162,29 @@ RULES: tuple[Rule, ...] = (
         checks.validation_is_an_item,
     ),
     Rule(
+        "spec.shards",
+        "!has(self.validation) || !has(self.upload) || "
+        "self.upload.files.exists(file, file.name == self.validation)",
+        "validation is none of upload.files; add it there: no worker gets it",
+        ".validation",
+        checks.validation_is_uploaded,
+    ),
+    Rule(
         "spec",
         "!has(self.shards.items) || self.federation.minClients <= "
         "size(self.shards.items) - (has(self.shards.validation) ? 1 : 0)",
         "minClients is above the number of workers: one for each of shards.items except validation",
         ".federation.minClients",
         checks.enough_shards,
+    ),
+    Rule(
+        "spec",
+        "!has(self.shards.upload) || self.federation.minClients <= "
+        "size(self.shards.upload.files) - (has(self.shards.validation) ? 1 : 0)",
+        "minClients is above the number of workers: one for each of shards.upload.files except "
+        "validation",
+        ".federation.minClients",
+        checks.enough_uploads,
     ),
     Rule(
         "spec",

@@ -10,7 +10,7 @@ import pytest
 from fedjob_operator.controller.observer import Observer, gpus_of, look_for_overdue
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import Body
-from fedjob_operator.stages.shards import split_uri
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.state.cache import Cache
 from support.operator_cluster import MemoryCluster
 from support.operator_samples import DEFAULTS, NOW, UID, a_job, observed_of, resource

@@ -11,8 +11,9 @@ import pytest
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
-from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all, split_uri
+from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from support.memory_bucket import MemoryStore
 from support.operator_samples import a_job
 

@@ -193,7 +193,7 @@ def test_what_arrives_has_the_checksum_of_the_job_and_of_the_upload(
     store.recorded = good
     prepare(config.model_copy(update={"sha256": good.upper()}))
     for asked, recorded, expected in (
-        (other, good, "spec.shards.items says"),
+        (other, good, "spec.shards says"),
         (good, other, "at its upload"),
     ):
         store.recorded, store.etag = recorded, f'"{expected}"'
