@@ -10,8 +10,8 @@ from fedjob.engines.local.handle import LiveRun, LocalHandle
 from fedjob.engines.local.interruption import Interrupt, Interruption
 from fedjob.engines.local.lock import RunLock
 from fedjob.engines.local.processes.commands import NotInstalledError, require_local_packages
-from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import RunResult, RunState
 from fedjob.errors import InvalidInputError, UnavailableError
 
 

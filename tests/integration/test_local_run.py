@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from fedjob.engines.local.engine import LocalEngine
 from fedjob.engines.local.interruption import InterruptedRunError
-from fedjob.engines.local.results.result import RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import RunState
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles
 from integration.tiny_job import (

@@ -11,12 +11,10 @@ from fedjob_operator.planning.status_inputs import StatusInputs
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.pod_status import PodView, termination_message
 
-CONNECTED = (ClientState.CONNECTED, ClientState.TRAINING, ClientState.ANSWERED)
-
 
 def connected(status: ServerStatus | None) -> set[str]:
     """The workers that the server counts as connected."""
-    return {c.name for c in status.clients if c.state in CONNECTED} if status is not None else set()
+    return set() if status is None else status.connected
 
 
 def worker_trouble(inputs: StatusInputs, name: str) -> tuple[str, str]:

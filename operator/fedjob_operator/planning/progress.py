@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fedjob.protocol.server_status import RunPhase, ServerStatus
+from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.status import (
     HISTORY_LENGTH,
     FederatedJobStatus,
@@ -17,10 +17,8 @@ from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.status_inputs import StatusInputs
 from fedjob_operator.planning.store_location import layout_of, location_of
 from fedjob_operator.state.record import Result
-from fedjob_operator.times import epoch, rfc3339
+from fedjob_operator.times import rfc3339
 
-ETA_ROUNDS = 5
-"""Rounds whose mean duration the expected end is computed from."""
 MOST_METRICS = 64
 MOST_RETRIES = 32
 
@@ -45,7 +43,7 @@ def progress(inputs: StatusInputs) -> dict[str, Any]:
     fields["rounds"] = RoundsStatus(
         completed=completed, total=total, display=f"{completed}/{total}"
     )
-    fields["eta"] = _eta(status, total) if end is None and status is not None else None
+    fields["eta"] = _eta(status, total) if end is None else None
     return fields
 
 
@@ -79,17 +77,9 @@ def _metric(metrics: Mapping[str, float]) -> str | None:
     return f"{names[0]} {metrics[names[0]]:.4g}"[:64] if names else None
 
 
-def _eta(status: ServerStatus, total: int) -> str | None:
-    """The last commit plus the rounds left at the mean pace of the last rounds.
-
-    It changes with commits only.
-    """
-    if status.phase is not RunPhase.TRAINING or not status.history or status.completed >= total:
-        return None
-    last = epoch(status.history[-1].ended)
-    paces = [commit.times.total for commit in status.history[-ETA_ROUNDS:]]
-    left = total - status.completed
-    return rfc3339(last + left * sum(paces) / len(paces)) if last is not None else None
+def _eta(status: ServerStatus | None, total: int) -> str | None:
+    end = None if status is None else status.expected_end(total)
+    return None if end is None else rfc3339(end)
 
 
 def _result(view: JobView, end: Result) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedjob.formats import epoch
 from fedjob.protocol.commit import ClientFailure, Commit
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.status import HISTORY_LENGTH
+
+ETA_ROUNDS = 5
+"""Rounds whose mean duration the expected end is computed from."""
 
 
 class RunPhase(StrEnum):
@@ -78,3 +82,22 @@ class ServerStatus(Model):
     events: list[RunEvent] = Field(default_factory=list, description="The last 100.")
     result_key: str | None = Field(None, description="Object key of the final model.")
     result_sha256: str | None = None
+
+    @property
+    def connected(self) -> set[str]:
+        """The workers that are connected."""
+        there = (ClientState.CONNECTED, ClientState.TRAINING, ClientState.ANSWERED)
+        return {client.name for client in self.clients if client.state in there}
+
+    def expected_end(self, total: int) -> float | None:
+        """Seconds since the epoch: the last commit, plus the rounds left at the recent pace.
+
+        It changes with commits only. None before the first commit and after the last one.
+        """
+        if self.phase is not RunPhase.TRAINING or not self.history or self.completed >= total:
+            return None
+        last = epoch(self.history[-1].ended)
+        if last is None:
+            return None
+        paces = [commit.times.total for commit in self.history[-ETA_ROUNDS:]]
+        return last + (total - self.completed) * sum(paces) / len(paces)

@@ -20,8 +20,8 @@ from fedjob.cli.display.screen import rounds_table
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
 from fedjob.engines.local.processes.commands import require_local_packages
 from fedjob.engines.local.processes.overlay import default_cache, missing_fault, overlay_for
-from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import RunResult, RunState
 from fedjob.errors import EXIT_FAILED, FedjobError
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles, PreparedRun

@@ -9,11 +9,11 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from fedjob.cli.display.metrics import in_order, number
 from fedjob.cli.display.run_view import RunView
 from fedjob.cli.display.screen import screen
 from fedjob.engines.local.observer import RunObserver, Step
 from fedjob.formats import size
+from fedjob.metric_text import in_order, number
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.server_status import ClientState, RunEvent, ServerStatus
 

@@ -9,11 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fedjob.cli.display.metrics import in_order, number, sparkline
 from fedjob.cli.display.run_view import RunView
 from fedjob.engines.local.observer import Step
-from fedjob.engines.local.results.result import RoundLine
+from fedjob.engines.result import RoundLine
 from fedjob.formats import duration, size
+from fedjob.metric_text import in_order, number, sparkline
 from fedjob.protocol.server_status import ClientState, ServerStatus
 
 _STATE_STYLES = {

@@ -15,9 +15,10 @@ from fedjob.engines.local.processes.commands import Commands
 from fedjob.engines.local.processes.orphans import RUN_FOLDER, kill_marked
 from fedjob.engines.local.record import check_same, read_record, record_of
 from fedjob.engines.local.results.delivery import delivered
-from fedjob.engines.local.results.result import RunResult
 from fedjob.engines.local.run import LocalRun
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.local.submission import keep_submission, kept_submission
+from fedjob.engines.result import RunResult
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.workspace.job_folder import write_job_folder
 
@@ -68,9 +69,26 @@ class LocalEngine(Engine):
             FolderInUseError: Another run works in the folder.
             InvalidInputError: The folder holds another job's run.
         """
+        return LocalHandle(self._folder, self.start())
+
+    def start(self) -> BackgroundRun:
+        """Start the run as `submit` does; returns its thread, which holds the folder."""
         background = BackgroundRun(self._run)
         background.start()
-        return LocalHandle(self._folder, background)
+        return background
+
+    @classmethod
+    def kept(cls, folder: RunFolder, commands: Commands | None = None) -> LocalEngine:
+        """The engine of the run in a folder, with what the run was submitted with.
+
+        Args:
+            folder: Where the run is.
+            commands: What to start.
+
+        Raises:
+            InvalidInputError: There is no run, or its files on this machine have changed.
+        """
+        return cls(kept_submission(folder), folder, commands=commands)
 
     def run(self) -> RunResult:
         """Run to the end, after the last committed round where the folder holds this job's run.
@@ -105,6 +123,7 @@ class LocalEngine(Engine):
                 self._observer.note(f"{folder.out}: resuming the run in this folder")
             folder.result.unlink(missing_ok=True)
             write_job_folder(self._prepared.job_files, folder.job)
+            keep_submission(folder, self._prepared)
             record.write(folder.record)
             started()
             run = LocalRun(self._prepared, folder, self._observer, self._commands, interruption)

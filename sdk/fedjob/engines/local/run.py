@@ -22,13 +22,13 @@ from fedjob.engines.local.processes.supervision import End, Limits, Supervision
 from fedjob.engines.local.results.delivery import deliver
 from fedjob.engines.local.results.outcome import outcome_of
 from fedjob.engines.local.results.report_files import facts_of, note_commits, note_facts
-from fedjob.engines.local.results.result import RunResult
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.local.server_status import StatusFollower, read_file
 from fedjob.engines.local.startup_kits import make_kits
 from fedjob.engines.local.store.embedded_store import EmbeddedStore, StoreStartError
 from fedjob.engines.local.store.ports import Ports
 from fedjob.engines.local.store.shard_urls import ShardUrls
+from fedjob.engines.result import RunResult
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.preparation.startup_kits import KitsRequest
 from fedjob.protocol.config import ENV_FORK_SERVER

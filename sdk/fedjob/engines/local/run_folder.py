@@ -79,6 +79,11 @@ class RunFolder:
         return self.state / "run.json"
 
     @property
+    def submission(self) -> Path:
+        """What the run was submitted with: read when it is resumed by name."""
+        return self.state / "submission.json"
+
+    @property
     def facts(self) -> Path:
         """The job as the report shows it."""
         return self.state / "facts.json"

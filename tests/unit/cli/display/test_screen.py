@@ -8,7 +8,7 @@ from rich.console import Console
 from fedjob.cli.display.run_view import RunView
 from fedjob.cli.display.screen import rounds_table, screen
 from fedjob.engines.local.observer import Step
-from fedjob.engines.local.results.result import RoundLine
+from fedjob.engines.result import RoundLine
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
 from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
 

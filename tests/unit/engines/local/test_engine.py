@@ -3,7 +3,6 @@
 import hashlib
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,10 +12,12 @@ from fedjob.engines.local.engine import LocalEngine
 from fedjob.engines.local.handle import LocalHandle
 from fedjob.engines.local.interruption import InterruptedRunError
 from fedjob.engines.local.lock import FolderInUseError, RunLock
-from fedjob.engines.local.results.result import ModelFile, RoundLine, RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import ModelFile, RoundLine, RunResult, RunState
 from fedjob.errors import InvalidInputError, UnavailableError
+from fedjob.preparation.prepared import PreparedRun
 from fedjob.spec import FederatedJob
+from fedjob.spec.models.status import JobState
 
 JOB = FederatedJob.model_validate(
     {
@@ -59,7 +60,15 @@ def allowed(monkeypatch):
 
 
 def prepared(digest="1"):
-    return SimpleNamespace(job=JOB, digests={"model file": digest}, job_files=FILES)
+    return PreparedRun(
+        job=JOB,
+        num_classes=2,
+        shards=(),
+        validation=None,
+        checkpoint=None,
+        job_files=FILES,
+        digests={"model file": digest},
+    )
 
 
 @pytest.fixture
@@ -97,6 +106,21 @@ def test_suspended_run_can_be_resumed_by_the_same_job_only(folder, allowed):
         LocalEngine(prepared("2"), folder).submit()
     allowed.set()
     assert LocalEngine(prepared(), folder).run() == RESULT
+
+
+def test_suspended_run_is_resumed_through_a_handle_of_its_folder(folder, allowed):
+    LocalEngine(prepared(), folder).submit().suspend()
+    run = LocalHandle(folder)
+    assert (run.name, run.namespace) == ("tiny", "default")
+    assert run.status().state is JobState.SUSPENDED
+    assert [status.state for status in run.follow()] == [JobState.SUSPENDED]
+    run.resume()
+    assert run.running
+    run.resume()  # of a run under way: it is left alone
+    assert run.status().state is JobState.STARTING
+    allowed.set()
+    assert run.wait(30) == RESULT
+    assert run.status().state is JobState.FAILED
 
 
 def test_fresh_forgets_the_other_job(folder, allowed):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fedjob.engines.local.log_files import is_start, start_line
 from fedjob.engines.local.processes import die_with_parent, orphans
 
 TERM_GRACE = 20.0
@@ -47,6 +48,8 @@ class Child:
             self._cwd.mkdir(parents=True, exist_ok=True)
         script = [sys.executable, "-I", "-S", die_with_parent.__file__, "exec", str(os.getpid())]
         with open(self.log, "ab") as log:
+            log.write(start_line(self.name).encode())
+            log.flush()
             self._process = subprocess.Popen(
                 script + self._argv,
                 env=self._env,
@@ -141,4 +144,5 @@ def tail(log: Path, lines: int = 15, limit: int = 4000) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])[-limit:]
+    written = [line for line in text.splitlines() if not is_start(line)]
+    return "\n".join(written[-lines:])[-limit:]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fedjob.engines.local.record import RunRecord
 from fedjob.engines.local.results.outcome import Outcome
 from fedjob.engines.local.results.report_files import note_commits, write_report
-from fedjob.engines.local.results.result import (
+from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import (
     ModelFile,
     RunResult,
     RunState,
     read_result,
     round_lines,
 )
-from fedjob.engines.local.run_folder import RunFolder
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.commit import Commit
 from fedjob.storage.bucket import Bucket

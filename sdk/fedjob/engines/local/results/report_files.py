@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from fedjob.atomic_files import write_text
-from fedjob.engines.local.results.result import read_result
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import read_result
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.commit import Commit
@@ -56,6 +56,43 @@ def note_commits(folder: RunFolder, commits: Iterable[Commit]) -> None:
             write_text(path, commit.model_dump_json(by_alias=True))
 
 
+def read_facts(folder: RunFolder) -> JobFacts | None:
+    """The facts that `note_facts` kept; None where there are none that can be read."""
+    try:
+        return JobFacts(**json.loads(folder.facts.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def read_commits(folder: RunFolder) -> list[Commit]:
+    """The commits that `note_commits` kept, by their rounds.
+
+    Raises:
+        InvalidInputError: One of them cannot be read.
+    """
+    try:
+        commits = [
+            Commit.model_validate_json(path.read_bytes()) for path in folder.commits.glob("*.json")
+        ]
+    except (OSError, ValidationError) as error:
+        raise _no_run(folder) from error
+    return sorted(commits, key=lambda commit: commit.round)
+
+
+def read_commit(folder: RunFolder, number: int) -> Commit | None:
+    """The commit of one round; None where it is not kept."""
+    try:
+        return Commit.model_validate_json((folder.commits / f"{number}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _no_run(folder: RunFolder) -> InvalidInputError:
+    problem = "has no run of fedjob that can be read"
+    fix = "give the folder that `fedjob run` printed (its --out)"
+    return InvalidInputError([Fault(str(folder.out), problem, fix)])
+
+
 def write_report(folder: RunFolder, *, running: bool = False) -> int:
     """Write report.html from the rounds committed so far.
 
@@ -69,15 +106,10 @@ def write_report(folder: RunFolder, *, running: bool = False) -> int:
     Raises:
         InvalidInputError: The folder has no run.
     """
-    try:
-        facts = JobFacts(**json.loads(folder.facts.read_text(encoding="utf-8")))
-        commits = [
-            Commit.model_validate_json(path.read_bytes()) for path in folder.commits.glob("*.json")
-        ]
-    except (OSError, ValueError, TypeError, ValidationError) as error:
-        problem = "has no run of fedjob that can be read"
-        fix = "give the folder that `fedjob run` printed (its --out)"
-        raise InvalidInputError([Fault(str(folder.out), problem, fix)]) from error
+    facts = read_facts(folder)
+    if facts is None:
+        raise _no_run(folder)
+    commits = read_commits(folder)
     result = read_result(folder.result)
     if result is not None:
         facts = replace(

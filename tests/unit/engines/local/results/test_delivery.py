@@ -6,8 +6,8 @@ import pytest
 
 from fedjob.engines.local.record import RunRecord
 from fedjob.engines.local.results.delivery import delivered
-from fedjob.engines.local.results.result import ModelFile, RoundLine, RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import ModelFile, RoundLine, RunResult, RunState
 
 WEIGHTS = b"the weights"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from fedjob.engines.local.results.report_files import note_commits, note_facts, write_report
-from fedjob.engines.local.results.result import RunResult, RunState
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.result import RunResult, RunState
 from fedjob.errors import InvalidInputError
 from fedjob.protocol.commit import Commit
 from fedjob.report import JobFacts

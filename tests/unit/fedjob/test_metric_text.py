@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedjob.cli.display.metrics import in_order, number, sparkline
+from fedjob.metric_text import in_order, number, sparkline
 
 
 @pytest.mark.parametrize(
