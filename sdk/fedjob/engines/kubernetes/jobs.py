@@ -216,6 +216,8 @@ class JobsApi:
             except (ConnectionError, ClusterUnreachableError, ApiServerError) as error:
                 if first:
                     raise
+                if deadline is not None and self._clock() >= deadline:
+                    return
                 failures += 1
                 interrupted(str(error))
                 self._pause(failures, deadline)
@@ -230,9 +232,12 @@ class JobsApi:
         self, selector: Mapping[str, str], everywhere: bool, version: str, deadline: float | None
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """The events of one connection, which the API server ends after WATCH_SECONDS."""
-        seconds = float(WATCH_SECONDS)
+        seconds, silence = float(WATCH_SECONDS), SILENCE_SECONDS
         if deadline is not None:
-            seconds = min(seconds, max(deadline - self._clock(), 1.0))
+            left = deadline - self._clock()
+            seconds = min(seconds, max(left, 1.0))
+            # The API server takes whole seconds only.
+            silence = min(silence, max(left, 0.001))
         query = {
             **selector,
             "watch": "true",
@@ -242,7 +247,7 @@ class JobsApi:
         }
         request = self._request("watch", everywhere=everywhere)
         path = self._path(everywhere=everywhere)
-        with self.api.stream(path, request, query, read_seconds=SILENCE_SECONDS) as lines:
+        with self.api.stream(path, request, query, read_seconds=silence) as lines:
             for line in lines:
                 if not line.strip():
                     continue

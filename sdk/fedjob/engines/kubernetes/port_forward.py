@@ -192,4 +192,3 @@ class _Connection:
                         f"the pod's port does not answer: {rest.decode('utf-8', 'replace')}"
                     )
                     return
-

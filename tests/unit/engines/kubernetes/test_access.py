@@ -19,12 +19,6 @@ JOBS = "/apis/fedjob.dev/v1alpha1/namespaces/team/federatedjobs"
 LIST = Request("list", namespace="team")
 
 
-@pytest.fixture
-def fake():
-    with fake_api_server() as server:
-        yield server
-
-
 class Pauses(list):
     """Stands in for time.sleep."""
 

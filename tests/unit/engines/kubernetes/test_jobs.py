@@ -8,21 +8,6 @@ import pytest
 from fedjob.engines.kubernetes.access import ApiServer, Target
 from fedjob.engines.kubernetes.errors import ForbiddenError, JobNotFoundError, JobRefusedError
 from fedjob.engines.kubernetes.jobs import FIELD_MANAGER, Change, JobsApi
-from support.fake_api_server import fake_api_server
-
-
-@pytest.fixture
-def fake():
-    with fake_api_server() as server:
-        yield server
-
-
-@pytest.fixture
-def jobs(fake, tmp_path):
-    api = ApiServer(
-        Target(kubeconfig=fake.kubeconfig(tmp_path)), sleep=lambda _: None, patience=0.0
-    )
-    return JobsApi(api, sleep=lambda _: None)
 
 
 def until_watching(fake):

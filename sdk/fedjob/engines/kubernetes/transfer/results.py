@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from fedjob.atomic_files import sync
@@ -151,7 +152,7 @@ class Results:
             self._offer = None
         raise _expired(self._name)
 
-    def _route(self):  # type: ignore[no-untyped-def]
+    def _route(self) -> AbstractContextManager[StoreHttp]:
         offer = self._current()
         return store_route(self._jobs.api, offer.tunnel, parallel=self._parallel)
 
@@ -240,12 +241,17 @@ def fetch_file(
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = hashlib.sha256(f"{source.path}\0{source.etag}".encode()).hexdigest()[:16]
     part = path.with_name(f".{mark}.download")
-    try:
-        recorded = _receive(http, source, part, moved)
-        _verify(source, part, sha256 or recorded)
-    except FileChangedError:
-        part.unlink(missing_ok=True)
-        raise
+    for last in (False, True):
+        try:
+            recorded = _receive(http, source, part, moved)
+            _verify(source, part, sha256 or recorded)
+            break
+        except FileChangedError:
+            # What an earlier process left may be of another file: once more from the beginning.
+            moved(-part.stat().st_size)
+            part.unlink(missing_ok=True)
+            if last:
+                raise
     sync(part)
     part.replace(path)
 
@@ -306,7 +312,9 @@ def _verify(source: Download, part: Path, sha256: str | None) -> None:
         return
     etag = source.etag.strip('"')
     if len(etag) == 32 and set(etag) <= _HEX and etag != _digest(part, "md5"):
-        raise FileChangedError(f"{source.path} has another MD5 than its ETag; run the command again")
+        raise FileChangedError(
+            f"{source.path} has another MD5 than its ETag; run the command again"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
 from fedjob.backoff import Backoff
@@ -114,16 +114,15 @@ class StoreHttp:
                 moved(-body.counted)
                 self._pause(attempt, problem, url)
 
-    def _put_once(
-        self, url: str, headers: Mapping[str, str], body: _Range, md5: str
-    ) -> str | None:
+    def _put_once(self, url: str, headers: Mapping[str, str], body: _Range, md5: str) -> str | None:
         """What went wrong and may be tried again; None where nothing did."""
         from urllib3.exceptions import HTTPError
 
         pool, target, host = self._pool(url)
         try:
             answer = pool.urlopen(
-                "PUT", target, body=body.whole() if body.length <= _SMALL else body,
+                "PUT", target,
+                body=body.whole() if body.length <= _SMALL else cast("IO[bytes]", body),
                 headers={**headers, "Host": host}, retries=False, redirect=False,
             )  # fmt: skip
         except (HTTPError, ConnectionError) as error:
@@ -180,7 +179,8 @@ class StoreHttp:
         text = body[:300].decode("utf-8", "replace")
         if status >= 500 or status in (408, 429) or _CORRUPT.search(body):
             return f"the store answers {status}: {text}"
-        if status == 403 or _EXPIRED.search(body):
+        # 412: another object has this key by now, which a new offer names.
+        if status in (403, 412) or _EXPIRED.search(body):
             raise OfferExpiredError(f"the store answers {status}: {text}")
         raise StoreAnswerError(
             f"the store {urlsplit(url).netloc} refuses {urlsplit(url).path} ({status}: {text}); "
@@ -207,7 +207,7 @@ class StoreHttp:
             pool = self._pools.get(key)
             if pool is None:
                 host, port = parts.hostname or "", parts.port
-                more: dict[str, object] = {}
+                more: dict[str, Any] = {}
                 if self._local_port is not None:
                     if parts.scheme == "https":
                         more = {"server_hostname": host, "assert_hostname": host}

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 """Bytes that are in the store, of how many; called from several threads."""
 
 
-def annotations(private: bytes) -> dict[str, str]:
+def request_annotations(private: bytes) -> dict[str, str]:
     """What a job needs so that the operator makes an offer that this key opens, now."""
     return {KEY_ANNOTATION: public_key(private), WANT_ANNOTATION: secrets.token_hex(8)}
 
@@ -105,7 +105,7 @@ class UploadSession:
 
         Args:
             jobs: The API, in the job's namespace.
-            name: The job; it has the annotations of `annotations(private)`.
+            name: The job; it has the annotations of `request_annotations(private)`.
             files: By path below the job's prefix in the store, as `expected_files` names them.
             private: The key that opens offers.
             after: Offers up to this sequence are older than the annotations.
@@ -141,7 +141,7 @@ class UploadSession:
             if job is None:
                 self._ask(progressed)
                 continue
-            if _arrived(job) or job.status.state in FINAL and job.seen:
+            if _arrived(job) or (job.status.state in FINAL and job.seen):
                 self._show(self._total)
                 return job
             offer = self._open(job)
@@ -162,9 +162,9 @@ class UploadSession:
                 )
             job = each.job
             upload = job.status.transfer.upload if job.status.transfer else None
-            if _arrived(job) or job.status.state in FINAL and job.seen:
+            if _arrived(job) or (job.status.state in FINAL and job.seen):
                 return job
-            if upload is not None and upload.sealed and upload.sequence > self._sequence:
+            if upload is not None and upload.sealed and (upload.sequence or 0) > self._sequence:
                 return job
         return None
 
@@ -180,14 +180,15 @@ class UploadSession:
                 f"{self._name}: the operator has not offered an upload for {waited:.0f} s; see "
                 f"`fedjob doctor`, and the operator's log; the same command continues"
             )
-        self._jobs.patch(self._name, {"metadata": {"annotations": annotations(self._private)}})
+        wanted = request_annotations(self._private)
+        self._jobs.patch(self._name, {"metadata": {"annotations": wanted}})
 
     def _open(self, job: JobResource) -> UploadOffer | None:
         """The offer in the status; None where it is for the key of another client."""
         upload = job.status.transfer.upload if job.status.transfer else None
         if upload is None or not upload.sealed:
             return None
-        self._sequence = upload.sequence
+        self._sequence = upload.sequence or 0
         try:
             offer = open_upload_offer(upload.sealed, self._private, job.uid)
         except SealError:
@@ -195,7 +196,7 @@ class UploadSession:
         if not self._counted:
             self._counted = True
             missing = sum(request.length for request in offer.requests)
-            if len(offer.requests) >= MOST_REQUESTS and upload.done is not None:
+            if len(offer.requests) >= MOST_REQUESTS:
                 missing = max(missing, self._total - upload.done.bytes)
             self._done = max(self._total - missing, 0)
         self._show(0)
@@ -293,9 +294,5 @@ def _arrived(job: JobResource) -> bool:
         return job.status.state not in _BEFORE
     if upload.sealed:
         return False
-    complete = (
-        upload.done is not None
-        and upload.total is not None
-        and upload.done.files >= upload.total.files
-    )
+    complete = 0 < upload.total.files <= upload.done.files
     return complete or job.status.state not in _BEFORE
