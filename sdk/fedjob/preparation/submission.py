@@ -94,7 +94,7 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
         manifest_file = job.spec.training.manifest_file
         # What the operator reads the model file for, it checks itself.
         found = inspect_shards(paths, spec, manifest_file, faults, NO_MANIFEST)
-        shards, hints = found.shards, tuple(found.hints)
+        shards = found.shards
     elif model is not None:
         with faults.collected():
             hints = (*model.hints, *_model_hints(job, model))

@@ -8,7 +8,7 @@ import yaml
 from fedjob.errors import InvalidInputError
 from fedjob.preparation.prepared import LocalFiles
 from fedjob.preparation.submission import MAX_SOURCE, submission_of_text
-from support.shard_zips import MANIFEST_NAME, make_shard
+from support.workspace.shard_zips import GOOD, zipped
 
 NET = (
     "from torch import nn\n\n\nclass Net(nn.Module):\n    def forward(self, x):\n        return x\n"
@@ -20,7 +20,7 @@ def shards(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
     for name in ("a.zip", "b.zip"):
-        make_shard(folder / name)
+        (folder / name).write_bytes(zipped(GOOD))
     return folder
 
 
@@ -48,7 +48,7 @@ def test_shards_become_uploads_with_their_digests(shards, tmp_path):
 
 
 def test_shards_of_the_option_stand_for_a_prefix(shards, tmp_path):
-    found = made(text(shards={"uri": "s3://b/x/", "validation": "b.zip"}), shards=shards)
+    found = made(text(shards={"uri": "s3://bucket/x/", "validation": "b.zip"}), shards=shards)
     assert set(found.manifest["spec"]["shards"]) == {"upload", "validation"}
 
 
@@ -59,18 +59,18 @@ def test_shards_folder_beside_the_file_is_taken(tmp_path, shards):
 
 def test_what_is_in_s3_stays_there(tmp_path):
     content = text(
-        shards={"uri": "s3://b/x/"},
-        model={"className": "Net", "source": {"uri": "s3://b/net.py"},
-               "checkpoint": "s3://b/first.safetensors"},
+        shards={"uri": "s3://bucket/x/"},
+        model={"className": "Net", "source": {"uri": "s3://bucket/net.py"},
+               "checkpoint": "s3://bucket/first.safetensors"},
     )  # fmt: skip
     found = made(content, base=tmp_path)
     assert found.files == {}
-    assert found.manifest["spec"]["shards"] == {"uri": "s3://b/x/"}
-    assert found.manifest["spec"]["model"]["checkpoint"] == "s3://b/first.safetensors"
+    assert found.manifest["spec"]["shards"] == {"uri": "s3://bucket/x/"}
+    assert found.manifest["spec"]["model"]["checkpoint"] == "s3://bucket/first.safetensors"
 
 
 def test_manifest_has_what_was_written_and_no_defaults(tmp_path):
-    content = text({"labels": {"team": "x"}}, shards={"uri": "s3://b/x/"})
+    content = text({"labels": {"team": "x"}}, shards={"uri": "s3://bucket/x/"})
     found = made(content, base=tmp_path)
     assert found.manifest == yaml.safe_load(content)
     assert found.namespace is None
@@ -80,7 +80,7 @@ def test_manifest_has_what_was_written_and_no_defaults(tmp_path):
 def test_suspended_job_with_a_checkpoint_in_s3_is_checked_whole(shards):
     content = text(
         runPolicy={"suspend": True},
-        model={"className": "Net", "source": {"inline": NET}, "checkpoint": "s3://b/c.pt"},
+        model={"className": "Net", "source": {"inline": NET}, "checkpoint": "s3://bucket/c.pt"},
     )
     found = made(content, shards=shards)
     assert found.manifest["spec"]["runPolicy"] == {"suspend": True}
@@ -98,15 +98,15 @@ def test_faults_of_model_and_shards_are_reported_together(shards):
 
 def test_model_is_checked_without_shards(tmp_path):
     broken = text(
-        shards={"uri": "s3://b/x/"},
+        shards={"uri": "s3://bucket/x/"},
         model={"className": "Net", "source": {"inline": "class Net(nn.Module): ..."}},
     )
-    with pytest.raises(InvalidInputError, match="import torch.nn as nn"):
+    with pytest.raises(InvalidInputError, match=r"import torch\.nn as nn"):
         made(broken, base=tmp_path)
 
 
 def test_shards_are_checked_without_a_model(shards):
-    content = text(model={"className": "Net", "source": {"uri": "s3://b/net.py"}})
+    content = text(model={"className": "Net", "source": {"uri": "s3://bucket/net.py"}})
     (shards / "b.zip").write_bytes(b"no zip")
     with pytest.raises(InvalidInputError, match=r"b\.zip"):
         made(content, shards=shards)
@@ -117,7 +117,7 @@ def test_model_file_and_its_neighbours_travel_as_text(tmp_path, shards):
     folder.mkdir()
     (folder / "model_def.py").write_text(f"import losses\n{NET}")
     (folder / "losses.py").write_text("WEIGHT = 1\n")
-    content = text(model={"className": "Net", "source": {"uri": "s3://b/old.py"},
+    content = text(model={"className": "Net", "source": {"uri": "s3://bucket/old.py"},
                           "files": [{"path": "losses.py", "text": "old"},
                                     {"path": "other.txt", "text": "kept"}]})  # fmt: skip
     model = made(content, shards=shards, model_file=folder).manifest["spec"]["model"]
@@ -146,4 +146,3 @@ def test_local_checkpoint_is_refused_with_a_way_out(tmp_path, shards):
     path.write_bytes(b"")
     with pytest.raises(InvalidInputError, match="put it in S3"):
         made(text(), shards=shards, checkpoint=path)
-    assert MANIFEST_NAME

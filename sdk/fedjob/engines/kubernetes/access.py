@@ -53,6 +53,20 @@ class Target:
     kubeconfig: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One HTTP request, however often it is sent."""
+
+    method: str
+    path: str
+    request: Request
+    query: Mapping[str, str]
+    data: bytes | None = None
+    content_type: str = ""
+    preload: bool = True
+    read_seconds: float = READ_SECONDS
+
+
 class ApiServer:
     """Requests to the API server, with retries, credentials that are renewed, and typed errors.
 
@@ -122,8 +136,15 @@ class ApiServer:
             ClusterUnreachableError: No answer, for as long as it was retried.
             FedjobError: See `error_for`.
         """
-        data = None if body is None else json.dumps(body).encode()
-        with self._answer(method, path, request, query, data, content_type) as answer:
+        call = _Call(
+            method=method,
+            path=path,
+            request=request,
+            query=query or {},
+            data=None if body is None else json.dumps(body).encode(),
+            content_type=content_type,
+        )
+        with self._answer(call) as answer:
             found = json.loads(answer.data)
         if not isinstance(found, dict):
             raise ClusterUnreachableError(
@@ -145,9 +166,11 @@ class ApiServer:
         A broken connection, or no byte for `read_seconds`, raises ConnectionError from the
         iteration: the caller knows where to continue.
         """
-        with self._answer(
-            "GET", path, request, query, None, "", preload=False, read_seconds=read_seconds
-        ) as answer:
+        call = _Call(
+            method="GET", path=path, request=request, query=query, preload=False,
+            read_seconds=read_seconds,
+        )  # fmt: skip
+        with self._answer(call) as answer:
             yield _lines(answer)
 
     def websocket(self, path: str, protocol: str, request: Request) -> Any:
@@ -184,47 +207,22 @@ class ApiServer:
                 raise _unreachable(client.configuration.host, error) from error
 
     @contextmanager
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        request: Request,
-        query: Mapping[str, str] | None,
-        data: bytes | None,
-        content_type: str,
-        *,
-        preload: bool = True,
-        read_seconds: float = READ_SECONDS,
-    ) -> Iterator[BaseHTTPResponse]:
-        answer = self._send(
-            method, path, request, query, data, content_type,
-            preload=preload, read_seconds=read_seconds,
-        )  # fmt: skip
+    def _answer(self, call: _Call) -> Iterator[BaseHTTPResponse]:
+        answer = self._send(call)
         try:
             yield answer
         finally:
             # A streamed answer has bytes left: its connection cannot be used again.
-            if not preload:
+            if not call.preload:
                 answer.close()
             answer.release_conn()
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        request: Request,
-        query: Mapping[str, str] | None,
-        data: bytes | None,
-        content_type: str,
-        *,
-        preload: bool,
-        read_seconds: float,
-    ) -> BaseHTTPResponse:
+    def _send(self, call: _Call) -> BaseHTTPResponse:
         from urllib3.exceptions import HTTPError
         from urllib3.util import Timeout
 
         deadline = time.monotonic() + self._patience
-        suffix = f"?{urlencode(query)}" if query else ""
+        suffix = f"?{urlencode(call.query)}" if call.query else ""
         renewed = False
         attempt = 0
         while True:
@@ -232,14 +230,14 @@ class ApiServer:
             pause: float | None = None
             try:
                 answer: BaseHTTPResponse = client.rest_client.pool_manager.request(
-                    method,
-                    f"{client.configuration.host}{path}{suffix}",
-                    body=data,
-                    headers=self._headers(client, content_type if data is not None else ""),
-                    preload_content=preload,
+                    call.method,
+                    f"{client.configuration.host}{call.path}{suffix}",
+                    body=call.data,
+                    headers=self._headers(client, call.content_type if call.data else ""),
+                    preload_content=call.preload,
                     retries=False,
                     redirect=False,
-                    timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                    timeout=Timeout(connect=CONNECT_SECONDS, read=call.read_seconds),
                 )
             except HTTPError as error:
                 failure: Exception = _unreachable(client.configuration.host, error)
@@ -254,7 +252,7 @@ class ApiServer:
                     renewed = True
                     self._renew(generation)
                     continue
-                failure = error_for(answer.status, body, request)
+                failure = error_for(answer.status, body, call.request)
                 if answer.status not in TRANSIENT:
                     raise failure
                 pause = _retry_after(answer.headers.get("Retry-After"))

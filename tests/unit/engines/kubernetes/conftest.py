@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.engines.kubernetes.access import ApiServer, Target
 from fedjob.engines.kubernetes.jobs import JobsApi
-from support.fake_api_server import fake_api_server
+from support.cluster.fake_api_server import fake_api_server
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fedjob.engines.kubernetes.errors import (
     Request,
     UnauthorizedError,
 )
-from support.fake_api_server import fake_api_server
+from support.cluster.fake_api_server import fake_api_server
 
 JOBS = "/apis/fedjob.dev/v1alpha1/namespaces/team/federatedjobs"
 LIST = Request("list", namespace="team")

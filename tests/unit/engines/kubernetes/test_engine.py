@@ -8,8 +8,8 @@ from fedjob.engines.kubernetes.errors import JobRefusedError
 from fedjob.errors import UnavailableError
 from fedjob.preparation.submission import Submission
 from fedjob.spec import FederatedJob
-from support.fake_store import StoreFault, fake_store
-from support.fake_transfers import fake_transfers
+from support.cluster.fake_store import StoreFault, fake_store
+from support.cluster.fake_transfers import fake_transfers
 
 MANIFEST = {
     "apiVersion": "fedjob.dev/v1alpha1", "kind": "FederatedJob", "metadata": {"name": "digits"},
@@ -90,9 +90,7 @@ def test_shards_travel_and_a_second_submit_sends_nothing(
     assert store.asked == []
 
 
-def test_submit_after_a_kill_in_the_middle_sends_the_rest(
-    jobs, store, observer, shards, tmp_path
-):
+def test_submit_after_a_kill_in_the_middle_sends_the_rest(jobs, store, observer, shards, tmp_path):
     store.faults.append(StoreFault("shards/s1.zip.0", 400, b"<Code>Killed</Code>"))
     found = submission(shards)
     engine = KubernetesEngine(found, jobs, observer, keys=tmp_path / "keys", parallel=1)

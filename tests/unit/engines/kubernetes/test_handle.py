@@ -10,9 +10,9 @@ from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.engines.result import RunState
 from fedjob.errors import InvalidInputError, UnavailableError
 from fedjob.protocol.commit import Commit, RoundTimes
-from support.fake_api_server import Planned
-from support.fake_store import fake_store
-from support.fake_transfers import fake_transfers
+from support.cluster.fake_api_server import Planned
+from support.cluster.fake_store import fake_store
+from support.cluster.fake_transfers import fake_transfers
 
 PODS = "/api/v1/namespaces/team/pods"
 
@@ -132,6 +132,7 @@ def test_wait_says_why_there_is_no_result(fake, run):
     with pytest.raises(UnavailableError, match="fedjob resume digits"):
         run.wait()
     run.resume()
+    fake.cut()
     threading.Thread(target=lambda: (until_watching(fake), run.cancel())).start()
     with pytest.raises(UnavailableError, match="was deleted"):
         run.wait()
@@ -169,7 +170,7 @@ def test_result_downloads_what_a_local_run_writes(fake, run, store, tmp_path):
     assert (folder / "model.safetensors").read_bytes() == b"model.safetensors"
 
 
-def test_report_is_fetched_or_said_to_be_missing(fake, run, store, tmp_path):
+def test_report_is_fetched_or_reported_missing(fake, run, store, tmp_path):
     complete(fake)
     with pytest.raises(InvalidInputError, match="has no report yet"):
         run.report(tmp_path / "r.html")

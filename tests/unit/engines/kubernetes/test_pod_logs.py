@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.engines.kubernetes.errors import ForbiddenError
 from fedjob.engines.kubernetes.pod_logs import PodLogs, parse_pod
-from support.fake_api_server import Planned
+from support.cluster.fake_api_server import Planned
 
 PODS = "/api/v1/namespaces/team/pods"
 

@@ -9,8 +9,8 @@ from fedjob.engines.kubernetes.transfer.errors import FileChangedError, Transfer
 from fedjob.engines.kubernetes.transfer.results import Results, under
 from fedjob.errors import InvalidInputError
 from fedjob.protocol.sealing import new_private_key
-from support.fake_store import StoreFault, fake_store
-from support.fake_transfers import fake_transfers
+from support.cluster.fake_store import StoreFault, fake_store
+from support.cluster.fake_transfers import fake_transfers
 
 MODEL = "model_out/model.safetensors"
 DATA = bytes(range(256)) * 4000

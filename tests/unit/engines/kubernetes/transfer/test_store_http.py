@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.engines.kubernetes.transfer.errors import OfferExpiredError, StoreAnswerError
 from fedjob.engines.kubernetes.transfer.store_http import ATTEMPTS, StoreHttp
-from support.fake_store import StoreFault, fake_store
+from support.cluster.fake_store import StoreFault, fake_store
 
 
 @pytest.fixture

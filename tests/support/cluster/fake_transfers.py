@@ -1,4 +1,4 @@
-"""The operator's half of transfers in memory: offers for a fake store, through a fake API server."""
+"""The operator's half of transfers in memory: offers for a fake store by a fake API server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from fedjob.protocol.transfer import (
     parts_of,
     seal_offer,
 )
-from support.fake_api_server import Body, FakeApiServer
-from support.fake_store import FakeStore
+from support.cluster.fake_api_server import Body, FakeApiServer
+from support.cluster.fake_store import FakeStore
 
 
 class FakeTransfers:
@@ -128,9 +128,7 @@ class FakeTransfers:
         meta = job["metadata"]
         old = self._api.jobs[self._key].get("status") or {}
         seen = {"observedGeneration": meta["generation"]}
-        self._api.put(
-            meta["name"], meta["namespace"], status={**old, **seen, **status}
-        )
+        self._api.put(meta["name"], meta["namespace"], status={**old, **seen, **status})
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class FakeStore:
         asked: Method, path and Range of every request.
         hosts: The Host headers.
         most: Requests that were under way at once.
+        refused: Requests whose signature was not accepted.
     """
 
     objects: Content = field(default_factory=dict)
@@ -53,6 +54,7 @@ class FakeStore:
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     now: int = 0
     most: int = 0
+    refused: int = 0
 
     def start(self) -> None:
         store = self
@@ -79,7 +81,7 @@ class FakeStore:
         return f"http://127.0.0.1:{self.port}/bucket/{path}?signature={signature}"
 
     def etag(self, path: str) -> str:
-        return f'"{hashlib.md5(self.objects[path]).hexdigest()}"'
+        return f'"{hashlib.md5(self.objects[path], usedforsecurity=False).hexdigest()}"'
 
     def taken(self, path: str) -> StoreFault | None:
         with self._lock:
@@ -136,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.fake
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if query.removeprefix("signature=") not in fake.valid:
+            fake.refused += 1
             return self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
         fault = fake.taken(path)
         if fault is not None and fault.flip:
@@ -145,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is not None and fault.after is None:
             return self._break()
         if self.command == "PUT":
-            digest = hashlib.md5(body).digest()
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
             if self.headers["Content-MD5"] != base64.b64encode(digest).decode():
                 return self._answer(400, b"<Error><Code>BadDigest</Code></Error>")
             fake.objects[path] = body
