@@ -6,15 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.cluster.fake_segment import (
-    SEGMENT,
-    FakeSegment,
-    NoEvaluation,
-    OnServer,
-    OnWorkers,
-    all_answer,
-    answering,
-)
 from torch import Tensor
 
 from fedjob.reasons import Reason
@@ -28,6 +19,15 @@ from fedjob_runtime.server.job_process.segment_run import (
 )
 from fedjob_runtime.training.errors import ModelInvalidError
 from fedjob_runtime.training.weights import load_weights
+from support.fake_segment import (
+    SEGMENT,
+    FakeSegment,
+    NoEvaluation,
+    OnServer,
+    OnWorkers,
+    all_answer,
+    answering,
+)
 
 # The start.
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from support.cluster.fake_segment import (
-    FakeSegment,
-    answering,
-    finished_with,
-)
 
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import WARNINGS
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
+from support.fake_segment import (
+    FakeSegment,
+    answering,
+    finished_with,
+)
 
 
 @pytest.mark.parametrize(
