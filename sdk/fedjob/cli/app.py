@@ -6,12 +6,26 @@ import io
 import os
 import signal
 import sys
-from types import FrameType
+from pathlib import Path
 
 import typer
 
-from fedjob.cli.commands import build, crd, report, run, upload, validate, version
+from fedjob.cli.commands import build, completion, crd, report, run, upload, validate, version
+from fedjob.cli.commands.cluster import (
+    cancel,
+    doctor,
+    events,
+    get,
+    listing,
+    logs,
+    result,
+    resume,
+    submit,
+    suspend,
+    watch,
+)
 from fedjob.cli.display.console import error_console, show_error
+from fedjob.cli.interruption import Interrupted, interrupt
 from fedjob.errors import EXIT_INTERRUPTED, FedjobError
 
 app = typer.Typer(
@@ -21,34 +35,33 @@ app = typer.Typer(
     "reach, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     rich_markup_mode="rich",
 )
-for _command in (run, validate, build, upload, report, crd, version):
+for _command in (run, validate, build, upload):
     _command.register(app)
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C or SIGTERM outside of a run (a run takes its signals itself)."""
+for _command in (submit, listing, get, watch, logs, result, suspend, resume, cancel, events):
+    _command.register(app)
+for _command in (report, doctor, crd, completion, version):
+    _command.register(app)
 
 
 def main() -> None:
     """The entry point: never shows a traceback for an error that fedjob raised on purpose."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     # A path with an umlaut must not end a finished run where the output is ASCII or Latin-1.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # kubectl starts its plugins by the name kubectl-fedjob.
+    plugin = Path(sys.argv[0]).name.startswith("kubectl-")
     try:
-        app()
+        app(prog_name="kubectl fedjob" if plugin else "fedjob")
     except FedjobError as error:
         if os.environ.get("FEDJOB_DEBUG") == "1":
             raise
         show_error(error)
         sys.exit(error.exit_code)
-    except _Interrupted:
+    except Interrupted:
         error_console().print("interrupted", style="yellow")
         sys.exit(EXIT_INTERRUPTED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _Interrupted

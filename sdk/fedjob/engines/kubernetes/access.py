@@ -74,6 +74,7 @@ class ApiServer:
 
     Attributes:
         namespace: Where jobs are looked for by default.
+        default_namespace: That of the context, whatever the option says.
         context: The kubeconfig's context in use; empty in a pod.
     """
 
@@ -96,7 +97,8 @@ class ApiServer:
         self._lock = threading.Lock()
         self._generation = 0
         self._client, self.context, default = self._load()
-        self.namespace = self._target.namespace or default or "default"
+        self.default_namespace = default or "default"
+        self.namespace = self._target.namespace or self.default_namespace
 
     @property
     def server(self) -> str:

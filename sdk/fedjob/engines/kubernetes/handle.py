@@ -67,6 +67,11 @@ class KubernetesHandle(RunHandle):
         return self._jobs.namespace
 
     @property
+    def default_namespace(self) -> str:
+        """The namespace of the cluster's context."""
+        return self._jobs.api.default_namespace
+
+    @property
     def running(self) -> bool:
         """Whether the operator works on the job, or will."""
         job = self._jobs.find(self._name)

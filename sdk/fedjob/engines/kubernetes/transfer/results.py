@@ -142,7 +142,12 @@ class Results:
                     )
                     for path, each in wanted.items()
                 }
-                errors = {path: future.exception() for path, future in futures.items()}
+                try:
+                    errors = {path: future.exception() for path, future in futures.items()}
+                except BaseException:
+                    http.stopped.set()
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
             left = {p: left[p] for p, error in errors.items() if error is not None}
             others = [e for e in errors.values() if e and not isinstance(e, OfferExpiredError)]
             if others:
@@ -282,6 +287,8 @@ def _receive(
                     file.seek(start)
                     position = start
                     for block in answer.stream(_BLOCK, decode_content=False):
+                        if http.stopped.is_set():
+                            raise StoreAnswerError(f"{source.path}: stopped")
                         file.write(block)
                         position += len(block)
                         moved(max(position - have, 0))

@@ -37,7 +37,11 @@ Moved = Callable[[int], None]
 
 
 class StoreHttp:
-    """Connections to the store of an offer; safe for use from several threads."""
+    """Connections to the store of an offer; safe for use from several threads.
+
+    Attributes:
+        stopped: When set, transfers end at their next block.
+    """
 
     def __init__(
         self,
@@ -53,12 +57,12 @@ class StoreHttp:
             parallel: Connections at once.
             local_port: Port of 127.0.0.1 where a tunnel to the store begins; None: the URLs' host.
             sleep: Waits between tries.
-            stopped: When set, no request is tried again.
+            stopped: Ends transfers when it is set.
         """
         self._parallel = parallel
         self._local_port = local_port
         self._sleep = sleep
-        self._stopped = stopped or threading.Event()
+        self.stopped = stopped or threading.Event()
         self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
@@ -102,7 +106,7 @@ class StoreHttp:
                 "Content-MD5": base64.b64encode(digest).decode(),
             }
             for attempt in range(1, ATTEMPTS + 1):
-                body = _Range(file, offset, length, moved)
+                body = _Range(file, offset, length, moved, self.stopped)
                 try:
                     problem = self._put_once(url, sent, body, digest.hex())
                 except BaseException:
@@ -188,7 +192,7 @@ class StoreHttp:
         )
 
     def _pause(self, attempt: int, problem: str, url: str) -> None:
-        if attempt == ATTEMPTS or self._stopped.is_set():
+        if attempt == ATTEMPTS or self.stopped.is_set():
             raise StoreAnswerError(
                 f"the store {urlsplit(url).netloc} fails again and again ({problem}); see whether "
                 f"this machine reaches it, and `fedjob doctor`; the same command continues where "
@@ -224,14 +228,19 @@ class StoreHttp:
 class _Range:
     """A range of a file as a request's body, which counts what is read of it."""
 
-    def __init__(self, file: BinaryIO, offset: int, length: int, moved: Moved) -> None:
+    def __init__(
+        self, file: BinaryIO, offset: int, length: int, moved: Moved, stopped: threading.Event
+    ) -> None:
         self.length = length
+        self._stopped = stopped
         self.counted = 0
         self._file = file
         self._moved = moved
         file.seek(offset)
 
     def read(self, size: int = -1) -> bytes:
+        if self._stopped.is_set():
+            raise ConnectionAbortedError("stopped")
         left = self.length - self.counted
         data = self._file.read(left if size < 0 else min(size, left))
         self.counted += len(data)
