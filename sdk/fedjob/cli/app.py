@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import typer
+from typer._completion_classes import completion_init
 
 from fedjob.cli.commands import build, completion, crd, report, run, upload, validate, version
 from fedjob.cli.commands.cluster import (
@@ -53,10 +54,13 @@ def main() -> None:
     # A path with an umlaut must not end a finished run where the output is ASCII or Latin-1.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # kubectl starts its plugins by the name kubectl-fedjob.
-    plugin = Path(sys.argv[0]).name.startswith("kubectl-")
+    # kubectl starts its plugins by the name kubectl-fedjob; help shows what a person types.
+    if Path(sys.argv[0]).name == "kubectl-fedjob":
+        sys.argv[0] = "kubectl fedjob"
+    if "_FEDJOB_COMPLETE" in os.environ:  # set by the script of `fedjob completion`
+        completion_init()
     try:
-        app(prog_name="kubectl fedjob" if plugin else "fedjob")
+        app()
     except FedjobError as error:
         if os.environ.get("FEDJOB_DEBUG") == "1":
             raise

@@ -18,19 +18,25 @@ _PANEL = "Which cluster"
 Context: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Context of the kubeconfig. [default: current]", rich_help_panel=_PANEL
+        metavar="NAME",
+        help="Context of the kubeconfig. \\[default: current]",
+        rich_help_panel=_PANEL,
     ),
 ]
 Namespace: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--namespace", "-n", metavar="NAME", help="[default: the context's]", rich_help_panel=_PANEL
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="\\[default: the context's]",
+        rich_help_panel=_PANEL,
     ),
 ]
 Kubeconfig: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="[default: $KUBECONFIG or ~/.kube/config]", rich_help_panel=_PANEL
+        metavar="FILE", help="\\[default: $KUBECONFIG or ~/.kube/config]", rich_help_panel=_PANEL
     ),
 ]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from fedjob.cli.display.follow_view import LineFollow, LiveFollow
 from fedjob.engines.base import RunHandle
 from fedjob.engines.run_status import RunEvent, RunStatus
+from fedjob.errors import FedjobError
 
 EVENTS_SECONDS = 3.0
 """Between two looks at the events of a run, which are a request of their own."""
@@ -32,6 +34,9 @@ def follow_run(
         last = status
         if looked is None or clock() - looked >= EVENTS_SECONDS or status.ended:
             looked = clock()
-            events = handle.events()
+            # The status is what counts: an API server that restarts, or a job that was deleted
+            # meanwhile, must not end the view.
+            with suppress(FedjobError):
+                events = handle.events()
         view.status(status, events)
     return last

@@ -93,9 +93,10 @@ def _clients(clients: Sequence[ClientInfo], now: datetime, most: int) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("SHARD", no_wrap=True, overflow="ellipsis")
     table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-    order = sorted(clients, key=lambda client: client.state not in _URGENT)[: max(most, 1)]
+    # Those that need attention stay visible however many there are.
+    shown = sorted(clients, key=lambda client: client.state not in _URGENT)[: max(most, 1)]
     for client in clients:
-        if client not in order:
+        if client not in shown:
             continue
         table.add_row(
             Text(client.name),
@@ -106,7 +107,7 @@ def _clients(clients: Sequence[ClientInfo], now: datetime, most: int) -> Table:
             Text(client.shard),
             Text(" ".join(client.message.split()), style="red"),
         )
-    hidden = len(clients) - len(order)
+    hidden = len(clients) - len(shown)
     if hidden > 0:
         table.add_row(Text(f"and {hidden} more", style="dim"))
     return table

@@ -54,6 +54,13 @@ def eta(status: RunStatus, now: datetime) -> str:
     return duration(max((status.eta - now).total_seconds(), 0.0))
 
 
+def left(status: RunStatus, now: datetime) -> str:
+    """Time left as ages are written, `80s`; a dash where it is not known."""
+    if status.eta is None or status.ended:
+        return "-"
+    return age((status.eta - now).total_seconds())
+
+
 def why(status: RunStatus) -> str:
     """Reason and message on one line."""
     text = " ".join(status.message.split())

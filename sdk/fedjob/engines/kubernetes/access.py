@@ -266,9 +266,7 @@ class ApiServer:
             self._sleep(pause)
 
     def _headers(self, client: ApiClient, content_type: str) -> dict[str, str]:
-        from fedjob import __version__
-
-        headers = {"User-Agent": f"fedjob/{__version__}", "Accept": "application/json, */*"}
+        headers = {"User-Agent": "fedjob", "Accept": "application/json, */*"}
         if content_type:
             headers["Content-Type"] = content_type
         # Runs exec plugins again when their credentials have expired.

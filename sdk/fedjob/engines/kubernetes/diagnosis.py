@@ -1,7 +1,7 @@
 """What a job needs in a cluster, and what of it is missing, each with a fix.
 
-A check that the credentials do not allow says so and is no fault: a data scientist sees less of a
-cluster than who installed fedjob.
+A check that the credentials do not allow is reported as unknown, not as a fault: a data scientist
+sees less of a cluster than the person who installed fedjob.
 """
 
 from __future__ import annotations

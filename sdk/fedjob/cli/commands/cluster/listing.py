@@ -47,7 +47,9 @@ def list_jobs(
         ]  # fmt: skip
         print_json({"jobs": shown})
     elif lines:
-        table_console().print(jobs_table(lines, datetime.now(UTC), namespaces=everywhere))
+        console = table_console()
+        now = datetime.now(UTC)
+        console.print(jobs_table(lines, now, namespaces=everywhere, width=console.width))
     else:
         where = "any namespace" if everywhere else f"namespace {jobs.namespace}"
         error_console().print(f"no FederatedJobs in {where}", markup=False, soft_wrap=True)

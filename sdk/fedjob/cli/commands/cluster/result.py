@@ -37,7 +37,7 @@ def result(
     *,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where to write. [default: fedjob-out/NAME]"),
+        typer.Option(metavar="DIR", help="Where to write. \\[default: fedjob-out/NAME]"),
     ] = None,
     round_: Annotated[
         int | None,
