@@ -52,6 +52,10 @@ class Reason(StrEnum):
     IMAGE_UNAVAILABLE = "ImageUnavailable", "An image cannot be fetched."
     WORKSPACE_ERROR = "WorkspaceError", "The job folder cannot be made or read."
     KIT_INVALID = "KitInvalid", "A worker's startup kit is not its own, not whole or out of date."
+    PROBABLE_MISTAKE = (
+        "ProbableMistake",
+        "Something in the inputs looks like a mistake and does not stop the job (a warning).",
+    )
 
     # The store
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."

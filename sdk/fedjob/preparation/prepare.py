@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fedjob.spec.validation.parse import check_job, parse_job
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.components import CUSTOM
+from fedjob.workspace.hints import job_hints, missing_module
 from fedjob.workspace.manifest_use import (
     NO_MANIFEST,
     ManifestUse,
@@ -49,8 +49,9 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
     """
     faults = FaultList()
     with faults.collected():
-        return prepare(parse_job(text, source), files)
-    job = readable_sections(text, source)
+        given = files.model_file is not None
+        return prepare(parse_job(text, source, model_file_given=given), files)
+    job = readable_sections(text, source, model_file_given=files.model_file is not None)
     if job is not None:
         # The resource is faulty: report the faults of its files together with its own.
         _inputs(job, files, faults)
@@ -107,8 +108,28 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
         job_files=job_files,
         digests=_digests(job_files, shards, files.checkpoint),
         requirements=inputs.requirements,
-        hints=(*_hints(model, info, files), *found.hints, *_one_sample_hints(job, info, shards)),
+        hints=_hints(job, inputs, files),
     )
+
+
+def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
+    """Check the resource and its model, for a job whose shards are elsewhere or not made yet.
+
+    Returns:
+        Probable mistakes that do not stop a run.
+
+    Raises:
+        InvalidInputError: Every fault of the resource and the model file.
+    """
+    faults = FaultList()
+    with faults.collected():
+        check_job(job)
+    found = _model(job, files, faults)
+    if files.checkpoint is not None:
+        _check_checkpoint(job, files.checkpoint, faults)
+    faults.check()
+    inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
+    return _hints(job, inputs, files)
 
 
 @dataclass(frozen=True)
@@ -121,28 +142,50 @@ class _Inputs:
     found: InspectedShards
 
 
-def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
-    spec = job.spec.model
-    model = read_local_model(job, files, faults, files.shards or files.base / DEFAULT_FOLDER)
+@dataclass(frozen=True)
+class _Model:
+    """The model's part of a job, as far as it could be read.
+
+    Attributes:
+        info: What is in the file, where it has no fault.
+        readable: What is in it, also where it has faults.
+    """
+
+    model: LocalModel | None
     info: SourceInfo | None = None
     readable: SourceInfo | None = None
     requirements: tuple[RequirementLine, ...] = ()
-    if model is not None:
-        with faults.collected():
-            requirements = all_requirements(spec.requirements, model.files)
-        with faults.collected():
-            try:
-                info = readable = check_model(
-                    model.source.text,
-                    model.files,
-                    class_name=spec.class_name,
-                    train_function=spec.train_function,
-                    filename=model.name,
-                    requirements=[line.text for line in requirements],
-                )
-            except InvalidSourceError as error:
-                readable = error.info
-                raise
+
+
+def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
+    spec = job.spec.model
+    model = read_local_model(job, files, faults, files.shards or files.base / DEFAULT_FOLDER)
+    if model is None:
+        return _Model(None)
+    info: SourceInfo | None = None
+    readable: SourceInfo | None = None
+    requirements: tuple[RequirementLine, ...] = ()
+    with faults.collected():
+        requirements = all_requirements(spec.requirements, model.files)
+    with faults.collected():
+        try:
+            info = readable = check_model(
+                model.source.text,
+                model.files,
+                class_name=spec.class_name,
+                train_function=spec.train_function,
+                filename=model.name,
+                requirements=[line.text for line in requirements],
+            )
+        except InvalidSourceError as error:
+            readable = error.info
+            raise
+    return _Model(model, info, readable, requirements)
+
+
+def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
+    found_model = _model(job, files, faults)
+    readable = found_model.readable
     _check_checkpoint(job, files.checkpoint, faults)
     paths = shard_files(job.spec.shards, files, faults)
     # Of a model file that cannot be read nothing is known: it may well train on any ZIP.
@@ -150,7 +193,7 @@ def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
     found = inspect_shards(paths, job.spec.shards, job.spec.training.manifest_file, faults, use)
     for fault in style_faults(_read_by_us(found, use, job.spec.shards.validation)):
         faults.add(fault.field, fault.problem, fault.fix)
-    return _Inputs(model, info, requirements, found)
+    return _Inputs(found_model.model, found_model.info, found_model.requirements, found)
 
 
 def _read_by_us(
@@ -161,21 +204,6 @@ def _read_by_us(
         for shard, manifest in zip(found.shards, found.manifests, strict=True)
         if manifest is not None and use.reads(shard.name, validation)
     ]
-
-
-def _one_sample_hints(
-    job: FederatedJob, info: SourceInfo | None, shards: Sequence[LocalShard]
-) -> tuple[str, ...]:
-    """Batch normalisation has no variance over one sample: torch raises ValueError."""
-    if info is None or not info.batch_norm or not manifest_use(job, info).generated:
-        return ()
-    validation = job.spec.shards.validation
-    return tuple(
-        f"{shard.name} has one sample, and BatchNorm cannot train on one: add samples, or use "
-        "GroupNorm"
-        for shard in shards
-        if shard.samples == 1 and shard.name != validation
-    )
 
 
 def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -> None:
@@ -206,7 +234,8 @@ def _digests(
     return digests
 
 
-def _hints(model: LocalModel | None, info: SourceInfo | None, files: LocalFiles) -> tuple[str, ...]:
+def _hints(job: FederatedJob, inputs: _Inputs, files: LocalFiles) -> tuple[str, ...]:
+    model, info = inputs.model, inputs.info
     if info is None or model is None:
         return ()
     hints = []
@@ -219,9 +248,5 @@ def _hints(model: LocalModel | None, info: SourceInfo | None, files: LocalFiles)
                 "--model-file DIR, or add it to spec.model.files"
             )
         else:
-            hints.append(
-                f"model_def.py imports {name}, which neither the runtime image nor the job's files "
-                f"have; ship {name}.py beside it (--model-file DIR, or spec.model.files), or add "
-                "its package to spec.model.requirements"
-            )
-    return (*model.hints, *hints, *info.hints)
+            hints.append(missing_module(name))
+    return (*model.hints, *hints, *job_hints(job, info, inputs.found.infos))

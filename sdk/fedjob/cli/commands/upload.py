@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.commands.build import JOB_FILE
 from fedjob.cli.display.console import error_console, error_json, output_console, print_json
 from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.options import Json, read_job_text
@@ -21,7 +20,7 @@ from fedjob.spec import FederatedJob
 from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.job_upload import upload as send
 from fedjob.storage.job_upload import upload_plan
-from fedjob.workspace.job_folder import read_job_folder
+from fedjob.workspace.job_folder import JOB_FILE, read_job_folder
 from fedjob.workspace.manifest_use import NO_MANIFEST
 
 
@@ -84,7 +83,8 @@ def _upload(
     from fedjob.storage.layout import Layout
 
     read_job_folder(folder)  # raises where it is none
-    job = parse_job(*read_job_text(str(folder / JOB_FILE)))
+    # The folder holds the model file, so that `build` took the job without a source.
+    job = parse_job(*read_job_text(str(folder / JOB_FILE)), model_file_given=True)
     location = _location(job, bucket, prefix, endpoint, region)
     layout = Layout(job.metadata.namespace, job.metadata.name, location.prefix)
     plan = upload_plan(layout, folder, _shards(job, shards), None)
