@@ -63,11 +63,13 @@ def _paths(name: str) -> SitePaths:
 
 def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:
     """All configurations of the job; each pod mounts only its own file."""
-    data = {SERVER_FILE: server_config(job, prepared, store).model_dump_json(by_alias=True)}
+    # Fields that are not set are left out: the runtime of a job that runs may not know new ones.
+    server = server_config(job, prepared, store)
+    data = {SERVER_FILE: server.model_dump_json(by_alias=True, exclude_none=True)}
     names = worker_names(len(prepared.workers))
     for name, shard in zip(names, prepared.workers, strict=True):
         config = worker_config(job, name, shard, gpus=gpus)
-        data[worker_file(name)] = config.model_dump_json(by_alias=True)
+        data[worker_file(name)] = config.model_dump_json(by_alias=True, exclude_none=True)
     return _config_map(metadata_of(job, config_name(job.metadata.name)), data)
 
 
