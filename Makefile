@@ -60,7 +60,7 @@ programs: ## what the tests need beside Python: a browser, a registry, Docker, h
 	@bash tests/programs.sh
 
 integration: $(VENV)/.dev programs ## real federations, a real S3 store, a real browser; three at a time
-	$(PYTEST) tests/integration -m "not field" -n 3 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) tests/integration -n 3 --dist loadgroup --no-loadscope-reorder
 
 cluster: ## a kind cluster of three nodes, and a registry
 	tests/cluster/up

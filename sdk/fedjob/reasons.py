@@ -54,6 +54,10 @@ class Reason(StrEnum):
     IMAGE_UNAVAILABLE = "ImageUnavailable", "An image cannot be fetched."
     WORKSPACE_ERROR = "WorkspaceError", "The job folder cannot be made or read."
     KIT_INVALID = "KitInvalid", "A worker's startup kit is not its own, not whole or out of date."
+    PROBABLE_MISTAKE = (
+        "ProbableMistake",
+        "Something in the inputs looks like a mistake and does not stop the job (a warning).",
+    )
 
     # The store
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."
@@ -64,6 +68,7 @@ class Reason(StrEnum):
         "The job names a store or objects that its namespace may not use.",
     )
     OBJECT_MISSING = "ObjectMissing", "An object that the job needs is not in the store."
+    OBJECT_TOO_LARGE = "ObjectTooLarge", "An object in the store has more bytes than is allowed."
     ROUND_LOG_CORRUPT = "RoundLogCorrupt", "The log of committed rounds contradicts itself."
     NO_SPACE = "NoSpace", "The disk is full."
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from chaos.nodes import PodPlacement, on, placement_of
-from e2e.operator_deployment import STORE, OperatorDeployment
+from e2e.cluster_access.operator_deployment import STORE, OperatorDeployment
 
 
 class ChaosDeployment(OperatorDeployment):

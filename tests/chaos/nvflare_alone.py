@@ -39,7 +39,7 @@ from chaos.nodes import (  # noqa: E402 (after the path)
     placement_of,
     unpause_all,
 )
-from e2e.kube import cluster_environment  # noqa: E402
+from e2e.cluster_access.kube import cluster_environment  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
 WATCHED = 180.0

@@ -12,7 +12,7 @@ from chaos.faults import Phase
 from chaos.invariants import log_violations, model_violations
 from chaos.matrix import LONGEST, SMALL, Outcome, Strike, counts_of, submitted
 from chaos.running_job import WORKERS, RunningJob
-from e2e.recorder import RECORDER
+from e2e.cluster_access.recorder import RECORDER
 from fedjob.reasons import Reason
 
 FAULT = "worker out of memory"

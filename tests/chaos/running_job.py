@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from chaos.deployment import ChaosDeployment
 from chaos.nodes import PodPlacement, placement_of
-from e2e.recorder import recorder, upload_shards
+from e2e.cluster_access.recorder import recorder, upload_shards
 from fedjob.protocol.commit import Commit
 from fedjob.storage.errors import StoreError
 from fedjob.storage.layout import Layout

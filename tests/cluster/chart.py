@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-PROJECT = Path(__file__).parents[2]
-CHART = PROJECT / "charts" / "fedjob"
+from support.repository import ROOT
+
+CHART = ROOT / "charts" / "fedjob"
 NAMESPACE = "fedjob-system"
 REGISTRY: dict[str, Any] = {"imageRegistry": "registry.test/mirror"}
 # A helm built by `go install` has no Kubernetes version and assumes 1.20.

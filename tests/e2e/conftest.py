@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from e2e.kube import Kube, NoClusterError
-from e2e.operator_deployment import OperatorDeployment
+from e2e.cluster_access.kube import Kube, NoClusterError
+from e2e.cluster_access.operator_deployment import OperatorDeployment
 
 
 def no_cluster(why: str) -> NoReturn:
@@ -29,7 +29,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
     Done per item, since xdist may read the groups before pytest_collection_modifyitems.
     """
-    if item.path.parent == Path(__file__).parent:
+    if item.path.is_relative_to(Path(__file__).parent):
         group = "nodes" if item.path.stem in NODES else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 

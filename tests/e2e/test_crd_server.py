@@ -1,7 +1,7 @@
 """Every constraint of the CRD on a real API server: accepted and refused jobs, with the messages.
 
-The jobs are those of fedjob's own validation tests (tests/support/spec_cases.py), and two for each
-bound of the schema (tests/support/schema_bounds.py). Nearly all requests are dry runs. Needs the
+The jobs are those of fedjob's own validation tests (tests/support/spec), and two for each bound
+of the schema (tests/support/spec/schema_bounds.py). Nearly all requests are dry runs. Needs the
 cluster (`make cluster`).
 """
 
@@ -14,25 +14,19 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.kube import PROJECT, Answer, JobsApi, Kube, KubectlError
+from e2e.cluster_access.kube import Answer, JobsApi, Kube, KubectlError
 from fedjob.errors import InvalidInputError
 from fedjob.spec.validation.parse import parse_object
-from support.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
-from support.schema_values import another
-from support.spec_cases import (
-    ABSENT,
-    ACCEPTED,
-    API_ACCEPTS,
-    API_MENDS,
-    API_REFUSES,
-    API_WORDS,
-    REFUSED,
-    job,
-)
+from support.repository import ROOT
+from support.spec.api_server_cases import API_ACCEPTS, API_MENDS, API_MESSAGES, API_REFUSES
+from support.spec.cases import ACCEPTED, REFUSED
+from support.spec.sample_job import ABSENT, job
+from support.spec.schema_bounds import Bound, Step, bounds_of, leaves_of, path_of, placed
+from support.spec.schema_values import another
 
 pytestmark = pytest.mark.e2e
 
-CRD = PROJECT / "crds" / "federatedjobs.fedjob.dev.yaml"
+CRD = ROOT / "crds" / "federatedjobs.fedjob.dev.yaml"
 SCHEMA = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 BOUNDS = list(bounds_of(SCHEMA, job({})))
 LEAVES = {path_of(steps): steps for steps in leaves_of(SCHEMA)}
@@ -101,13 +95,13 @@ def test_jobs_that_fedjob_refuses_are_refused_by_the_same_field(
 ) -> None:
     answer = refusals[name]
     assert not answer.accepted
-    if name in API_WORDS:
-        assert API_WORDS[name][0] in answer.message
+    if name in API_MESSAGES:
+        assert API_MESSAGES[name][0] in answer.message
     else:
         assert names(answer, REFUSED[name][1]), answer.message
 
 
-@pytest.mark.parametrize("name", API_WORDS)
+@pytest.mark.parametrize("name", API_MESSAGES)
 def test_each_message_exception_is_needed(refusals: dict[str, Answer], name: str) -> None:
     assert not names(refusals[name], REFUSED[name][1])
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.kube import PROJECT, Kube
+from e2e.cluster_access.kube import Kube
+from support.repository import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +24,7 @@ PREPARED = ("make cluster images", 'eval "$(tests/cluster/env)"')
 
 def commands() -> list[str]:
     """The section's indented lines that are commands, without those that show output."""
-    text = (PROJECT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text()
     section = text.split(SECTION, 1)[1].split("\n## ", 1)[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     found = [line for line in lines if not re.match(r"(NAME|digits) ", line)]
@@ -46,8 +47,8 @@ def let_helm_have_the_crd(kube: Kube) -> None:
 
 
 def test_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: Path) -> None:
-    program = PROJECT / "examples/digits/make_shards.py"
-    subprocess.run([sys.executable, program], check=True, cwd=PROJECT)
+    program = ROOT / "examples/digits/make_shards.py"
+    subprocess.run([sys.executable, program], check=True, cwd=ROOT)
     # The only difference is the Python environment that fedjob is installed in.
     fedjob = str(Path(sys.executable).parent / "fedjob")
     script = "\n".join(commands()).replace(".venv/bin/fedjob", fedjob)
@@ -57,7 +58,7 @@ def test_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: Path
         try:
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
-                cwd=PROJECT,
+                cwd=ROOT,
                 env={**os.environ, "KUBECONFIG": str(kube.kubeconfig)},
                 capture_output=True,
                 text=True,

@@ -31,7 +31,7 @@ from fedjob_operator.stages.round_log import read_log
 from fedjob_operator.stages.startup_kits import make_kits
 from fedjob_operator.stages.workspace import Owner, upload_workspace
 from fedjob_operator.state.observed import Defaults
-from support.operator_samples import DEFAULTS, NOW, a_commit, a_job
+from support.operator.samples import DEFAULTS, NOW, a_commit, a_job
 
 SOURCE = """
 from torch import nn

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from support.repository import ROOT
+
+EXAMPLES = ROOT / "examples"
 
 
 def make_shards(name: str, out: Path) -> Path:

@@ -40,8 +40,8 @@ from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.processes.children import descendants, start_child
+from support.repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
 

@@ -1,4 +1,4 @@
-"""Shards of the inputs in tests/field."""
+"""Shards and jobs of the inputs in tests/field."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from PIL import Image
 
-FIELD = Path(__file__).resolve().parents[1] / "field"
+from support.repository import ROOT
+
+FIELD = ROOT / "tests/field"
 
 
 def png(seed: int) -> bytes:
@@ -55,3 +58,22 @@ def make_shards(name: str, folder: Path) -> Path:
     """Runs make_shards.py of the input `name`; the folder of its ZIPs."""
     runpy.run_path(str(FIELD / name / "make_shards.py"))["make"](folder)
     return folder
+
+
+def job_text(name: str, *, rounds: int, **spec: Mapping[str, Any]) -> str:
+    """The job of the input `name` with fewer rounds, no GPU, and `spec` on top of its sections."""
+    job = yaml.safe_load((FIELD / name / "job.yaml").read_text(encoding="utf-8"))
+    changes = {"federation": {"numRounds": rounds}, "workers": {"gpu": 0}}
+    for section in {**changes, **spec}:
+        changed = changes.get(section, {}) | dict(spec.get(section, {}))
+        job["spec"][section] = (job["spec"].get(section) or {}) | changed
+    return json.dumps(job)
+
+
+def write_encoded(source: Path, path: Path, encoding: str) -> Path:
+    """A copy of a Python file with what an editor of that encoding adds, and Windows' line ends."""
+    text = source.read_text(encoding="utf-8")
+    head = "# -*- coding: latin-1 -*-\n# Größe\n" if encoding == "latin-1" else "# Größe\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes((head + text).replace("\n", "\r\n").encode(encoding))
+    return path

@@ -45,7 +45,7 @@ class MemoryBucket:
             if key.startswith(prefix):
                 yield ObjectInfo(key, len(self.objects[key]), '"1"')
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, limit: int = 1 << 20) -> bytes:
         self._require(key)
         return self.objects[key]
 

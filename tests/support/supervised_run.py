@@ -22,7 +22,7 @@ from fedjob.storage.errors import RoundGapError
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import StoppableClock, Stopped
 from fedjob_runtime.server.ipc import Handover, SegmentReport
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError
+from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from fedjob_runtime.server.supervisor.supervisor import Supervisor
 
@@ -149,6 +149,7 @@ class FakeParent:
         self.alive = False
         self.calls: list[str] = []
         self.refusals = 0
+        self.refused: SegmentRefusedError | None = None
         self.job: FakeJob | None = None
 
     def prepare(self) -> None:
@@ -163,9 +164,11 @@ class FakeParent:
         self.alive, self.job = False, None
 
     def submit(self, folder: Path) -> str:
+        if self.refused is not None:
+            raise self.refused
         if self.refusals:
             self.refusals -= 1
-            raise ParentError("NVFlare refused the segment: busy")
+            raise ParentError("NVFlare did not take the segment: busy")
         config = json.loads((folder / "app/config/config_fed_server.json").read_text())
         args = config["workflows"][0]["args"]
         run = self._run

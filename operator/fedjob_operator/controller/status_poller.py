@@ -31,6 +31,8 @@ RETRY_SECONDS = 1.0
 """Before a server that did not answer is asked again."""
 PAUSE_SECONDS = 0.3
 """Between two answers: bounds the cost of a server that changes all the time."""
+MAX_STATUS = 4 << 20
+"""Bytes of a status; one of 256 workers has some 100 KiB."""
 
 _log = logging.getLogger("fedjob.poll")
 
@@ -144,10 +146,24 @@ class Poller:
             self._session = aiohttp.ClientSession(timeout=timeout)
         host = f"[{target.ip}]" if ":" in target.ip else target.ip
         try:
-            async with self._session.get(f"http://{host}:{HTTP_PORT}/status?{query}") as answer:
-                text = await answer.text()
-                if answer.status == 200:
-                    return text
-                raise SilentServerError(f"{target.name}: answered {answer.status}; see its log")
+            url = f"http://{host}:{HTTP_PORT}/status?{query}"
+            # The pod runs the author's code: it must not send the operator elsewhere, nor fill its
+            # memory.
+            async with self._session.get(url, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise SilentServerError(f"{target.name}: answered {answer.status}; see its log")
+                return (await _bounded(answer.content, target.name)).decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SilentServerError(f"{target.name}: {error!r}; the operator asks again") from error
+
+
+async def _bounded(stream: aiohttp.StreamReader, name: str) -> bytes:
+    """All of a body that has at most `MAX_STATUS` bytes."""
+    data = bytearray()
+    async for chunk in stream.iter_any():
+        data += chunk
+        if len(data) > MAX_STATUS:
+            raise SilentServerError(
+                f"{name}: its status has more than {MAX_STATUS} bytes; see its log"
+            )
+    return bytes(data)

@@ -53,8 +53,8 @@ class ConditionValue:
 def conditions(inputs: StatusInputs) -> list[Condition]:
     """The conditions to write, in the order of the steps.
 
-    Complete, Failed, Suspended, Recovering and GpuFallback appear when they first are true, and
-    then stay.
+    Complete, Failed, Suspended, Recovering, GpuFallback and Hints appear when they first are
+    true, and then stay.
     """
     before = {c["type"]: c for c in inputs.view.status.get("conditions") or []}
     values = [v for v in _values(inputs) if v.true or v.type in _STEPS or v.type in before]
@@ -88,6 +88,7 @@ def _values(inputs: StatusInputs) -> Iterator[ConditionValue]:
     yield suspended(inputs)
     yield recovering(inputs)
     yield gpu_fallback(inputs)
+    yield hints(inputs)
 
 
 def accepted(inputs: StatusInputs) -> ConditionValue:
@@ -264,3 +265,11 @@ def gpu_fallback(inputs: StatusInputs) -> ConditionValue:
         f"CPUs; set spec.workers.gpuFallback: wait to wait for GPUs instead"
     )
     return ConditionValue(kind, True, Reason.GPU_FALLBACK, message)
+
+
+def hints(inputs: StatusInputs) -> ConditionValue:
+    """Whether the inputs look mistaken in a way that does not stop the job."""
+    kind, prepared = ConditionType.HINTS, inputs.record.prepared
+    if prepared is None or not prepared.hints:
+        return ConditionValue(kind, False, "NoHints")
+    return ConditionValue(kind, True, Reason.PROBABLE_MISTAKE, "\n".join(prepared.hints))

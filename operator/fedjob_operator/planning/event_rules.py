@@ -21,6 +21,7 @@ _EVENT_WHEN_TRUE = {
     ConditionType.FAILED,
     ConditionType.SUSPENDED,
     ConditionType.GPU_FALLBACK,
+    ConditionType.HINTS,
 }
 _REASONS = frozenset(reason.value for reason in Reason)
 

@@ -10,10 +10,13 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.workspace.classes import class_count, resolve_num_classes
+from fedjob.workspace.hints import job_hints, missing_module
 from fedjob.workspace.manifest_use import for_classes, manifest_use, style_faults
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.requirements.lines import all_requirements
+from fedjob.workspace.shard.archive import ShardInfo
 from fedjob.workspace.source.check import check_model
+from fedjob.workspace.source.model_file import SourceInfo
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
 from fedjob_operator.planning.preparation import inputs_digest
@@ -23,6 +26,10 @@ from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.model_files import ModelInputs, read_model
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from fedjob_operator.state.record import Prepared, ShardPlace
+
+MOST_HINTS = 20
+LONGEST_HINT = 300
+"""Characters: a hint of every shard must fit into the job's record and a condition's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,13 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
     own = store.location.bucket
     found = find_shards(job, store.layout, own, store.bucket)
     use, validation = manifest_use(job, info), job.spec.shards.validation
-    summaries = inspect_all(
+    shards = inspect_all(
         found,
         training.manifest_file,
         store.bucket,
         lambda name: use.needed_for(name, validation),
     )
+    summaries = [shard.manifest for shard in shards]
     needed = [
         s for f, s in zip(found, summaries, strict=True) if use.needed_for(f.name, validation)
     ]
@@ -77,11 +85,8 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
     if faults:
         raise InputError(Reason.MANIFEST_INVALID, InvalidInputError(faults))
     count = class_count(info, model.args, generated=use.generated)
-    try:
-        manifests = for_classes([shard.name for shard in found], summaries, validation)
-        classes = resolve_num_classes(training.num_classes, manifests, count)
-    except InvalidInputError as error:
-        raise InputError(Reason.NUM_CLASSES_TOO_SMALL, error) from None
+    manifests = for_classes([shard.name for shard in found], summaries, validation)
+    classes = resolve_num_classes(training.num_classes, manifests, count)
     by_name = {shard.name: shard for shard in found}
     names = job.spec.shards.for_workers(by_name)
     # Without a manifest that fedjob reads, a worker needs no way out to the images' addresses.
@@ -114,8 +119,16 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
         ],
         validation=_validation(job, by_name, store, copies),
         checkpoint=_checkpoint(job, store, copies),
+        hints=_hints(job, info, shards),
     )
     return Inputs(prepared, files, copies)
+
+
+def _hints(job: FederatedJob, info: SourceInfo, shards: list[ShardInfo]) -> list[str]:
+    """Probable mistakes, as `fedjob validate` shows them; cut, since the record keeps them."""
+    missing = [missing_module(name) for name in info.missing_modules]
+    found = [*missing, *job_hints(job, info, shards)]
+    return [hint[:LONGEST_HINT] for hint in found[:MOST_HINTS]]
 
 
 def _validation(

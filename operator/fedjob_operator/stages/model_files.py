@@ -133,7 +133,7 @@ def _object(store: JobStore, uri: str) -> bytes:
     info = store.bucket(bucket).head(key)
     if info is not None:
         _check_size(uri, info.size)
-    return store.bucket(bucket).get_bytes(key)
+    return store.bucket(bucket).get_bytes(key, DEFAULT_LIMITS.max_file_bytes)
 
 
 def _prefix(store: JobStore, uri: str, path: str) -> dict[str, bytes]:
@@ -153,7 +153,7 @@ def _prefix(store: JobStore, uri: str, path: str) -> dict[str, bytes]:
                 f"{DEFAULT_LIMITS.max_files} files"
             )
             raise InvalidInputError([Fault(uri, problem, "put data into the shards")])
-        files[_below(path, relative)] = bucket.get_bytes(info.key)
+        files[_below(path, relative)] = bucket.get_bytes(info.key, DEFAULT_LIMITS.max_file_bytes)
     if not files:
         raise InvalidInputError([Fault(uri, "holds no object", "upload the files there")])
     return files

@@ -15,13 +15,14 @@ from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
-from fedjob.workspace.shard.archive import inspect_shard
-from fedjob.workspace.shard.manifest import ManifestSummary
+from fedjob.workspace.shard.archive import ShardInfo, ShardLimits, inspect_shard
 from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 
 PARALLEL = 4
 MAX_FAULTS = 20
+LIMITS = ShardLimits(max_files=100_000, max_directory_bytes=32 << 20)
+"""What the operator inspects: it holds the directories of several jobs' shards at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ def inspect_all(
     manifest_file: str,
     open_bucket: Callable[[str], Bucket],
     needs_manifest: Callable[[str], bool],
-) -> list[ManifestSummary | None]:
-    """All shards' manifests in the given order; None for a shard without one that needs none.
+) -> list[ShardInfo]:
+    """What all shards hold, in the given order.
 
     Raises:
         InputError: All faults of all shards, with the reason of the first.
@@ -117,7 +118,7 @@ def inspect_all(
     reasons: list[Reason] = []
     faults: list[Fault] = []
 
-    def inspect(shard: FoundShard) -> ManifestSummary | InvalidInputError | None:
+    def inspect(shard: FoundShard) -> ShardInfo | InvalidInputError:
         bucket = open_bucket(shard.bucket)
         try:
             info = bucket.head(shard.key)
@@ -128,9 +129,7 @@ def inspect_all(
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
             with bucket.open_seekable(shard.key) as file:
                 needed = needs_manifest(shard.name)
-                return inspect_shard(
-                    file, shard.name, manifest_file, needs_manifest=needed
-                ).manifest
+                return inspect_shard(file, shard.name, manifest_file, LIMITS, needs_manifest=needed)
         except ObjectMissingError:
             fault = Fault(
                 shard.name,
@@ -143,13 +142,13 @@ def inspect_all(
 
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="inspect") as pool:
         answers = list(pool.map(inspect, shards))
-    summaries = []
+    infos = []
     for answer in answers:
         if isinstance(answer, InvalidInputError):
             reasons.append(answer.reason)
             faults += answer.faults
         else:
-            summaries.append(answer)
+            infos.append(answer)
     if faults:
         raise InputError(reasons[0], InvalidInputError(faults[:MAX_FAULTS]))
-    return summaries
+    return infos

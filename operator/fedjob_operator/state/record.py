@@ -52,6 +52,9 @@ class Prepared(RecordModel):
     workers: list[ShardPlace] = Field(default_factory=list)
     validation: str | None = Field(None, description="Object key in the job's bucket.")
     checkpoint: str | None = Field(None, description="Object key in the job's bucket.")
+    hints: list[str] = Field(
+        default_factory=list, description="Probable mistakes that do not stop the job."
+    )
     workspace: str = Field("", description="Checksum of the job folder, once it is uploaded.")
     image: PreparedImage | None = None
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
 
 
 class FaultList:
     """Faults in the order in which they are found; each only once."""
 
     def __init__(self) -> None:
-        self._faults: dict[Fault, None] = {}
+        self._faults: dict[Fault, Reason] = {}
 
     def __len__(self) -> int:
         """Number of faults."""
@@ -20,7 +21,7 @@ class FaultList:
 
     def add(self, field: str, problem: str, fix: str) -> None:
         """Add a fault."""
-        self._faults[Fault(field, problem, fix)] = None
+        self._faults.setdefault(Fault(field, problem, fix), InvalidInputError.reason)
 
     @contextmanager
     def collected(self) -> Iterator[None]:
@@ -28,7 +29,8 @@ class FaultList:
         try:
             yield
         except InvalidInputError as error:
-            self._faults.update(dict.fromkeys(error.faults))
+            for fault in error.faults:
+                self._faults.setdefault(fault, error.reason)
         except OSError as error:
             name = str(error.filename or "file")
             self.add(name, error.strerror or str(error), "check the path and its permissions")
@@ -37,7 +39,9 @@ class FaultList:
         """Raise the collected faults, if any.
 
         Raises:
-            InvalidInputError: With all of them.
+            InvalidInputError: With all of them; its reason is that of the first.
         """
         if self._faults:
-            raise InvalidInputError(self._faults)
+            error = InvalidInputError(self._faults)
+            error.reason = next(iter(self._faults.values()))
+            raise error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fedjob.spec.validation.parse import check_job, parse_job
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.components import CUSTOM
+from fedjob.workspace.hints import job_hints, missing_module
 from fedjob.workspace.manifest_use import (
     NO_MANIFEST,
     ManifestUse,
@@ -49,8 +49,9 @@ def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
     """
     faults = FaultList()
     with faults.collected():
-        return prepare(parse_job(text, source), files)
-    job = readable_sections(text, source)
+        given = files.model_file is not None
+        return prepare(parse_job(text, source, model_file_given=given), files)
+    job = readable_sections(text, source, model_file_given=files.model_file is not None)
     if job is not None:
         # The resource is faulty: report the faults of its files together with its own.
         _inputs(job, files, faults)
@@ -107,7 +108,7 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
         job_files=job_files,
         digests=_digests(job_files, shards, files.checkpoint),
         requirements=inputs.requirements,
-        hints=(*_hints(model, info, files), *found.hints, *_one_sample_hints(job, info, shards)),
+        hints=_hints(job, inputs, files),
     )
 
 
@@ -163,21 +164,6 @@ def _read_by_us(
     ]
 
 
-def _one_sample_hints(
-    job: FederatedJob, info: SourceInfo | None, shards: Sequence[LocalShard]
-) -> tuple[str, ...]:
-    """Batch normalisation has no variance over one sample: torch raises ValueError."""
-    if info is None or not info.batch_norm or not manifest_use(job, info).generated:
-        return ()
-    validation = job.spec.shards.validation
-    return tuple(
-        f"{shard.name} has one sample, and BatchNorm cannot train on one: add samples, or use "
-        "GroupNorm"
-        for shard in shards
-        if shard.samples == 1 and shard.name != validation
-    )
-
-
 def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -> None:
     if path is None:
         if job.spec.model.checkpoint is not None:
@@ -206,7 +192,8 @@ def _digests(
     return digests
 
 
-def _hints(model: LocalModel | None, info: SourceInfo | None, files: LocalFiles) -> tuple[str, ...]:
+def _hints(job: FederatedJob, inputs: _Inputs, files: LocalFiles) -> tuple[str, ...]:
+    model, info = inputs.model, inputs.info
     if info is None or model is None:
         return ()
     hints = []
@@ -219,9 +206,5 @@ def _hints(model: LocalModel | None, info: SourceInfo | None, files: LocalFiles)
                 "--model-file DIR, or add it to spec.model.files"
             )
         else:
-            hints.append(
-                f"model_def.py imports {name}, which neither the runtime image nor the job's files "
-                f"have; ship {name}.py beside it (--model-file DIR, or spec.model.files), or add "
-                "its package to spec.model.requirements"
-            )
-    return (*model.hints, *hints, *info.hints)
+            hints.append(missing_module(name))
+    return (*model.hints, *hints, *job_hints(job, info, inputs.found.infos))

@@ -16,17 +16,21 @@ from fedjob.spec import (
     TrainingConfig,
 )
 from fedjob.spec.models.base import Model
+from fedjob.spec.validation.parse import with_given_file
 from fedjob.spec.yaml import load_yaml
 
 Section = TypeVar("Section", bound=Model)
 
 
-def readable_sections(text: str, source: str) -> FederatedJob | None:
+def readable_sections(
+    text: str, source: str, *, model_file_given: bool = False
+) -> FederatedJob | None:
     """A job of the sections that are good themselves, with defaults for the others.
 
     Args:
         text: YAML or JSON of the resource.
         source: Name of the file in messages.
+        model_file_given: As for `parse_job`.
 
     Returns:
         None where not even the model can be read.
@@ -35,6 +39,7 @@ def readable_sections(text: str, source: str) -> FederatedJob | None:
         data = load_yaml(text, source).data
     except InvalidInputError:
         return None
+    data = with_given_file(data) if model_file_given else data
     spec = data.get("spec") if isinstance(data, dict) else None
     if not isinstance(spec, dict):
         return None

@@ -12,7 +12,7 @@ from fedjob.spec import ShardsSpec
 from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.manifest_use import ManifestUse
-from fedjob.workspace.shard.archive import inspect_shard
+from fedjob.workspace.shard.archive import ShardInfo, inspect_shard
 from fedjob.workspace.shard.manifest import ManifestSummary
 
 DEFAULT_FOLDER = "shards"
@@ -84,13 +84,12 @@ class InspectedShards:
     Attributes:
         shards: By file name sort.
         manifests: What the manifest of each holds; None where it has none that can be used.
-        hints: Manifests that fedjob does not need and could not read; samples that the built-in
-            evaluation will not decode.
+        infos: What each holds.
     """
 
     shards: list[LocalShard]
     manifests: list[ManifestSummary | None]
-    hints: list[str]
+    infos: list[ShardInfo]
 
 
 def inspect_shards(
@@ -122,16 +121,7 @@ def inspect_shards(
             samples = info.manifest.samples if info.manifest is not None else None
             result.shards.append(LocalShard(path.name, path, samples, digest))
             result.manifests.append(info.manifest)
-            if info.not_an_image and path.name == spec.validation and use.validation:
-                result.hints.append(
-                    f"{path.name}: {info.not_an_image} is not an image, and the built-in "
-                    "evaluation reads images; write fl_validate(model, env, out_dir) into the "
-                    "model file, or drop spec.shards.validation"
-                )
-            if info.has_manifest and info.manifest_faults:
-                result.hints.append(
-                    f"{info.manifest_faults[0]} (only your own code reads this manifest)"
-                )
+            result.infos.append(info)
     return result
 
 

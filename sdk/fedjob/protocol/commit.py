@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.base import Model
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: number for name, number in value.items() if number is not None}
+    return value
+
+
+Metrics = Annotated[
+    dict[str, Annotated[float, Field(allow_inf_nan=False)]], BeforeValidator(_without_nulls)
+]
+"""Finite numbers by name. JSON has no NaN: earlier versions wrote null, which is left out."""
 
 
 class ResultWarning(Model):
@@ -36,9 +48,7 @@ class Participant(Model):
 
     name: str = Field(description="The worker, such as `worker-0`.")
     samples: int = Field(ge=1, description="Samples it trained on: its weight in FedAvg.")
-    metrics: dict[str, float] = Field(
-        default_factory=dict, description="What its training returned."
-    )
+    metrics: Metrics = Field(default_factory=dict, description="What its training returned.")
     seconds: float = Field(
         0.0, ge=0, description="Seconds from the task's send to its accepted result."
     )
@@ -85,7 +95,7 @@ class Commit(Model):
     size: int = Field(ge=0, description="Bytes of the model file.")
     participants: list[Participant] = Field(default_factory=list)
     failures: list[ClientFailure] = Field(default_factory=list)
-    metrics: dict[str, float] = Field(
+    metrics: Metrics = Field(
         default_factory=dict,
         description="Sample-weighted means of the participants' metrics; those of the global model "
         "on validation data carry the prefix `val_`.",

@@ -32,7 +32,10 @@ from fedjob.storage.upload import Progress, send_file
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["LONGEST_PRESIGN", "Bucket"]
+__all__ = ["LONGEST_PRESIGN", "SMALL", "Bucket"]
+
+SMALL = 1 << 20
+"""Bytes of an object that is held in memory, unless its reader allows more."""
 
 
 class Bucket:
@@ -123,9 +126,17 @@ class Bucket:
                 if not left or self.head(key) is not None:
                     raise
 
-    def get_bytes(self, key: str) -> bytes:
-        """All bytes of a small object, checked against its recorded SHA-256."""
-        return receive_bytes(self._client, self.where(key))
+    def get_bytes(self, key: str, limit: int = SMALL) -> bytes:
+        """All bytes of a small object, checked against its recorded SHA-256.
+
+        Args:
+            key: The object.
+            limit: Bytes that it may have.
+
+        Raises:
+            ObjectTooLargeError: It has more.
+        """
+        return receive_bytes(self._client, self.where(key), limit)
 
     def head(self, key: str) -> ObjectInfo | None:
         """Size and checksum of an object; None where object or bucket do not exist."""

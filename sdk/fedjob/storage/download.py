@@ -14,22 +14,30 @@ from fedjob.storage.errors import (
     AlreadyExistsError,
     ChecksumMismatchError,
     ObjectChangedError,
+    ObjectTooLargeError,
     StreamCutError,
     Where,
 )
 from fedjob.storage.upload import Progress
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
 STREAM_TRIES = 5
 """Times that a broken-off answer is taken up again where it broke off."""
 
 
-def receive_bytes(client: S3Client, where: Where) -> bytes:
+def receive_bytes(client: S3Client, where: Where, limit: int) -> bytes:
     """All bytes of a small object.
 
+    Args:
+        client: Asks the store.
+        where: The object.
+        limit: Bytes that it may have.
+
     Raises:
+        ObjectTooLargeError: It has more; only `limit` of them were read.
         ChecksumMismatchError: They are not those recorded with it.
         StoreError: Whatever the store refuses.
     """
@@ -38,11 +46,14 @@ def receive_bytes(client: S3Client, where: Where) -> bytes:
             answer = client.get_object(Bucket=where.bucket, Key=where.key)
         try:
             with translated(where, streaming=True):
-                data = answer["Body"].read()
+                data = _read(answer["Body"], limit)
         except StreamCutError:
             if not left:
                 raise
             continue
+        if len(data) > limit:
+            problem = f"it has more than {limit} bytes"
+            raise ObjectTooLargeError(where, problem, "replace it by what belongs there")
         recorded = recorded_sha256(answer["Metadata"])
         if recorded is not None and hashlib.sha256(data).hexdigest() != recorded:
             break
@@ -50,6 +61,19 @@ def receive_bytes(client: S3Client, where: Where) -> bytes:
     raise ChecksumMismatchError(
         where, "its bytes are not those recorded with it", "restore it, or delete it"
     )
+
+
+def _read(body: StreamingBody, limit: int) -> bytes:
+    """All bytes, or `limit` and some more where there are more."""
+    data = bytearray()
+    while len(data) <= limit:
+        # botocore notices a body that broke off at the read that finds nothing more.
+        piece = body.read(limit + 1 - len(data))
+        if not piece:
+            return bytes(data)
+        data += piece
+    body.close()
+    return bytes(data)
 
 
 def recorded_sha256(metadata: Mapping[str, str]) -> str | None:

@@ -77,6 +77,12 @@ class ChecksumMismatchError(StoreError):
     reason = Reason.CHECKSUM_MISMATCH
 
 
+class ObjectTooLargeError(StoreError):
+    """An object has more bytes than what belongs under its key may have."""
+
+    reason = Reason.OBJECT_TOO_LARGE
+
+
 class ObjectChangedError(StoreError):
     """The object was replaced while it was being read."""
 

@@ -39,6 +39,10 @@ from fedjob.storage.patience import Patience
 T = TypeVar("T")
 
 
+MAX_COMMIT = 8 << 20
+"""Bytes of a commit: 256 workers with 100 metrics each have some 3 MiB."""
+
+
 class RoundLog:
     """The committed rounds of one job.
 
@@ -108,7 +112,7 @@ class RoundLog:
             CorruptCommitError: The object is not a commit of this round.
         """
         key = self._layout.commit(number)
-        data = self._patiently(lambda: self._bucket.get_bytes(key))
+        data = self._patiently(lambda: self._bucket.get_bytes(key, MAX_COMMIT))
         try:
             commit = Commit.model_validate_json(data)
         except ValidationError as error:
@@ -146,6 +150,7 @@ class RoundLog:
                 attempt may go on from that commit (a fenced one was quick before it noticed); any
                 other stops.
             RoundGapError: The round before is not committed.
+            CorruptCommitError: The commit could not be read back; nothing was written.
             ChecksumMismatchError: The file is not the one that `commit.sha256` tells of.
             StoreUnreachableError: Patience is at its end; committing the same again is safe.
         """
@@ -154,6 +159,7 @@ class RoundLog:
             update={"model_file": self._layout.round_model_name(commit.sha256)}
         )
         body = stored.model_dump_json(by_alias=True, indent=1).encode()
+        self._require_readable(number, body)
         self.require_newest(commit.attempt)
         if self._exists(self._layout.commit(number)):
             return self._settle(stored, body)
@@ -268,10 +274,26 @@ class RoundLog:
             try:
                 self._bucket.put_bytes(key, body, if_absent=True)
             except AlreadyExistsError:
-                return self._bucket.get_bytes(key) == body
+                return self._bucket.get_bytes(key, MAX_COMMIT) == body
             return True
 
         return self._patiently(put)
+
+    def _require_readable(self, number: int, body: bytes) -> None:
+        """A commit that no restart could read must not be written: the run would end with it."""
+        try:
+            Commit.model_validate_json(body)
+        except ValidationError as error:
+            raise CorruptCommitError(
+                f"round {number}: its commit could not be read back "
+                f"({error.errors()[0]['msg']}); nothing was written; report it with the server's "
+                "log"
+            ) from error
+        if len(body) > MAX_COMMIT:
+            raise CorruptCommitError(
+                f"round {number}: its commit has {len(body)} bytes, at most {MAX_COMMIT} can be "
+                "read back; return fewer metrics"
+            )
 
     def _corrupt(self, number: int, found: str) -> CorruptCommitError:
         return CorruptCommitError(
@@ -282,7 +304,7 @@ class RoundLog:
     def _settle(self, ours: Commit, body: bytes) -> Commit:
         """Ours, when what is committed is byte for byte ours; otherwise our model is dropped."""
         key = self._layout.commit(ours.round)
-        if self._patiently(lambda: self._bucket.get_bytes(key)) == body:
+        if self._patiently(lambda: self._bucket.get_bytes(key, MAX_COMMIT)) == body:
             return ours
         theirs = self.read(ours.round)
         if theirs.model_file != ours.model_file:

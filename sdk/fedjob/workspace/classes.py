@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.reasons import Reason
 from fedjob.workspace.shard.manifest import ManifestSummary
 from fedjob.workspace.source.model_file import SourceInfo
 
@@ -13,6 +14,12 @@ FIELD = "spec.training.numClasses"
 
 ClassCount = Literal["required", "optional", "unused"]
 """Whether the number of classes must be known, may be known, or is asked for by nobody."""
+
+
+class NumClassesError(InvalidInputError):
+    """The number of classes is below what the labels need, or nothing tells it."""
+
+    reason = Reason.NUM_CLASSES_TOO_SMALL
 
 
 def class_count(info: SourceInfo, args: Mapping[str, Any], *, generated: bool) -> ClassCount:
@@ -35,12 +42,12 @@ def infer_num_classes(summaries: Sequence[ManifestSummary]) -> int:
     """The largest label of all shards plus one (row 21).
 
     Raises:
-        InvalidInputError: No sample of any shard has a label.
+        NumClassesError: No sample of any shard has a label.
     """
     largest = max((summary.max_label for summary in summaries), default=-1)
     if largest < 0:
         problem = "is 0 and cannot be inferred: no sample of any shard has a label"
-        raise InvalidInputError([Fault(FIELD, problem, "write the number of classes")])
+        raise NumClassesError([Fault(FIELD, problem, "write the number of classes")])
     return largest + 1
 
 
@@ -48,7 +55,7 @@ def check_num_classes(given: int, summaries: Sequence[ManifestSummary]) -> None:
     """Refuses fewer classes than the labels need (row 22).
 
     Raises:
-        InvalidInputError: One fault a shard, with the line and the id of its largest label.
+        NumClassesError: One fault a shard, with the line and the id of its largest label.
     """
     needed = max((summary.max_label for summary in summaries), default=-1) + 1
     faults = [
@@ -62,7 +69,7 @@ def check_num_classes(given: int, summaries: Sequence[ManifestSummary]) -> None:
         if summary.max_label >= given
     ]
     if faults:
-        raise InvalidInputError(faults)
+        raise NumClassesError(faults)
 
 
 def resolve_num_classes(
@@ -77,7 +84,7 @@ def resolve_num_classes(
             so that the constructor's own default stands.
 
     Raises:
-        InvalidInputError: See `infer_num_classes` and `check_num_classes`.
+        NumClassesError: See `infer_num_classes` and `check_num_classes`.
     """
     known = [summary for summary in summaries if summary is not None]
     if given > 0:
@@ -92,5 +99,5 @@ def resolve_num_classes(
         return infer_num_classes(known) if complete and largest > 0 else 0
     if not complete:
         problem = "is 0 and cannot be inferred: not every shard has a manifest that can be used"
-        raise InvalidInputError([Fault(FIELD, problem, "write the number of classes")])
+        raise NumClassesError([Fault(FIELD, problem, "write the number of classes")])
     return infer_num_classes(known)

@@ -19,7 +19,6 @@ from cluster.chart import (
     ALL,
     CHART,
     KUBERNETES,
-    PROJECT,
     REGISTRY,
     Object,
     environment,
@@ -31,6 +30,7 @@ from cluster.chart import (
 )
 from fedjob_operator.naming import OPERATOR_LABELS
 from fedjob_operator.settings import Settings, read_settings
+from support.repository import ROOT
 
 CRD = "federatedjobs.fedjob.dev"
 DIGEST = "sha256:" + "0a" * 32
@@ -57,13 +57,13 @@ def test_helm_lint_finds_nothing(values: dict[str, Any]) -> None:
 
 
 def test_the_versions_are_the_package_s() -> None:
-    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (version, version)
 
 
 def test_the_crd_is_the_project_s() -> None:
-    source = PROJECT / "crds" / f"{CRD}.yaml"
+    source = ROOT / "crds" / f"{CRD}.yaml"
     copy = CHART / "files" / source.name
     assert copy.read_bytes() == source.read_bytes(), f"cp {source} {copy}"
     crd = only(render(), "CustomResourceDefinition", CRD)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from support.pending import SHAPE, not_pending
 from support.repository import PACKAGES, ROOT, python_files, text_of
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
@@ -44,7 +43,7 @@ def test_files_and_folders_are_named_for_what_they_hold() -> None:
 def test_no_file_is_too_long() -> None:
     lengths = ((path, len(text_of(path).splitlines())) for path in EVERYTHING)
     found = [(path, f"{length} lines: split it") for path, length in lengths if length > MOST_LINES]
-    assert not_pending(found, SHAPE) == []
+    assert found == []
 
 
 def test_no_folder_has_too_many_modules() -> None:
@@ -54,7 +53,7 @@ def test_no_folder_has_too_many_modules() -> None:
         for folder, count in counts.items()
         if count > MOST_MODULES
     ]
-    assert not_pending(found, SHAPE) == []
+    assert found == []
 
 
 def positional(text: str) -> Iterator[tuple[str, int]]:
@@ -83,7 +82,7 @@ def test_no_function_has_too_many_positional_parameters() -> None:
         for name, count in positional(text_of(path))
         if count > MOST_POSITIONAL
     ]
-    assert not_pending(found, SHAPE) == []
+    assert found == []
 
 
 def test_parameters_are_counted_without_self() -> None:

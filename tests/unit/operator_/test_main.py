@@ -13,7 +13,7 @@ from fedjob_operator import main as module
 from fedjob_operator.main import EXIT_LOST, Operator, main, tune
 from fedjob_operator.metrics import JOBS
 from fedjob_operator.settings import read_settings
-from support.operator_samples import a_job, resource
+from support.operator.samples import a_job, resource
 
 
 class SetLease:

@@ -6,7 +6,7 @@ import pytest
 
 from fedjob_operator.naming import DIGEST, Body, annotation, digest_of, owner_uid, pod_name, sealed
 from fedjob_operator.resources.pods import worker_pod
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     UID,
     a_job,

@@ -9,6 +9,7 @@ import pytest
 from fedjob.errors import InvalidInputError
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles
+from fedjob.reasons import Reason
 
 MODEL = """
 import torch.nn as nn
@@ -52,6 +53,13 @@ def folder(tmp_path):
     shard(tmp_path / "shards", "a.zip", [4, 1, 1])
     shard(tmp_path / "shards", "c.zip", [6])
     return tmp_path
+
+
+def without_source(**spec):
+    """A job whose model file only the command line names."""
+    resource = json.loads(job(**spec))
+    del resource["spec"]["model"]["source"]
+    return json.dumps(resource)
 
 
 def faults_of(text, files):
@@ -360,3 +368,38 @@ def test_requirements_that_cannot_be_used_are_refused(folder):
     given = LocalFiles(folder, model_file=folder / "code")
     faults = faults_of(job(model={"requirements": ["./x-1.0-py3-none-any.whl"]}), given)
     assert sorted(faults) == ["requirements.txt line 1", "spec.model.requirements"]
+
+
+def test_a_model_file_of_the_command_line_needs_no_source_in_the_job(folder):
+    """The tutorials leave spec.model.source out where --model-file names the file."""
+    (folder / "net.py").write_text(MODEL)
+    given = LocalFiles(folder, model_file=folder / "net.py")
+    prepared = prepare_text(without_source(), "job.yaml", given)
+    assert prepared.job_files["app/custom/model_def.py"].decode() == MODEL
+    faults = faults_of(without_source(training={"batchSize": 0, "numClasses": 2}), given)
+    assert "spec.model.source" not in faults
+    assert faults.keys() == {"spec.training.batchSize"}
+
+
+def test_without_any_model_file_the_source_is_missing(folder):
+    assert "is missing" in faults_of(without_source(), LocalFiles(folder))["spec.model.source"]
+
+
+def test_too_few_classes_have_the_reason_that_the_operator_gives(folder):
+    with pytest.raises(InvalidInputError) as caught:
+        prepare_text(job(training={"numClasses": 3}), "job.yaml", LocalFiles(folder))
+    assert caught.value.reason is Reason.NUM_CLASSES_TOO_SMALL
+
+
+def test_entries_of_extra_that_replace_fedjobs_own_are_hinted_at(folder):
+    """Jobs that were stored before fedjob set these names stay as they are."""
+    extra = {"NUM_ROUNDS": 9, "SHARD_NAME": "mine", "own": 1}
+    prepared = prepare_text(job(training={"extra": extra}), "job.yaml", LocalFiles(folder))
+    assert prepared.hints == (
+        'spec.training.extra.NUM_ROUNDS is 9 and replaces fedjob\'s own env["NUM_ROUNDS"], which '
+        "is 5; remove it, unless that is meant",
+        "spec.training.extra.SHARD_NAME is 'mine' and replaces fedjob's own env[\"SHARD_NAME\"]; "
+        "remove it, unless that is meant",
+    )
+    same = job(training={"extra": {"NUM_ROUNDS": 5}})
+    assert not prepare_text(same, "job.yaml", LocalFiles(folder)).hints

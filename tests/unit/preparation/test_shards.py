@@ -15,7 +15,7 @@ from fedjob.preparation.shards import InspectedShards, inspect_shards, shard_fil
 from fedjob.spec import ShardsSpec
 from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.workspace.manifest_use import NO_MANIFEST, ManifestUse
-from support.shard_zips import GOOD, ONE, zipped
+from support.workspace.shard_zips import GOOD, ONE, zipped
 
 ALL_READ = ManifestUse(training=True, validation=True, generated=True)
 MANIFEST = "manifest.ndjson"
@@ -152,7 +152,7 @@ def test_samples_and_checksum_of_each_good_shard_are_known(tmp_path: Path) -> No
     assert (shard.name, shard.path, shard.samples) == ("a.zip", folder / "a.zip", 1)
     assert shard.sha256 == hashlib.sha256((folder / "a.zip").read_bytes()).hexdigest()
     assert [m and m.samples for m in result.manifests] == [1]
-    assert result.hints == []
+    assert [info.name for info in result.infos] == ["a.zip"]
 
 
 def test_another_checksum_than_the_item_gives_is_a_fault(tmp_path: Path) -> None:
@@ -187,22 +187,12 @@ def test_a_manifest_is_needed_only_where_fedjob_reads_it(tmp_path: Path) -> None
     assert len(faults_of(faults)) == 1
 
 
-def test_a_faulty_manifest_that_only_the_author_reads_is_a_hint(tmp_path: Path) -> None:
+def test_a_faulty_manifest_that_only_the_author_reads_is_kept_for_the_hints(
+    tmp_path: Path,
+) -> None:
     folder = folder_with(tmp_path, "a.zip", data=zipped({MANIFEST: b"not JSON\n"}))
     faults = FaultList()
-    (hint,) = inspect([folder / "a.zip"], NO_MANIFEST, faults).hints
+    (info,) = inspect([folder / "a.zip"], NO_MANIFEST, faults).infos
     faults.check()
-    assert hint.startswith("a.zip")
-    assert hint.endswith("(only your own code reads this manifest)")
-
-
-@pytest.mark.parametrize(("validation", "hints"), [("val.zip", 1), (None, 0)])
-def test_only_a_validation_shard_must_hold_images(
-    tmp_path: Path, validation: str | None, hints: int
-) -> None:
-    folder = folder_with(tmp_path, "val.zip", data=zipped(TEXT_SAMPLE))
-    faults = FaultList()
-    result = inspect([folder / "val.zip"], ALL_READ, faults, validation=validation)
-    faults.check()
-    assert len(result.hints) == hints
-    assert all("images/a.txt is not an image" in hint for hint in result.hints)
+    assert info.has_manifest
+    assert str(info.manifest_faults[0]).startswith("a.zip")

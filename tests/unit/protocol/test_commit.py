@@ -62,3 +62,17 @@ def test_a_reason_of_a_later_version_is_kept():
 def test_anything_else_is_not_a_warning(given):
     with pytest.raises(ValidationError):
         ResultWarning.model_validate(given)
+
+
+def test_null_metrics_of_earlier_versions_are_left_out():
+    participant = {"name": "worker-0", "samples": 1, "metrics": {"loss": None, "acc": 0.5}}
+    given = {**COMMIT, "metrics": {"loss": None, "val_acc": 1}, "participants": [participant]}
+    commit = Commit.model_validate_json(json.dumps(given))
+    assert commit.metrics == {"val_acc": 1.0}
+    assert commit.participants[0].metrics == {"acc": 0.5}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_metric_that_json_cannot_hold_is_refused(value):
+    with pytest.raises(ValidationError, match="finite"):
+        Commit.model_validate({**COMMIT, "metrics": {"loss": value}})

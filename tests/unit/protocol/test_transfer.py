@@ -28,7 +28,7 @@ from fedjob.protocol.transfer import (
 from fedjob.spec.models.status import MAX_SEALED
 from fedjob.spec.models.upload import LARGEST_FILE
 from fedjob.spec.validation.parse import parse_object
-from support.spec_cases import UPLOAD, job
+from support.spec.sample_job import UPLOAD, job
 
 PRIVATE = new_private_key()
 PUBLIC = public_key(PRIVATE)

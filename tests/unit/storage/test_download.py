@@ -6,8 +6,14 @@ import hashlib
 
 import pytest
 
+from fedjob.reasons import Reason
 from fedjob.storage import download as module
-from fedjob.storage.errors import ChecksumMismatchError, ObjectChangedError, StreamCutError
+from fedjob.storage.errors import (
+    ChecksumMismatchError,
+    ObjectChangedError,
+    ObjectTooLargeError,
+    StreamCutError,
+)
 
 DATA = bytes(range(256)) * 4
 
@@ -89,3 +95,14 @@ def test_small_object_is_asked_for_again_when_its_answer_breaks_off(bucket, clie
 def test_name_of_the_recorded_checksum_may_have_any_case():
     assert module.recorded_sha256({"SHA256": "x"}) == "x"
     assert module.recorded_sha256({"other": "x"}) is None
+
+
+def test_small_object_is_read_up_to_its_limit_only(bucket):
+    bucket.put_bytes("a", DATA)
+    assert bucket.get_bytes("a", len(DATA)) == DATA
+    with pytest.raises(ObjectTooLargeError, match="has more than 1023 bytes") as caught:
+        bucket.get_bytes("a", len(DATA) - 1)
+    assert caught.value.reason == Reason.OBJECT_TOO_LARGE
+    bucket.put_bytes("b", b"x" * ((1 << 20) + 1))
+    with pytest.raises(ObjectTooLargeError):
+        bucket.get_bytes("b")

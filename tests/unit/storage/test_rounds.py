@@ -174,3 +174,18 @@ def test_result_must_be_the_model_of_its_round(log, client, model):
     published = log.publish_result(0, {"model.safetensors": path, "report.html": other})
     assert {*published} == {"model.safetensors", "report.html"}
     assert client.objects[f"{LAYOUT.model_out}report.html"][0] == other.read_bytes()
+
+
+def test_commit_that_could_not_be_read_back_is_not_written(log, bucket, model):
+    path = model(0)
+    log.commit(commit_of(0, path), path)
+    before = {info.key for info in bucket.list("")}
+    wrong = commit_of(1, model(1)).model_copy(update={"size": -1})
+    with pytest.raises(CorruptCommitError, match="could not be read back"):
+        log.commit(wrong, model(1))
+    large = commit_of(1, model(1)).model_copy(
+        update={"metrics": {f"{i}" * 50: 1.0 for i in range(100_000)}}
+    )
+    with pytest.raises(CorruptCommitError, match="return fewer metrics"):
+        log.commit(large, model(1))
+    assert {info.key for info in bucket.list("")} == before

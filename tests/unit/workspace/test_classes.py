@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.errors import InvalidInputError
 from fedjob.workspace.classes import check_num_classes, infer_num_classes, resolve_num_classes
-from support.manifest_lines import summary_of
+from support.workspace.manifest_lines import summary_of
 
 
 def test_num_classes_is_inferred_over_all_shards():

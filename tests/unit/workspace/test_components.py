@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.errors import InvalidInputError
 from fedjob.workspace.source.model_file import InvalidSourceError
-from support.rendered_jobs import FORM_A, config, executor_of, rendered
+from support.workspace.rendered_jobs import FORM_A, config, executor_of, rendered
 
 OWN_EXECUTOR = """
 from nvflare.apis.executor import Executor

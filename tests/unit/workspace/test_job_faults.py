@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.errors import EXIT_INVALID
 from fedjob.workspace.render import InvalidJobFolderError
-from support.rendered_jobs import FORM_A, executor_of, rendered
+from support.workspace.rendered_jobs import FORM_A, executor_of, rendered
 
 REFUSED = {
     "min-clients": (

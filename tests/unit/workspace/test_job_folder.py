@@ -8,7 +8,7 @@ from fedjob.workspace.job_folder import (
     remove_job_folder,
     write_job_folder,
 )
-from support.rendered_jobs import rendered
+from support.workspace.rendered_jobs import rendered
 
 
 def test_a_folder_is_written_read_and_replaced(tmp_path):

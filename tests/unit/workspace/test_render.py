@@ -6,7 +6,15 @@ import json
 import pytest
 
 from fedjob.workspace.render import InvalidJobFolderError
-from support.rendered_jobs import FORM_A, FORM_B, MODEL, VALIDATE, config, executor_of, rendered
+from support.workspace.rendered_jobs import (
+    FORM_A,
+    FORM_B,
+    MODEL,
+    VALIDATE,
+    config,
+    executor_of,
+    rendered,
+)
 
 
 def test_the_folder_has_the_files_of_the_contract():

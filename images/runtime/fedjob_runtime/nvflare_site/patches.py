@@ -40,67 +40,67 @@ REPLACED = (
     Replaced(
         "nvflare.app_common.job_launcher.process_launcher.spawn_process",
         "every job process would be a new Python that imports torch again",
-        "integration/test_fork_server.py",
+        "integration/federation/test_fork_server.py",
     ),
     Replaced(
         RUNNER_MODULE + ".parse_arguments",
         "an error of a job's component would end the process without a report",
-        "integration/test_federation_components.py",
+        "integration/federation/test_federation_components.py",
     ),
     Replaced(
         "nvflare.private.fed.server.server_app_runner.ServerJsonConfigurator",
         "an error of a component's constructor would be logged and retried for minutes",
-        "integration/test_federation_components.py",
+        "integration/federation/test_federation_components.py",
     ),
     Replaced(
         "nvflare.app_opt.pt.decomposers.TensorDecomposer.download",
         "an answer could fetch any number of bytes, from any worker",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.app_opt.pt.decomposers.TensorDecomposer._get_download_kwargs",
         "the replaced download would not get the context with its limit",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.app_common.decomposers.numpy_decomposers.NumpyArrayDecomposer.download",
         "as for tensors",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.app_common.decomposers.numpy_decomposers.NumpyArrayDecomposer._get_download_kwargs",
         "as for tensors",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.fuel.f3.cellnet.cell.Cell.register_blob_cb",
         "an answer that cannot be decoded would end the server's job process",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.fuel.f3.streaming.blob_streamer.BlobHandler",
         "a message of any size would be received before it is refused",
-        "integration/test_security_answers.py",
+        "integration/security/test_security_answers.py",
     ),
     Replaced(
         "nvflare.app_common.workflows.base_model_controller.BaseModelController._process_result",
         "a worker's failure, or an answer that NVFlare drops, would not be counted",
-        "integration/test_federation_workers.py",
+        "integration/federation/test_federation_workers.py",
     ),
     Replaced(
         "nvflare.app_common.workflows.base_model_controller.BaseModelController._prepare_task_data",
         "it would not be known which task an undecodable answer belongs to",
-        "integration/test_security_late_answers.py",
+        "integration/security/test_security_late_answers.py",
     ),
     Replaced(
         "nvflare.private.fed.server.job_runner.JobRunner.is_client_outcome_pending",
         "a worker's broken connection would look like a training process that ended",
-        "integration/test_federation_workers.py",
+        "integration/federation/test_federation_workers.py",
     ),
     Replaced(
         "nvflare.private.fed.server.client_manager.ClientManager",
         "its `clients` and their last_connect_time are how the supervisor sees who is connected",
-        "integration/test_federation_faults.py",
+        "integration/federation/test_federation_faults.py",
     ),
 )
 

@@ -32,7 +32,8 @@ class TrainingContext:
         num_classes: Classes over all shards; 0 where unknown.
         img_size: Images become squares of this many pixels a side.
         manifest_file: The manifest's file name in data_root.
-        extra: spec.training.extra: more entries for env; none has a name that env has already.
+        extra: spec.training.extra: more entries for env; only the names `env_names.LATER` replace
+            entries of fedjob's own.
         num_rounds: NUM_ROUNDS of the job; 0 in job folders of an older version.
         num_clients: NUM_CLIENTS, the workers of the job; 0 in job folders of an older version.
         shard_name: SHARD_NAME, the file name of the worker's shard.
@@ -169,7 +170,8 @@ class TrainingContext:
         }
         if self.state_dir is not None:
             entries["STATE_DIR"] = str(self.state_dir)
-        return entries
+        # A job of an older version may have these names in `extra`, and its code expects them.
+        return {name: self.extra.get(name, value) for name, value in entries.items()}
 
 
 def pick_device(wanted: str) -> str:

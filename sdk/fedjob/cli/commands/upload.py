@@ -84,7 +84,8 @@ def _upload(
     from fedjob.storage.layout import Layout
 
     read_job_folder(folder)  # raises where it is none
-    job = parse_job(*read_job_text(str(folder / JOB_FILE)))
+    # The folder holds the model file, so that `build` took the job without a source.
+    job = parse_job(*read_job_text(str(folder / JOB_FILE)), model_file_given=True)
     location = _location(job, bucket, prefix, endpoint, region)
     layout = Layout(job.metadata.namespace, job.metadata.name, location.prefix)
     plan = upload_plan(layout, folder, _shards(job, shards), None)

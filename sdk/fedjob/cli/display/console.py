@@ -33,6 +33,7 @@ def error_json(error: FedjobError) -> dict[str, object]:
     faults = error.faults if isinstance(error, InvalidInputError) else ()
     return {
         "error": str(error),
+        "reason": str(error.reason),
         "exitCode": error.exit_code,
         "faults": [{"field": f.field, "problem": f.problem, "fix": f.fix} for f in faults],
     }

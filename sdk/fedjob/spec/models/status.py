@@ -49,6 +49,7 @@ class ConditionType(StrEnum):
     SUSPENDED = "Suspended"
     RECOVERING = "Recovering"
     GPU_FALLBACK = "GpuFallback"
+    HINTS = "Hints"
 
 
 class RestartCause(StrEnum):

@@ -43,12 +43,34 @@ _OUTER = ("apiVersion", "kind", "status")
 _START = "apiVersion: fedjob.dev/v1alpha1, kind: FederatedJob, metadata: {name: ...}, spec: {...}"
 
 
-def parse_job(text: str, source: str = "job.yaml") -> FederatedJob:
+GIVEN_FILE = "# the model file is given on the command line\n"
+"""Stands for a `spec.model.source` that a job file leaves out, see `with_given_file`."""
+
+
+def with_given_file(data: Any) -> Any:
+    """A job's data with a source for the model file that the command line gives.
+
+    Args:
+        data: What the job file holds; anything but a job without `spec.model.source` stays as it
+            is.
+    """
+    spec = data.get("spec") if isinstance(data, Mapping) else None
+    model = spec.get("model") if isinstance(spec, Mapping) else None
+    if not isinstance(model, Mapping) or model.get("source") is not None:
+        return data
+    filled = {**model, "source": {"inline": GIVEN_FILE}}
+    return {**data, "spec": {**data["spec"], "model": filled}}
+
+
+def parse_job(
+    text: str, source: str = "job.yaml", *, model_file_given: bool = False
+) -> FederatedJob:
     """Reads a job file.
 
     Args:
         text: YAML or JSON of one FederatedJob; a `status` in it is ignored.
         source: What to call the file in faults that have no field.
+        model_file_given: The model file comes from elsewhere, so `spec.model.source` may be absent.
 
     Raises:
         InvalidInputError: With every fault found, in the order of the file.
@@ -61,7 +83,8 @@ def parse_job(text: str, source: str = "job.yaml") -> FederatedJob:
     if not isinstance(document.data, dict):
         given = "is empty" if document.data is None else f"is {shown(document.data)}, not a mapping"
         raise InvalidInputError([Fault(source, given, f"write a FederatedJob: {_START}")])
-    return _parse(document.data, document.places)
+    data = with_given_file(document.data) if model_file_given else document.data
+    return _parse(data, document.places)
 
 
 def parse_object(data: Mapping[str, Any]) -> FederatedJob:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import IO, cast
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.spec.models.model import ARCHIVE_SUFFIXES
 from fedjob.workspace.files.rules import DEFAULT_LIMITS, FileLimits
-from fedjob.workspace.shard.entries import entry_name, is_system_file, normalised
+from fedjob.workspace.shard.entries import METHODS, entry_name, is_system_file, normalised
 
 _AGAIN = "pack it again, with plain files only"
+_LESS = "leave out what is not needed"
+_DEFLATE = "use deflate, or store it"
+_ENTRY = b"PK\x01\x02"
+_TAR_HEADERS = 4096
+"""Bytes of the headers and padding of one file, its extended attributes included."""
+_TAR_SLACK = 1 << 20
 
 
 class InvalidArchiveError(InvalidInputError):
@@ -48,7 +56,7 @@ def unpack_files(data: bytes, name: str, limits: FileLimits = DEFAULT_LIMITS) ->
                     f"unpacks to more than {limits.max_total_bytes} bytes or "
                     f"{limits.max_files} files"
                 )
-                raise InvalidArchiveError([Fault(name, problem, "leave out what is not needed")])
+                raise InvalidArchiveError([Fault(name, problem, _LESS)])
     except (
         *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError),
         *(NotImplementedError, RuntimeError, ValueError),
@@ -58,9 +66,14 @@ def unpack_files(data: bytes, name: str, limits: FileLimits = DEFAULT_LIMITS) ->
 
 
 def _zip_members(data: bytes, name: str, limits: FileLimits) -> Iterator[tuple[str, bytes]]:
+    if data.count(_ENTRY) > 2 * limits.max_files:  # folders count too
+        raise InvalidArchiveError([Fault(name, "has too many entries", _LESS)])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             path = entry_name(info)
+            if info.compress_type not in METHODS:
+                problem = f"is compressed by method {info.compress_type}"
+                raise InvalidArchiveError([Fault(f"{name}: {path}", problem, _DEFLATE)])
             if info.is_dir() or is_system_file(path):
                 continue
             if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
@@ -70,7 +83,10 @@ def _zip_members(data: bytes, name: str, limits: FileLimits) -> Iterator[tuple[s
 
 
 def _tar_members(data: bytes, name: str, limits: FileLimits) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+    # As a stream: a header may ask for gigabytes, which tarfile would read before anyone looks.
+    most = limits.max_total_bytes + limits.max_files * _TAR_HEADERS + _TAR_SLACK
+    stream = _BoundedGzip(data, name, most)
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
         for member in archive:
             if member.isdir() or is_system_file(member.name):
                 continue
@@ -79,6 +95,23 @@ def _tar_members(data: bytes, name: str, limits: FileLimits) -> Iterator[tuple[s
                 raise _refused(name, member.name)
             content = file.read(limits.max_file_bytes + 1)
             yield _plain(member.name), _bounded(content, member.name, limits)
+
+
+class _BoundedGzip:
+    """What a .tar.gz unpacks to, up to a limit that headers count against too."""
+
+    def __init__(self, data: bytes, name: str, limit: int) -> None:
+        self._file = gzip.GzipFile(fileobj=io.BytesIO(data))
+        self._name = name
+        self._left = limit
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            problem = "unpacks to more than all files may have together"
+            raise InvalidArchiveError([Fault(self._name, problem, _LESS)])
+        return data
 
 
 def _plain(path: str) -> str:

@@ -117,7 +117,7 @@ def inspect_shard(
             and has none.
         InvalidManifestError: It needs a manifest, which has lines that cannot be used.
     """
-    with opened_zip(file, name) as archive:
+    with opened_zip(file, name, limits) as archive:
         entries = entries_of(archive.infolist(), name, limits)
         info = replace(
             _sizes(entries, name=name, packed=_packed(file)),
@@ -163,7 +163,7 @@ def unpack_shard(
     except (FileNotFoundError, IsADirectoryError):
         missing = Fault(shard, f"{path} is not a file", "check the path")
         raise InvalidShardError([missing]) from None
-    with file, opened_zip(file, shard) as archive, _room(shard):
+    with file, opened_zip(file, shard, limits) as archive, _room(shard):
         entries = entries_of(archive.infolist(), shard, limits)
         info = _sizes(entries, name=shard, packed=_packed(file))
         if manifest_file is not None:

@@ -19,7 +19,8 @@ from fedjob.reasons import Reason
 MAX_FAULTS = 20
 _ENCRYPTED = 0x1 | 0x40
 _UTF8 = 0x800
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+# One read of bzip2 or LZMA can yield a gigabyte from 465 bytes; zipfile bounds deflate only.
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _BAD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
@@ -51,6 +52,7 @@ class ShardLimits:
         max_ratio: Unpacked bytes per packed byte, of each entry and of the whole ZIP. Deflate
             reaches 1032; text and images stay well below 100.
         ratio_slack: Bytes of each entry that the ratio leaves out: small files may compress well.
+        max_directory_bytes: Bytes of the central directory, which is held in memory.
     """
 
     max_files: int = 1_000_000
@@ -58,6 +60,7 @@ class ShardLimits:
     max_manifest_bytes: int = 4 << 30
     max_ratio: int = 200
     ratio_slack: int = 16 << 20
+    max_directory_bytes: int = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ def _kind_problem(info: zipfile.ZipInfo) -> tuple[str, str] | None:
         return "is a device, pipe or socket", "remove it"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted", "zip it without a password"
-    if info.compress_type not in _METHODS:
+    if info.compress_type not in METHODS:
         problem = f"is compressed by method {info.compress_type}, which is not supported"
         return problem, "use deflate, or store it"
     return None

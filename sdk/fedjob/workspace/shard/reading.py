@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import struct
 import zipfile
 import zlib
@@ -32,23 +31,75 @@ _OTHER_FORMATS = (
     (0, b"<", "a web page or XML text"),
 )
 _TOTAL_SLACK = 64 << 20
+_ENTRY = b"PK\x01\x02"
+_SPLIT = "split it into several shards"
+
+
+class _DirectoryGuard(io.RawIOBase):
+    """The ZIP's file, which bounds the directory before zipfile makes an object of each entry.
+
+    zipfile asks for the whole directory in one read, and takes no entry without a signature.
+    """
+
+    def __init__(self, inner: BinaryIO, shard: str, limits: ShardLimits) -> None:
+        self._inner = inner
+        self._shard = shard
+        self._limits = limits
+        self.opening = True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._inner.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self.opening:
+            return self._inner.read(size)
+        limits = self._limits
+        # What is at the end of the file bounds a read, not what the file says of itself.
+        here = self._inner.tell()
+        left = self._inner.seek(0, io.SEEK_END) - here
+        self._inner.seek(here)
+        if min(left, size if size >= 0 else left) > limits.max_directory_bytes:
+            problem = f"has a directory of more than {limits.max_directory_bytes} bytes"
+            raise InvalidShardError([Fault(self._shard, problem, _SPLIT)])
+        data = self._inner.read(size)
+        count = data.count(_ENTRY)
+        if count > limits.max_files:
+            problem = f"has {count} entries; at most {limits.max_files} are allowed"
+            raise InvalidShardError([Fault(self._shard, problem, _SPLIT)])
+        return data
 
 
 @contextmanager
-def opened_zip(file: BinaryIO, shard: str) -> Iterator[zipfile.ZipFile]:
+def opened_zip(file: BinaryIO, shard: str, limits: ShardLimits) -> Iterator[zipfile.ZipFile]:
     """The ZIP, its central directory read.
 
+    Args:
+        file: The ZIP, seekable.
+        shard: The shard's file name, for messages.
+        limits: How large its directory may be.
+
     Raises:
-        InvalidShardError: No ZIP, a truncated one, or one without entries.
+        InvalidShardError: No ZIP, a truncated one, one without entries, or with too many.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if size == 0:
         raise InvalidShardError([Fault(shard, "is empty (0 bytes)", ZIP_AGAIN)])
+    guard = _DirectoryGuard(file, shard, limits)
     try:
-        archive = zipfile.ZipFile(cast("IO[bytes]", file))
+        archive = zipfile.ZipFile(cast("IO[bytes]", guard))
     except (zipfile.BadZipFile, struct.error, EOFError, ValueError, NotImplementedError) as error:
         raise InvalidShardError([_not_a_zip(file, shard, str(error))]) from None
+    guard.opening = False
     with archive:
         if not archive.infolist():
             raise InvalidShardError([Fault(shard, "holds no file", ZIP_AGAIN)])
@@ -134,12 +185,7 @@ def opened_entry(archive: zipfile.ZipFile, entry: Entry, budget: Budget) -> Iter
             io.BufferedReader(_Counted(inner, entry, budget), 1 << 18) as file,
         ):
             yield cast("BinaryIO", file)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
-        raise _damaged(entry, budget.shard, str(error)) from None
-    except OSError as error:
-        # bz2 tells of bad data by a bare OSError; one with a number comes from the system.
-        if error.errno is not None or entry.info.compress_type != zipfile.ZIP_BZIP2:
-            raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise _damaged(entry, budget.shard, str(error)) from None
 
 

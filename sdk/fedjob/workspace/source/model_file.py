@@ -37,6 +37,9 @@ from fedjob.workspace.source.statements import top_level
 MAX_SOURCE_BYTES = 1 << 20
 """A ConfigMap, which may carry the file, holds no more than 1 MiB."""
 
+_UNSAVED = ("complex128", "cdouble", "complex32", "chalf")
+"""Complex dtypes of torch that safetensors does not know."""
+
 
 class InvalidSourceError(InvalidInputError):
     """The model file cannot be used as it is written.
@@ -180,7 +183,11 @@ def _checked(
         constructor=constructor,
         modules=imported_modules(tree),
         missing_modules=missing_modules(tree, requirements, shipped),
-        hints=(*(_hints(functions) if form == "C" else ()), *_import_hints(tree)),
+        hints=(
+            *(_hints(functions) if form == "C" else ()),
+            *_import_hints(tree),
+            *_dtype_hints(tree),
+        ),
         batch_norm=_uses_batch_norm(tree),
     )
     if faults:
@@ -313,6 +320,23 @@ def _import_hints(tree: ast.Module) -> Iterator[str]:
                 f'"__main__":`, or write {node.func.attr}([])'
             )
         pending = [*ast.iter_child_nodes(node), *pending]
+
+
+def _dtype_hints(tree: ast.Module) -> Iterator[str]:
+    """Dtypes that safetensors cannot hold: only in parameters and buffers do they matter."""
+    lines = {
+        (node.attr, node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "torch"
+        and node.attr in _UNSAVED
+    }
+    for name, line in sorted(lines, key=lambda found: found[1]):
+        yield (
+            f"line {line}: a parameter or buffer of torch.{name} cannot be saved and averaged, and "
+            "the run would end before round 1; use torch.complex64 for it"
+        )
 
 
 def _is_main_guard(node: ast.AST) -> bool:

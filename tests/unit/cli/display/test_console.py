@@ -36,6 +36,7 @@ def test_errors_show_object_problem_and_fix():
 def test_errors_for_scripts():
     assert error_json(InvalidInputError([Fault("a", "b", "c")])) == {
         "error": "a: b; c",
+        "reason": "SpecInvalid",
         "exitCode": 2,
         "faults": [{"field": "a", "problem": "b", "fix": "c"}],
     }

@@ -20,8 +20,8 @@ from fedjob_operator.resources.services import service
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.record import Record
-from support.operator_cluster import MemoryCluster
-from support.operator_samples import DEFAULTS, NOW, UID, a_job, a_start, a_status, resource
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.samples import DEFAULTS, NOW, UID, a_job, a_start, a_status, resource
 
 
 def test_pods_are_created_before_the_record_and_deleted_after_it() -> None:

@@ -12,8 +12,8 @@ from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.state.cache import Cache
-from support.operator_cluster import MemoryCluster
-from support.operator_samples import DEFAULTS, NOW, UID, a_job, observed_of, resource
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.samples import DEFAULTS, NOW, UID, a_job, observed_of, resource
 
 KEY = ("team", "digits")
 

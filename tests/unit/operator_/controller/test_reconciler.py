@@ -23,9 +23,9 @@ from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Observations, Problem, ServerView, Stage
 from fedjob_operator.state.record import Prepared
-from support.operator_cluster import MemoryCluster
-from support.operator_runs import condition
-from support.operator_samples import (
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.runs import condition
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     UID,

@@ -13,8 +13,8 @@ from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import Body
 from fedjob_operator.resources.services import service
 from fedjob_operator.state.cache import Cache
-from support.operator_cluster import MemoryCluster
-from support.operator_samples import DEFAULTS, a_job, resource
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.samples import DEFAULTS, a_job, resource
 
 KEY = ("team", "digits")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from fedjob_operator.controller.status_poller import Poller, SilentServerError, 
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import ServerView
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     a_job,
@@ -155,6 +156,39 @@ def test_pods_are_asked_directly_where_the_operator_is_in_the_cluster(
 
     asyncio.run(main())
     assert asked == ["/status?wait=0" if code == 200 else "/status?since=3&wait=20"]
+
+
+@pytest.mark.parametrize("attack", ["redirect", "endless"])
+def test_server_sends_the_operator_nowhere_and_fills_no_memory(
+    attack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path)
+        if attack == "redirect":
+            raise web.HTTPFound("/metadata")
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await answer.write(b" " * (1 << 16))
+        return answer
+
+    async def main() -> None:
+        runner = web.ServerRunner(web.Server(serve, access_log=None), shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        monkeypatch.setattr(module, "HTTP_PORT", runner.addresses[0][1])
+        poller = Poller(None, Cache(DEFAULTS), print)
+        message = "answered 302" if attack == "redirect" else "more than 4194304 bytes"
+        with pytest.raises(SilentServerError, match=message):
+            await poller._ask(KEY, TARGET, None)
+        await poller.close()
+        await runner.cleanup()
+
+    asyncio.run(main())
+    assert asked == ["/status"]
 
 
 def test_pauses_bound_the_cost_of_a_server() -> None:

@@ -14,8 +14,8 @@ from fedjob_operator.naming import Body
 from fedjob_operator.state.actions import Actions, EventNote
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import ServerView
-from support.operator_cluster import MemoryCluster
-from support.operator_samples import DEFAULTS, a_job, a_status, resource
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.samples import DEFAULTS, a_job, a_status, resource
 
 KEY = ("team", "digits")
 PENDING: Body = {"state": "Pending"}

@@ -9,7 +9,7 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from fedjob_operator.kube.client import VERSIONS, ApiError, Cluster, path_of
-from support.operator_api import POD, Server, run
+from support.operator.api_server import POD, Server, run
 
 
 @pytest.mark.parametrize(

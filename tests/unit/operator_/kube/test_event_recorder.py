@@ -12,8 +12,8 @@ from fedjob_operator.kube.client import ApiError
 from fedjob_operator.kube.event_recorder import EventWriter, event_body, event_name
 from fedjob_operator.state.actions import EventNote
 from fedjob_operator.times import rfc3339
-from support.operator_cluster import MemoryCluster
-from support.operator_samples import (
+from support.operator.memory_cluster import MemoryCluster
+from support.operator.samples import (
     NOW,
     UID,
     a_job,

@@ -12,8 +12,8 @@ from fedjob_operator.kube import leader_election as module
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.kube.leader_election import Lease, is_free
 from fedjob_operator.times import rfc3339
-from support.operator_api import POD, Server, run
-from support.operator_samples import (
+from support.operator.api_server import POD, Server, run
+from support.operator.samples import (
     NOW,
 )
 

@@ -8,7 +8,7 @@ import pytest
 
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.state.observed import Observations
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     condition,
     in_kubelet_backoff,
@@ -17,7 +17,7 @@ from support.operator_runs import (
     settle_and_read,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_commit,
     a_job,

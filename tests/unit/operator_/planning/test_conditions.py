@@ -8,12 +8,12 @@ import pytest
 
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.state.observed import Observations, Problem, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     condition,
     published,
     ready,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     a_status,
@@ -131,3 +131,14 @@ def test_end_of_the_run_is_shown_in_every_condition() -> None:
     failed = published(job, simulate(gives_up, failing), NOW + 500)
     assert condition(failed, "Training")["reason"] == "Failed"
     assert condition(failed, "WorkersReady")["reason"] == "Finished"
+
+
+def test_hints_are_a_condition_with_one_line_each() -> None:
+    job = a_job()
+    plain = published(job, observed_of(job, observations_of(job)))
+    assert not [c for c in plain["conditions"] if c["type"] == "Hints"]
+    hinted = prepared_of(job).model_copy(update={"hints": ["a.zip has one sample", "line 3: x"]})
+    status = published(job, observed_of(job, observations_of(job, prepared=hinted)))
+    found = condition(status, "Hints")
+    assert (found["status"], found["reason"]) == ("True", "ProbableMistake")
+    assert found["message"] == "a.zip has one sample\nline 3: x"

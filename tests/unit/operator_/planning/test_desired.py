@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from support.operator_runs import (
+from support.operator.runs import (
     names,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     a_job,

@@ -10,14 +10,14 @@ from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import Body
 from fedjob_operator.state.observed import Observations, Observed, Problem, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     names,
     settle,
     settle_and_read,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     a_status,

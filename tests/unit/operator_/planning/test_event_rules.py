@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fedjob_operator.planning.event_rules import events_of_change, server_events
-from support.operator_runs import (
+from support.operator.runs import (
     published,
     ready,
     waiting,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     a_job,
     a_status,
     observations_of,
+    prepared_of,
     reporting,
     with_pod,
 )
@@ -41,6 +42,16 @@ def test_true_condition_with_a_fault_is_a_warning() -> None:
     job, observed = ready(job, observations_of(job, gpus=0))
     found = {n.reason: n.type for n in events_of_change({}, published(job, observed))}
     assert found["GpuFallback"] == "Warning"
+
+
+def test_hints_are_one_warning() -> None:
+    job = a_job()
+    hinted = prepared_of(job).model_copy(update={"hints": ["a.zip has one sample"]})
+    job, observed = ready(job, observations_of(job, prepared=hinted))
+    status = published(job, observed)
+    (warning,) = [note for note in events_of_change({}, status) if note.type == "Warning"]
+    assert (warning.reason, warning.message) == ("ProbableMistake", "a.zip has one sample")
+    assert not list(events_of_change(status, status))
 
 
 def test_only_new_events_of_the_server_are_forwarded() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from fedjob.reasons import Reason
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.state.observed import Observed, Problem, Stage
-from support.operator_runs import all_running, started
-from support.operator_samples import (
+from support.operator.runs import all_running, started
+from support.operator.samples import (
     NOW,
     UID,
     a_job,

@@ -15,14 +15,14 @@ from fedjob_operator.naming import Body, owner_uid
 from fedjob_operator.planning.desired import key_of
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import Observations, Observed, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     condition,
     names,
     settle,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     UID,
     a_commit,

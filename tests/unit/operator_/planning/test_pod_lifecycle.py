@@ -16,7 +16,7 @@ from fedjob_operator.planning.pod_lifecycle import (
 from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.state.pod_status import PodView
 from fedjob_operator.state.record import PodSlot
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     condition,
     in_kubelet_backoff,
@@ -24,7 +24,7 @@ from support.operator_runs import (
     settle,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     observed_of,

@@ -10,7 +10,7 @@ import pytest
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.naming import Body
 from fedjob_operator.state.observed import Observed
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     a_status,

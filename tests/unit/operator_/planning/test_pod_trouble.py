@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from fedjob.protocol.server_status import ClientState, ClientView
-from support.operator_runs import (
+from support.operator.runs import (
     condition,
     published,
     ready,
     unschedulable,
     waiting,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_status,
     observed_of,

@@ -8,14 +8,14 @@ import pytest
 
 from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.state.observed import Kits, Observations, Problem, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     condition,
     names,
     settle,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     knowing,

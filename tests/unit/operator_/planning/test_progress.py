@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from fedjob.protocol.server_status import RunPhase
-from support.operator_runs import (
+from support.operator.runs import (
     published,
     ready,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_commit,
     a_status,

@@ -10,14 +10,14 @@ import pytest
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.planning.desired import key_of
 from fedjob_operator.state.observed import Observations, Problem, Stage
-from support.operator_runs import (
+from support.operator.runs import (
     all_running,
     condition,
     names,
     settle,
     started,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     a_job,

@@ -7,12 +7,12 @@ from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob.spec.models.status import FederatedJobStatus
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.status import refused_status
-from support.operator_runs import (
+from support.operator.runs import (
     condition,
     published,
     ready,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     a_status,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fedjob_operator.planning.store_access import access_faults, split_uri
-from support.operator_samples import DEFAULTS, a_job
+from support.operator.samples import DEFAULTS, a_job
 
 OWN = "s3://jobs/jobs/team"
 SECRET = {"bucket": "mine", "secretRef": {"name": "keys"}}

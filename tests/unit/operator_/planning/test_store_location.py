@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.errors import InvalidInputError
 from fedjob_operator.planning.store_location import check_store, location_of
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     a_job,
 )

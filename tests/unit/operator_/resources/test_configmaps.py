@@ -6,7 +6,7 @@ import json
 
 from fedjob.protocol.config import ServerConfig, WorkerConfig
 from fedjob_operator.resources.configmaps import config_map
-from support.operator_samples import (
+from support.operator.samples import (
     STORE,
     a_job,
     prepared_of,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from support.operator_runs import (
+from support.operator.runs import (
     published,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     observed_of,

@@ -8,7 +8,7 @@ from fedjob.protocol.config import StoreLocation
 from fedjob_operator.naming import Body
 from fedjob_operator.resources.network_policies import server_policy, worker_policy
 from fedjob_operator.state.observed import Defaults
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     STORE,
     a_job,

@@ -8,7 +8,7 @@ from fedjob_operator.naming import digest_of
 from fedjob_operator.planning.desired import server_pod_config, worker_pod_config
 from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.state.pod_status import PodView
-from support.operator_samples import a_job, prepared_of
+from support.operator.samples import a_job, prepared_of
 
 CONFIG = PodConfig({"its shard": {"key": "s0.zip"}, "spec.workers": {"cpu": 1}, "kits": "set-1"})
 

@@ -9,7 +9,7 @@ import pytest
 from fedjob_operator.naming import Body
 from fedjob_operator.resources.pods import server_pod, worker_pod
 from fedjob_operator.state.observed import Defaults
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     KEYS,
     a_job,

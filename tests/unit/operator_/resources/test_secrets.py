@@ -7,7 +7,7 @@ import base64
 from fedjob_operator.naming import annotation
 from fedjob_operator.resources.secrets import kit_secret, url_expires, url_secret
 from fedjob_operator.state.observed import SignedUrl
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fedjob_operator.resources.services import service
-from support.operator_samples import (
+from support.operator.samples import (
     a_job,
 )
 

@@ -17,7 +17,7 @@ from fedjob_operator.naming import Body
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages import image
 from fedjob_operator.stages.errors import InputError
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 ENVIRONMENT = {
     "FEDJOB_NAMESPACE": "fedjob-system",

@@ -13,9 +13,9 @@ import pytest
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_operator.naming import Body
-from fedjob_operator.stages.inputs import Inputs, read_inputs
+from fedjob_operator.stages.inputs import LONGEST_HINT, MOST_HINTS, Inputs, read_inputs
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 SOURCE = """
 from torch import nn
@@ -118,3 +118,20 @@ def test_missing_checkpoint_is_refused() -> None:
     error = refusal(store_with(a=shard(1)), model={"checkpoint": "s3://jobs/no.pt"})
     assert error.reason is Reason.CHECKPOINT_INVALID
     assert "s3://jobs/no.pt does not exist; upload it" in str(error)
+
+
+def test_hints_of_validate_are_prepared_for_the_status() -> None:
+    text = "import helpers\n" + SOURCE + "    norm = nn.BatchNorm2d(1)\n"
+    store = store_with(a=shard(1), b=shard(1, 2))
+    prepared = read(store, model={"source": {"inline": text}}).prepared
+    missing, one_sample = prepared.hints
+    assert "imports helpers" in missing
+    assert one_sample.startswith("a.zip has one sample")
+
+
+def test_hints_fit_into_the_record() -> None:
+    names = {f"shard-{number:03}": shard(1) for number in range(100)}
+    text = SOURCE + "    norm = nn.BatchNorm2d(1)\n"
+    prepared = read(store_with(**names), model={"source": {"inline": text}}).prepared
+    assert len(prepared.hints) == MOST_HINTS
+    assert all(len(hint) <= LONGEST_HINT for hint in prepared.hints)

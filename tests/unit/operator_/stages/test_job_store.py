@@ -12,7 +12,7 @@ from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import Body
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import keys_of, open_store
-from support.operator_samples import DEFAULTS, a_job
+from support.operator.samples import DEFAULTS, a_job
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob_operator.stages import round_log
 from fedjob_operator.stages.round_log import read_log
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_commit, a_job
+from support.operator.samples import a_commit, a_job
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from fedjob_operator.stages.runner import Preparer, stage_delay
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Kits, Problem, Stage
 from fedjob_operator.state.record import Prepared
-from support.operator_samples import DEFAULTS, UID, a_job
+from support.operator.samples import DEFAULTS, UID, a_job
 
 KEY = ("team", "digits")
 JOB = a_job()

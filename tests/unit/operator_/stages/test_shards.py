@@ -15,7 +15,7 @@ from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from support.memory_bucket import MemoryStore
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 
 def shard(*labels: int) -> bytes:
@@ -87,8 +87,8 @@ def test_unusable_listing_is_refused(
 
 def test_manifests_are_read_in_the_given_order() -> None:
     store = store_with(b=shard(6), a=shard(1, 2))
-    summaries = inspect_all(find(store), "manifest.ndjson", store.bucket, lambda _: True)
-    assert [summary.samples if summary else 0 for summary in summaries] == [2, 1]
+    infos = inspect_all(find(store), "manifest.ndjson", store.bucket, lambda _: True)
+    assert [info.manifest and info.manifest.samples for info in infos] == [2, 1]
 
 
 def test_faults_of_all_shards_are_reported_with_the_reason_of_the_first() -> None:

@@ -12,7 +12,7 @@ from fedjob.preparation import startup_kits as shared
 from fedjob.reasons import Reason
 from fedjob_operator.stages import startup_kits
 from fedjob_operator.stages.startup_kits import kits_request, make_kits
-from support.operator_samples import a_job
+from support.operator.samples import a_job
 
 
 def use(monkeypatch: pytest.MonkeyPatch, program: str) -> None:

@@ -8,7 +8,7 @@ from fedjob_operator.naming import Body
 from fedjob_operator.state import cache as module
 from fedjob_operator.state.cache import Cache, newer
 from fedjob_operator.state.observed import Observations, Problem, Stage
-from support.operator_samples import (
+from support.operator.samples import (
     DEFAULTS,
     NOW,
     UID,

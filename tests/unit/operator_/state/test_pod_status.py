@@ -9,7 +9,7 @@ import pytest
 
 from fedjob_operator.naming import CONFIG, CONFIG_PARTS, ORDINAL, Body
 from fedjob_operator.state.pod_status import PodView, termination_message, view_pod
-from support.operator_samples import NOW, running
+from support.operator.samples import NOW, running
 
 
 def a_pod(status: Body | None = None, annotations: Body | None = None, **meta: Any) -> Body:

@@ -17,7 +17,7 @@ from fedjob_operator.state.record import (
     ShardPlace,
     read_record,
 )
-from support.operator_samples import (
+from support.operator.samples import (
     NOW,
     a_job,
     prepared_of,

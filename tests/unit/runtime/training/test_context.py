@@ -49,10 +49,17 @@ def context(tmp_path: Path) -> TrainingContext:
     )
 
 
-@pytest.mark.parametrize("name", ["DEVICE", "STATE_DIR", "SITE_NAME"])
+@pytest.mark.parametrize("name", ["DEVICE", "DATA_ROOT", "SITE_NAME"])
 def test_extra_cannot_take_a_name_that_fedjob_sets(tmp_path: Path, name: str) -> None:
     with pytest.raises(TrainFunctionInvalidError, match=f"extra has {name}"):
         TrainingContext("w", "j", 0, tmp_path, extra={name: 1})
+
+
+def test_names_that_came_later_have_the_value_that_a_stored_job_gives(tmp_path: Path) -> None:
+    extra = {"NUM_ROUNDS": 9, "STATE_DIR": "mine"}
+    context = TrainingContext("w", "j", 0, tmp_path, extra=extra, num_rounds=3, num_clients=2)
+    for env in (context.env(), context.documented_env()):
+        assert (env["NUM_ROUNDS"], env["STATE_DIR"], env["NUM_CLIENTS"]) == (9, "mine", 2)
 
 
 def test_fields_prevail_over_the_same_names_in_extra(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from fedjob.errors import InvalidInputError
 from fedjob.spec import TrainingConfig
-from fedjob.spec.env_names import FIELDS, OWN
+from fedjob.spec.env_names import FIELDS, LATER, OWN
 from fedjob.spec.validation.parse import parse_job, parse_object
-from support.spec_cases import job
+from support.spec.sample_job import job
 
 VALUES = {
     "local_epochs": 7,
@@ -58,7 +58,7 @@ def test_every_faulty_name_is_reported_at_once():
             "batch_size": 16,
             "DEVICE": "cpu",
             "EPOCHS": 3,
-            "NUM_ROUNDS": 9,
+            "SITE_NAME": "a",
         },
     }
     with pytest.raises(InvalidInputError) as caught:
@@ -75,7 +75,7 @@ def test_every_faulty_name_is_reported_at_once():
             "keep one of the two",
         ),
         ("spec.training.extra.DEVICE", "is set by fedjob itself", "rename it"),
-        ("spec.training.extra.NUM_ROUNDS", "is set by fedjob itself", "rename it"),
+        ("spec.training.extra.SITE_NAME", "is set by fedjob itself", "rename it"),
     ]
 
 
@@ -83,6 +83,12 @@ def test_every_faulty_name_is_reported_at_once():
 def test_names_that_fedjob_sets_are_refused(name):
     with pytest.raises(ValidationError, match=f"`{name}` is set by fedjob itself"):
         TrainingConfig(extra={name: 1})
+
+
+@pytest.mark.parametrize("name", sorted(LATER))
+def test_names_that_came_later_stay_readable_in_stored_jobs(name):
+    """The API server has jobs whose authors chose these names before fedjob set them."""
+    assert parse_object(job({f"spec.training.extra.{name}": 9})).spec.training.extra == {name: 9}
 
 
 def test_a_faulty_field_is_reported_once():

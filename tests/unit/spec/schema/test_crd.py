@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.spec.schema.crd import crd_yaml
 from fedjob.spec.yaml import load_yaml
-from support.crd_schema import CRD, SCHEMA, SPEC, STATUS, VERSION
+from support.spec.crd_schema import CRD, SCHEMA, SPEC, STATUS, VERSION
 
 ROOT = Path(__file__).parents[4]
 

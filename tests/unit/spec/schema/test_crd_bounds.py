@@ -5,9 +5,9 @@ import pytest
 from fedjob.errors import InvalidInputError
 from fedjob.spec.schema.crd import custom_resource_definition
 from fedjob.spec.validation.parse import parse_object
-from support.schema_bounds import COMPANIONS, Bound, bounds_of, nodes_of
-from support.schema_values import SAMPLES, NoValueError
-from support.spec_cases import job
+from support.spec.sample_job import job
+from support.spec.schema_bounds import COMPANIONS, Bound, bounds_of, nodes_of
+from support.spec.schema_values import SAMPLES, NoValueError
 
 SCHEMA = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 BOUNDS = list(bounds_of(SCHEMA, job({})))

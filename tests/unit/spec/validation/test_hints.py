@@ -1,7 +1,7 @@
 """Every pattern of the spec has a description and an example."""
 
 from fedjob.spec.validation.hints import PATTERN_HINTS
-from support.crd_schema import SPEC
+from support.spec.crd_schema import SPEC
 
 
 def test_every_pattern_has_a_description_and_an_example():

@@ -5,7 +5,9 @@ import yaml
 
 from fedjob.errors import EXIT_INVALID, InvalidInputError
 from fedjob.spec.validation.parse import check_job, parse_job, parse_object
-from support.spec_cases import ACCEPTED, API_MENDS, ITEM, REFUSED, job
+from support.spec.api_server_cases import API_MENDS
+from support.spec.cases import ACCEPTED, REFUSED
+from support.spec.sample_job import ITEM, job
 
 
 def faults_of(text: str) -> list[tuple[str, str, str]]:

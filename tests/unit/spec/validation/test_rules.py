@@ -1,7 +1,7 @@
 """Rules over several fields stand in the CRD, at fields that exist."""
 
 from fedjob.spec.validation.rules import RULES
-from support.crd_schema import SPEC
+from support.spec.crd_schema import SPEC
 
 
 def test_each_rule_stands_at_its_node_once():

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -104,3 +105,43 @@ def test_a_damaged_archive_is_refused(name, data):
 def test_a_bomb_is_stopped_while_it_is_unpacked(name, pack, files, problem):
     with pytest.raises(InvalidArchiveError, match=problem):
         unpack_files(pack(files), name, SMALL)
+
+
+def header_bomb():
+    """A .tar.gz of a few hundred KB whose one header claims 256 MiB of attributes."""
+    info = tarfile.TarInfo("pax")
+    info.type = tarfile.XHDTYPE
+    info.size = 256 << 20
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6) as file:
+        file.write(info.tobuf())
+        for _ in range(256):
+            file.write(b"\0" * (1 << 20))
+    return buffer.getvalue()
+
+
+def bzip2_bomb():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("bomb", b"\0" * (64 << 20))
+    return buffer.getvalue()
+
+
+BOMBS = {
+    "a.tar.gz": (header_bomb, "unpacks to more than all files may have together"),
+    "a.zip": (bzip2_bomb, "is compressed by method 12; use deflate"),
+    "many.zip": (lambda: zipped({f"{i}": b"" for i in range(5000)}), "has too many entries"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_an_archive_takes_no_more_memory_than_its_files_may(name):
+    make, problem = BOMBS[name]
+    data = make()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArchiveError, match=problem):
+            unpack_files(data, name)
+        assert tracemalloc.get_traced_memory()[1] < 128 << 20
+    finally:
+        tracemalloc.stop()

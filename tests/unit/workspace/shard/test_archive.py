@@ -20,7 +20,7 @@ from fedjob.workspace.shard.archive import (
     unpack_shard,
 )
 from fedjob.workspace.shard.manifest import InvalidManifestError
-from support.shard_zips import (
+from support.workspace.shard_zips import (
     GOOD,
     NAMES,
     ONE,

@@ -13,7 +13,7 @@ from fedjob.workspace.shard.archive import (
     ShardLimits,
 )
 from fedjob.workspace.shard.entries import name_problem, normalised
-from support.shard_zips import GOOD, NAMES, PNG, inspected, unpacked, with_flag, zipped
+from support.workspace.shard_zips import GOOD, NAMES, PNG, inspected, unpacked, with_flag, zipped
 
 
 def test_duplicate_names_are_refused():

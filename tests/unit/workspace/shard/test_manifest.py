@@ -11,7 +11,7 @@ from fedjob.workspace.shard.manifest import (
     read_lines,
     scan_manifest,
 )
-from support.manifest_lines import WHERE, line, scan
+from support.workspace.manifest_lines import WHERE, line, scan
 
 
 def test_a_single_label_manifest_is_summed_up():

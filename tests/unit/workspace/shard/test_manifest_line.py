@@ -8,7 +8,7 @@ from fedjob.workspace.shard.manifest import (
     iter_manifest,
     scan_manifest,
 )
-from support.manifest_lines import WHERE, line, scan
+from support.workspace.manifest_lines import WHERE, line, scan
 
 
 def test_bom_crlf_blank_lines_integer_ids_and_a_missing_last_newline_are_fine():

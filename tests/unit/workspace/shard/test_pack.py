@@ -9,7 +9,7 @@ from fedjob.workspace.shard.archive import (
     pack_shard,
     unpack_shard,
 )
-from support.shard_zips import GOOD, files_below
+from support.workspace.shard_zips import GOOD, files_below
 
 
 def test_packing_is_deterministic_and_can_be_unpacked(tmp_path):

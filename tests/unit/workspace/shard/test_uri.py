@@ -5,7 +5,7 @@ import pytest
 from fedjob.workspace.shard.manifest import (
     iter_manifest,
 )
-from support.manifest_lines import WHERE, line
+from support.workspace.manifest_lines import WHERE, line
 
 URIS = {
     "images/a.png": "images/a.png",

@@ -7,7 +7,7 @@ import pytest
 
 from fedjob.workspace.source.imports import imports_of, modules_of
 from fedjob.workspace.source.model_file import check_source
-from support.model_texts import MODEL
+from support.workspace.model_texts import MODEL
 
 
 def test_modules_that_no_worker_has_are_named():

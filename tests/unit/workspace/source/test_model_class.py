@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.workspace.source.model_class import argument_faults
 from fedjob.workspace.source.model_file import check_source
-from support.model_targets import HEAD
+from support.workspace.model_targets import HEAD
 
 
 def faults(code, name, **args):

@@ -4,7 +4,7 @@ import pytest
 
 from fedjob.errors import EXIT_INVALID
 from fedjob.workspace.source.model_file import InvalidSourceError, check_source
-from support.model_texts import HEAD, MODEL, NET
+from support.workspace.model_texts import HEAD, MODEL, NET
 
 
 def test_a_hand_written_file_is_read_without_running_it():

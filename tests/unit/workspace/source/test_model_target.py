@@ -3,7 +3,7 @@
 import pytest
 
 from fedjob.workspace.source.model_file import InvalidSourceError, check_source
-from support.model_targets import HEAD
+from support.workspace.model_targets import HEAD
 
 # name: (code, className, parameters, required, whether num_classes may be passed)
 TAKEN = {

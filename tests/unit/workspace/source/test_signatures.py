@@ -3,7 +3,7 @@
 import pytest
 
 from fedjob.workspace.source.model_file import check_source
-from support.model_texts import MODEL
+from support.workspace.model_texts import MODEL
 
 FORMS = {
     "A": ("def fl_train_model(payload): pass", None, "A", "fl_train_model"),

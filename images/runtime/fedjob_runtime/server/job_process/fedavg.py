@@ -6,7 +6,9 @@ global model is the mean of the workers' models weighted by their numbers of sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Protocol
 
 import torch
@@ -212,10 +214,19 @@ def _mean_of(dtype: torch.dtype) -> _TensorMean:
 
 
 def weighted_metrics(parts: list[tuple[int, dict[str, float]]]) -> dict[str, float]:
-    """Sample-weighted means of metrics; a metric counts only the workers that gave it."""
-    sums: dict[str, tuple[float, int]] = {}
+    """Sample-weighted means of finite metrics; a metric counts only the workers that gave it."""
+    values: dict[str, list[tuple[int, float]]] = {}
     for samples, metrics in parts:
         for name, value in metrics.items():
-            total, weight = sums.get(name, (0.0, 0))
-            sums[name] = (total + value * samples, weight + samples)
-    return {name: total / weight for name, (total, weight) in sums.items()}
+            values.setdefault(name, []).append((samples, value))
+    return {name: _weighted_mean(pairs) for name, pairs in values.items()}
+
+
+def _weighted_mean(pairs: list[tuple[int, float]]) -> float:
+    weight = sum(samples for samples, _ in pairs)
+    total = sum(value * samples for samples, value in pairs)
+    if math.isfinite(total):
+        return total / weight
+    # The sum overflowed, the mean cannot: exact fractions, slower.
+    exact = sum(Fraction(value) * samples for samples, value in pairs) / weight
+    return float(exact)

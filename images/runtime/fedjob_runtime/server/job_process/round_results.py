@@ -10,15 +10,20 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from torch import Tensor
 
 from fedjob.protocol.commit import Participant
+from fedjob.reasons import Reason
 from fedjob_runtime.protocol import SAMPLES, WARNINGS
 from fedjob_runtime.server.job_process.aggregators import Mean
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
 from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.errors import InvalidSamplesError
-from fedjob_runtime.training.returns import check_samples
+from fedjob_runtime.training.returns import check_samples, clean_metrics
 
 TaskKey = tuple[str, int]
 """A task's name and the number of its round, from 0."""
+MAX_WARNINGS = 40
+"""Warnings about one answer in the log of rounds."""
+MAX_WARNING = 1000
+"""Characters of a warning."""
 
 
 class Round:
@@ -62,12 +67,13 @@ class Round:
     def accept(self, name: str, samples: int, model: FLModel) -> None:
         """Counts a result; an earlier failure of the worker in this round is forgotten."""
         now = self._clock()
+        metrics, dropped = own_metrics(model.metrics)
         participant = Participant(
             name=name,
             samples=samples,
-            metrics=own_metrics(model.metrics),
+            metrics=metrics,
             seconds=max(0.0, now - self.sent),
-            warnings=[str(warning)[:1000] for warning in model.meta.get(WARNINGS) or []],
+            warnings=_warnings(model.meta.get(WARNINGS), dropped),
         )
         self._times.append(now)
         self.failed.pop(name, None)
@@ -110,11 +116,18 @@ def samples_of(model: FLModel, name: str, members: int) -> int:
     return samples
 
 
-def own_metrics(metrics: object) -> dict[str, float]:
-    """A worker's metrics; `val_` is kept for the global model's, so theirs become `own_val_`."""
-    if not isinstance(metrics, dict):
-        return {}
-    return {
-        f"own_{name}" if str(name).startswith("val_") else str(name): float(value)
-        for name, value in metrics.items()
-    }
+def own_metrics(metrics: object) -> tuple[dict[str, float], list[str]]:
+    """A worker's metrics, and warnings about those that were dropped.
+
+    An executor of the author's own sends whatever it likes; what is not a finite number could not
+    be read back from the log of rounds. `val_` is kept for the global model's metrics, so a
+    worker's become `own_val_`.
+    """
+    kept, dropped = clean_metrics(metrics)
+    named = {f"own_{n}" if n.startswith("val_") else n: value for n, value in kept.items()}
+    return named, [f"{Reason.METRIC_DROPPED.value}: {text}" for text in dropped]
+
+
+def _warnings(given: object, dropped: list[str]) -> list[str]:
+    own = given if isinstance(given, list | tuple) else []
+    return [str(warning)[:MAX_WARNING] for warning in [*own, *dropped][:MAX_WARNINGS]]

@@ -10,11 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nvflare.fuel.flare_api.api_spec import JobNotDone, NoConnection
+from nvflare.fuel.flare_api.api_spec import (
+    AuthorizationError,
+    InvalidArgumentError,
+    InvalidJobDefinition,
+    JobNotDone,
+    NoConnection,
+)
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.config import ServerConfig
+from fedjob.reasons import Reason
 from fedjob_runtime.nvflare_site.provisioning import ADMIN_NAME
 from fedjob_runtime.nvflare_site.site_folder import allowed_classes, edit_startup, prepare_site
 from fedjob_runtime.nvflare_site.user_classes import user_classes
@@ -27,6 +34,16 @@ SESSION_TIMEOUT = 20.0
 
 class ParentError(FedjobError):
     """NVFlare's parent did not do what it was asked; the supervisor restarts it."""
+
+
+class SegmentRefusedError(FedjobError):
+    """NVFlare refused the job folder itself, and would refuse it again."""
+
+    reason = Reason.FEDERATION_FAILED
+
+
+_FINAL = (InvalidJobDefinition, InvalidArgumentError, AuthorizationError)
+"""Refusals by what the job folder or the site's policy says: no restart changes either."""
 
 
 class Parent:
@@ -121,6 +138,7 @@ class Parent:
         """Submits an NVFlare job folder and returns the job's id.
 
         Raises:
+            SegmentRefusedError: The folder or the site's policy makes NVFlare refuse it every time.
             ParentError: It was not accepted; the process should be restarted.
         """
         try:
@@ -128,9 +146,14 @@ class Parent:
             # upload_dir it is plain, whatever the folder of the run is called. (NVFlare looks in
             # the current folder first: a local run starts this process in its home.)
             return str(self._open().submit_job(os.path.relpath(folder, self._config.home)))
+        except _FINAL as error:
+            raise SegmentRefusedError(
+                f"NVFlare refuses this job: {error}; run `fedjob build` to look at the job folder, "
+                "and correct spec.components and spec.federation.jobName"
+            ) from error
         except Exception as error:
             # flare_api raises over a dozen unrelated types, all of which mean the same here.
-            raise ParentError(f"NVFlare refused the segment: {error!r}") from error
+            raise ParentError(f"NVFlare did not take the segment: {error!r}") from error
 
     def abort(self, job: str) -> None:
         """Aborts a job; one that is over already is not an error."""

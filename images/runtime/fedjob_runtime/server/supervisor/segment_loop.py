@@ -19,7 +19,7 @@ from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import Handover, SegmentReport
 from fedjob_runtime.server.supervisor.client_status import waiting_message
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError
+from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.retry_policy import delay_before, judge_tries
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.segment_job import write_segment
@@ -36,7 +36,7 @@ START_GRACE = 30.0
 GPU_SECONDS = 10.0
 """Seconds that job processes of an aborted segment may take to leave the GPU."""
 MAX_FRUITLESS = 12
-"""Segments in a row that end without a commit and without a worker to blame."""
+"""Segments in a row that end, or cannot begin, without a commit and a worker to blame."""
 
 SERVER_ENDS = ("job", "parent", "broken")
 """Ends of a segment whose cause is on the server's side."""
@@ -134,9 +134,16 @@ class SegmentLoop:
                 continue
             try:
                 job = self._begin(members)
+            except SegmentRefusedError as error:
+                run.fail(error.reason, str(error))
+                return
             except ParentError as error:
-                run.count("submit", str(error))
+                run.last_error = str(error)
+                run.fruitless += 1
+                run.count("submit", run.last_error)
                 self._parent.kill()
+                self._fail_if_fruitless()
+                self._clock.sleep(delay_before(run.fruitless))
                 continue
             end = self._follow(job, members)
             self._conclude(end)
@@ -311,6 +318,10 @@ class SegmentLoop:
             run.status.event(
                 "RoundShort", f"round {number} had too few results; it is tried again", "Warning"
             )
+        self._fail_if_fruitless()
+
+    def _fail_if_fruitless(self) -> None:
+        run = self._run
         if run.fruitless >= MAX_FRUITLESS:
             last = f". The last error: {run.last_error}" if run.last_error else ""
             run.fail(

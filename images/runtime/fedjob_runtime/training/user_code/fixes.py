@@ -68,8 +68,9 @@ def _names(raised: Raised) -> str | None:
     if module:
         package = module.split(".")[0]
         return (
-            f"add the package that holds `{package}` to spec.model.requirements; if it is a file "
-            "of your own, it must lie beside model_def.py in the job folder"
+            f"if {package}.py is a file of your own, ship it beside model_def.py "
+            "(--model-file DIR, or spec.model.files); otherwise add the package that holds "
+            f"`{package}` to spec.model.requirements"
         )
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from typing import Any
 
@@ -250,3 +251,11 @@ def test_samples_beyond_what_digits_hold_are_refused() -> None:
     mean.add({"t": torch.zeros(1)}, MAX_WEIGHT)
     with pytest.raises(ValueError, match="samples are more than"):
         mean.add({"t": torch.zeros(1)}, 1)
+
+
+def test_mean_of_huge_metrics_is_finite() -> None:
+    top = sys.float_info.max
+    parts = [(3, {"loss": top, "sum": top}), (5, {"loss": top, "sum": -top})]
+    found = weighted_metrics(parts)
+    assert found["loss"] == top
+    assert found["sum"] == -top / 4

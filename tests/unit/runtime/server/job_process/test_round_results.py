@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from nvflare.apis.dxo import MetaKey
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 
-from fedjob_runtime.protocol import SAMPLES
+from fedjob.protocol.commit import Participant
+from fedjob.reasons import Reason
+from fedjob_runtime.protocol import SAMPLES, WARNINGS
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
-from fedjob_runtime.server.job_process.round_results import Round, own_metrics, samples_of
+from fedjob_runtime.server.job_process.round_results import (
+    MAX_WARNINGS,
+    Round,
+    own_metrics,
+    samples_of,
+)
 from fedjob_runtime.training.errors import InvalidSamplesError
+from fedjob_runtime.training.returns import MAX_METRICS
 
 
 def answer(meta: dict[str, object]) -> FLModel:
@@ -66,5 +76,35 @@ def test_other_samples_are_refused(meta: dict[str, object]) -> None:
 
 
 def test_prefix_val_is_kept_for_the_global_model() -> None:
-    assert own_metrics({"loss": 1, "val_loss": 2}) == {"loss": 1.0, "own_val_loss": 2.0}
-    assert own_metrics(None) == {}
+    assert own_metrics({"loss": 1, "val_loss": 2}) == ({"loss": 1.0, "own_val_loss": 2.0}, [])
+    assert own_metrics(None) == ({}, [])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 10**400, "0.5", None, [1.0, 2.0]])
+def test_metrics_of_an_own_executor_are_cleaned_on_the_server(bad: object) -> None:
+    model = answer({})
+    model.metrics = {"bad": bad, "loss": 0.5}
+    current = Round(("train", 0), ["a"], {})
+    current.accept("a", 1, model)
+    kept = current.accepted["a"]
+    assert kept.metrics == {"loss": 0.5}
+    [warning] = kept.warnings
+    assert warning.reason == Reason.METRIC_DROPPED
+    assert "metric bad is not a finite number" in warning.message
+    assert Participant.model_validate_json(kept.model_dump_json()) == kept
+
+
+def test_names_and_number_of_metrics_and_warnings_are_bounded() -> None:
+    model = answer({WARNINGS: ["x" * 5000] * 5000})
+    model.metrics = {"n" * 5000: 1.0, **{f"m{i}": 1.0 for i in range(5000)}}
+    current = Round(("train", 0), ["a"], {})
+    current.accept("a", 1, model)
+    kept = current.accepted["a"]
+    assert len(kept.metrics) == MAX_METRICS
+    assert len(kept.warnings) == MAX_WARNINGS
+    assert len(kept.model_dump_json()) < 100_000
+    other = answer({WARNINGS: 7})
+    other.metrics = [1, 2]
+    again = Round(("train", 0), ["a"], {})
+    again.accept("a", 1, other)
+    assert [w.reason for w in again.accepted["a"].warnings] == [Reason.METRIC_DROPPED]

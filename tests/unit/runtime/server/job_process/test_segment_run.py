@@ -2,191 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from torch import Tensor
 
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import SAMPLES, WARNINGS
-from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
-from fedjob_runtime.server.job_process.aggregators import AuthorsMean, Mean
-from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
+from fedjob_runtime.protocol import WARNINGS
+from fedjob_runtime.server.ipc import Control
+from fedjob_runtime.server.job_process.aggregators import AuthorsMean
 from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import (
-    SegmentRun,
-    SegmentSettings,
     SupersededError,
 )
 from fedjob_runtime.training.errors import ModelInvalidError
 from fedjob_runtime.training.weights import load_weights
-
-SEGMENT = 7
-THREE = ("worker-0", "worker-1", "worker-2")
-Act = Callable[["FakeSegment"], None]
-
-
-class NoEvaluation:
-    on_server = False
-    on_workers = False
-
-    def run(self, weights: dict[str, Tensor], round_number: int) -> dict[str, float]:
-        raise AssertionError("not asked for")
-
-
-class OnServer(NoEvaluation):
-    on_server = True
-
-    def run(self, weights: dict[str, Tensor], round_number: int) -> dict[str, float]:
-        return {"val_loss": float(weights["w"][0]), "val_round": float(round_number)}
-
-
-class OnWorkers(NoEvaluation):
-    on_workers = True
-
-
-class FakeSegment:
-    """NVFlare, the supervisor and the clock of one segment.
-
-    `at` holds what happens when: seconds on the clock to actions, which run on the next wait.
-    The supervisor commits every offered round at the next wait, unless `commits` is off.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        rounds: int = 1,
-        start: int = -1,
-        members: tuple[str, ...] = THREE,
-        terms: RoundTerms | None = None,
-        new_mean: Callable[[dict[str, Tensor], int], Mean] | None = None,
-    ) -> None:
-        self.now = 0.0
-        self.aborted = False
-        self.commits = True
-        self.at: list[tuple[float, Act]] = []
-        self.sent: list[tuple[str, int, list[str], dict[str, Any]]] = []
-        self.cancelled = 0
-        self.kept: list[float] = []
-        self.take: Callable[[FLModel], bool] = lambda _: False
-        self.handover = Handover(folder)
-        self.handover.write_control(Control(SEGMENT, committed=start))
-        settings = SegmentSettings(
-            SEGMENT, start, rounds, members, terms or RoundTerms(2, 10, None)
-        )
-        self.run = SegmentRun(
-            settings,
-            self.handover,
-            self,
-            new_mean=new_mean or (lambda weights, _: ModelMean(weights)),
-            keep=lambda weights: self.kept.append(float(weights["w"][0])),
-            custom=folder / "custom",
-            clock=self,
-        )
-
-    # The clock.
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return 1_800_000_000 + self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        assert self.now < 10_000, "the segment waits for ever"
-        control = self.handover.read_control()
-        if self.commits and control is not None:
-            offered = self.handover.offered_round(control.committed + 1)
-            if offered is not None:
-                self.control(committed=control.committed + 1)
-        due = [act for when, act in self.at if when <= self.now]
-        self.at = [(when, act) for when, act in self.at if when > self.now]
-        for act in due:
-            act(self)
-
-    # NVFlare.
-
-    def send(
-        self, task: str, model: FLModel, members: list[str], take: Callable[[FLModel], bool]
-    ) -> None:
-        number = int(model.current_round)
-        self.sent.append((task, number, members, dict(model.meta)))
-        self.take = take
-        for name in members:
-            self.run.gave(name, (task, number))
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-    # The supervisor.
-
-    def control(self, **changes: Any) -> None:
-        known = self.handover.read_control()
-        assert known is not None
-        values = {name: getattr(known, name) for name in known.__slots__}
-        self.handover.write_control(Control(**{**values, **changes}))
-
-    # What a test says and sees.
-
-    def begin(self, value: float = 1.0) -> dict[str, Tensor]:
-        return self.run.start(lambda: {"w": torch.full((2,), value)})
-
-    def finish(self, evaluation: Any = None) -> None:
-        self.run.run(self.begin(), evaluation or NoEvaluation())
-
-    def answers(
-        self,
-        name: str,
-        value: float,
-        samples: object = 1,
-        *,
-        number: int | None = None,
-        metrics: object = None,
-        meta: dict[str, Any] | None = None,
-        params: dict[str, Any] | None = None,
-    ) -> bool:
-        _, current, _, _ = self.sent[-1]
-        model = FLModel(
-            params_type=ParamsType.FULL,
-            params={"w": torch.full((2,), value)} if params is None else params,
-            current_round=current if number is None else number,
-            meta={"client_name": name, SAMPLES: samples, **(meta or {})},
-        )
-        model.metrics = metrics
-        return self.take(model)
-
-    @property
-    def report(self) -> SegmentReport:
-        found = self.handover.read_report(SEGMENT)
-        assert found is not None
-        return found
-
-    def offered(self, number: int) -> dict[str, Any]:
-        found = self.handover.offered_round(number)
-        assert found is not None
-        return found
-
-    def model(self, number: int) -> list[float]:
-        return load_weights(self.handover.model_file(number))["w"].tolist()
-
-
-def answering(name: str, value: float, samples: object = 1, **more: Any) -> Act:
-    def act(fake: FakeSegment) -> None:
-        fake.answers(name, value, samples, **more)
-
-    return act
-
-
-def all_answer(fake: FakeSegment, values: dict[str, float], when: float = 0) -> None:
-    fake.at += [(when, answering(name, value)) for name, value in values.items()]
-
+from support.fake_segment import (
+    SEGMENT,
+    FakeSegment,
+    NoEvaluation,
+    OnServer,
+    OnWorkers,
+    all_answer,
+    answering,
+)
 
 # The start.
 
@@ -355,112 +196,6 @@ def test_superseded_segment_ends_without_a_report(
     with pytest.raises(SupersededError):
         fake.finish()
     assert fake.report.phase != "ended"
-
-
-# Answers that do not count.
-
-
-def finished_with(fake: FakeSegment, *acts: tuple[float, Act]) -> None:
-    """A round in which worker-0 and worker-1 answer well at the end."""
-    fake.at = list(acts)
-    fake.at += [(5, answering("worker-0", 2.0)), (5, answering("worker-1", 4.0))]
-    fake.finish()
-
-
-@pytest.mark.parametrize(
-    ("answer", "reason", "fragment"),
-    [
-        ({"samples": 0}, Reason.INVALID_SAMPLES, "samples is 0"),
-        ({"samples": True}, Reason.INVALID_SAMPLES, "samples is True"),
-        ({"samples": MAX_WEIGHT}, Reason.INVALID_SAMPLES, "with 3 workers it can be"),
-        ({"value": float("nan")}, Reason.NON_FINITE_WEIGHTS, "w has 2 of 2 values"),
-        ({"params": {"v": torch.ones(2)}}, Reason.MISSING_TENSOR, "w [2] is missing"),
-        ({"params": {"w": torch.ones(3)}}, Reason.SHAPE_MISMATCH, "w has shape [3]"),
-        ({"params": {}}, Reason.EMPTY_WEIGHTS, "the weights are empty"),
-        ({"metrics": {"loss": "much"}}, Reason.INVALID_RESULT, "cannot be read: ValueError"),
-        ({"meta": {WARNINGS: 7}}, Reason.INVALID_RESULT, "cannot be read: TypeError"),
-    ],
-)
-def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
-    tmp_path: Path, answer: dict[str, Any], reason: Reason, fragment: str
-) -> None:
-    fake = FakeSegment(tmp_path)
-    finished_with(fake, (1, answering("worker-2", **{"value": 9.0, **answer})))
-    assert fake.now < 5.2, "a worker that failed is not waited for"
-    assert fake.model(1) == [3.0, 3.0]
-    [failure] = fake.offered(1)["failures"]
-    assert (failure["name"], failure["reason"]) == ("worker-2", reason)
-    assert failure["message"].startswith("worker-2: ")
-    assert fragment in failure["message"]
-
-
-def test_second_answer_of_a_worker_does_not_count(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path)
-    taken: list[bool] = []
-    finished_with(
-        fake,
-        (1, lambda w: taken.append(w.answers("worker-2", 6.0))),
-        (2, lambda w: taken.append(w.answers("worker-2", 600.0))),
-    )
-    assert taken == [True, False]
-    assert fake.model(1) == [4.0, 4.0]
-
-
-def test_good_answer_after_a_bad_one_counts(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path)
-    finished_with(fake, (1, answering("worker-2", 6.0, 0)), (2, answering("worker-2", 6.0)))
-    assert fake.offered(1)["failures"] == []
-    assert fake.model(1) == [4.0, 4.0]
-
-
-def test_answer_of_another_round_or_worker_does_not_count(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path)
-    taken: list[bool] = []
-    finished_with(
-        fake,
-        (1, lambda w: taken.append(w.answers("worker-2", 6.0, number=5))),
-        (1, lambda w: taken.append(w.answers("worker-9", 6.0))),
-    )
-    assert taken == [False, False]
-    assert fake.model(1) == [3.0, 3.0]
-
-
-def test_answer_after_the_round_is_closed_does_not_count(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path)
-    finished_with(fake, (1, lambda w: w.control(lost=("worker-2",))))
-    assert not fake.answers("worker-2", 6.0)
-    fake.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "x"))
-    fake.run.refuse("worker-2", ("train", 0), "InvalidResult", "x")
-    assert fake.report.failed == {}
-
-
-def test_failure_that_a_worker_reports_counts_in_its_round_only(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path)
-
-    def report(w: FakeSegment) -> None:
-        w.run.note_answer("worker-2", ("train", 4), ("TrainingFailed", "of another round"))
-        w.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "worker-2: KeyError"))
-        w.run.note_answer("worker-2", ("train", 0), ("TrainingFailed", "a second one"))
-
-    finished_with(fake, (1, report))
-    assert [f["message"] for f in fake.offered(1)["failures"]] == ["worker-2: KeyError"]
-
-
-def test_undecoded_answer_is_refused_in_its_round_and_too_late_in_another(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    fake = FakeSegment(tmp_path)
-
-    def refuse(w: FakeSegment) -> None:
-        assert w.run.given("worker-2") == ("train", 0)
-        w.run.refuse("worker-2", ("train", 5), "InvalidResult", "worker-2: of another round")
-        w.run.refuse("worker-2", ("train", 0), "InvalidResult", "worker-2: not decodable")
-        w.run.refuse("worker-2", ("train", 0), "InvalidResult", "worker-2: not decodable")
-
-    finished_with(fake, (1, refuse))
-    assert [f["message"] for f in fake.offered(1)["failures"]] == ["worker-2: not decodable"]
-    assert caplog.text.count("not decodable") == 1
-    assert "too late to count" in caplog.text
 
 
 # Evaluation.

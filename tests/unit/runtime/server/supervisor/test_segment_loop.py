@@ -12,6 +12,7 @@ from fedjob.protocol.commit import ClientFailure
 from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, StoreUnreachableError, Where
+from fedjob_runtime.server.supervisor.nvflare_server import SegmentRefusedError
 from fedjob_runtime.server.supervisor.retry_policy import MAX_TRIES
 from fedjob_runtime.server.supervisor.segment_loop import MAX_FRUITLESS, START_GRACE
 from fedjob_runtime.server.supervisor.segment_monitor import SCHEDULE_SECONDS
@@ -85,6 +86,24 @@ def test_segment_that_nvflare_refuses_is_submitted_to_a_fresh_parent(tmp_path: P
     assert run.status.retries["submit"] == 1
     assert run.parent.calls.count("kill") >= 1
     assert not list((tmp_path / "home/segments").iterdir())
+
+
+def test_job_folder_that_nvflare_refuses_ends_the_run_at_once(tmp_path: Path) -> None:
+    run = SupervisedRun(tmp_path)
+    run.parent.refused = SegmentRefusedError("NVFlare refuses this job: no deploy map; correct it")
+    assert not run.run()
+    assert run.status.reason == "FederationFailed"
+    assert run.status.message == "NVFlare refuses this job: no deploy map; correct it"
+    assert run.jobs == []
+    assert "submit" not in run.status.retries
+
+
+def test_parent_that_never_takes_a_segment_is_not_restarted_for_ever(tmp_path: Path) -> None:
+    run = SupervisedRun(tmp_path)
+    run.parent.refusals = 1000
+    assert not run.run()
+    assert run.status.retries["submit"] == MAX_FRUITLESS
+    assert run.status.message.endswith("The last error: NVFlare did not take the segment: busy")
 
 
 # What supersedes a segment.

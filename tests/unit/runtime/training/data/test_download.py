@@ -1,4 +1,7 @@
-"""Addresses of images in their plain form; downloads are in integration/test_https_images.py."""
+"""Addresses of images in their plain form.
+
+Downloads are in integration/inputs/test_https_images.py.
+"""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def other() -> None:
     ("call", "expected"),
     [
         (name_error, "import numpy as np"),
-        (missing_module, "spec.model.requirements; if it is a file of your own"),
+        (missing_module, "if absent_module_of_mine.py is a file of your own, ship it beside"),
         (command_line, '`if __name__ == "__main__":`'),
         (leaves, "return a dict"),
         (batch_norm, "drop_last=True"),

@@ -1,0 +1,235 @@
+"""A whole job in one process: the runtime's own parts, without NVFlare's processes and network.
+
+What a real run has and this has not: processes, gRPC, S3, and the supervisor. A job takes half a
+second here and twenty seconds of CPU there.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from nvflare.apis.fl_constant import ReservedKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.utils.fl_model_utils import FLModelUtils
+from safetensors.torch import load_file
+
+from fedjob.preparation.prepared import PreparedRun
+from fedjob.workspace.job_folder import write_job_folder
+from fedjob.workspace.shard.archive import unpack_shard
+from fedjob_runtime.protocol import FAILURE, WARNINGS, JobSettings, read_failure
+from fedjob_runtime.server.ipc import Control, Handover
+from fedjob_runtime.server.job_process.aggregators import mean_for
+from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
+from fedjob_runtime.server.job_process.round_policy import RoundTerms
+from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSettings
+from fedjob_runtime.training.portable import portable
+from fedjob_runtime.training.tensor_types import require_averageable
+
+SEGMENT = 1
+
+
+@dataclass
+class Outcome:
+    """How the job ended.
+
+    Attributes:
+        outcome: `complete`, `short` or `error`, as in `SegmentReport`.
+        error: {reason, message} of an `error`.
+        failed: {reason, message} by worker, of the last round.
+        rounds: What was handed over for each round, from 1.
+        warnings: The texts that came with the workers' answers.
+        log: What the training code logged.
+    """
+
+    outcome: str
+    error: dict[str, str]
+    failed: dict[str, dict[str, str]]
+    rounds: list[dict[str, Any]]
+    warnings: list[str]
+    log: str
+    folder: Path = field(repr=False)
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """The metrics of each round."""
+        return [line["metrics"] for line in self.rounds]
+
+    @property
+    def initial_weights(self) -> dict[str, torch.Tensor]:
+        """The global model of round 0."""
+        return load_file(Handover(self.folder / "state").model_file(0))
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The last global model."""
+        return load_file(Handover(self.folder / "state").model_file(len(self.rounds)))
+
+
+class Workers:
+    """The workers' executors, which are called where NVFlare would send a task."""
+
+    aborted = False
+
+    def __init__(self, prepared: PreparedRun, folder: Path, handover: Handover) -> None:
+        self._prepared, self._folder, self._handover = prepared, folder, handover
+        self._executors = {name: _component(folder / "job", "client") for name in prepared.workers}
+        self.segment: SegmentRun | None = None
+        self.warnings: list[str] = []
+
+    def send(
+        self, task: str, model: FLModel, members: list[str], take: Callable[[FLModel], bool]
+    ) -> None:
+        """Trains, one worker after the other."""
+        assert self.segment is not None
+        number = int(model.current_round or 0)
+        if task == "train":
+            # The round before is offered: the supervisor would have committed it.
+            self._handover.write_control(Control(SEGMENT, committed=number))
+        for name in members:
+            context = FLContext()
+            context.set_prop(ReservedKey.IDENTITY_NAME, name, private=False, sticky=True)
+            shard = self._prepared.workers[name].name
+            home = str(self._folder / name)
+            with _environment(FEDJOB_HOME=home, FEDJOB_WORKER=name, FEDJOB_SHARD=shard):
+                shareable = FLModelUtils.to_shareable(copy.deepcopy(model))
+                reply = self._executors[name].execute(task, shareable, context, Signal())
+            failure = read_failure(reply.get_header(FAILURE))
+            if reply.get_return_code() != ReturnCode.OK or failure is not None:
+                self.segment.note_answer(name, (task, number), failure or ("TrainingFailed", ""))
+                continue
+            answer = FLModelUtils.from_shareable(reply)
+            answer.meta["client_name"] = name
+            self.warnings += [f"{name}: {text}" for text in answer.meta.get(WARNINGS, [])]
+            take(answer)
+
+    def cancel(self) -> None:
+        """Nothing is under way between two calls of `send`."""
+
+
+def run_in_one_process(prepared: PreparedRun, folder: Path) -> Outcome:
+    """Runs the job in a forked process, so that its modules and settings stay there.
+
+    Args:
+        prepared: The job, its folder and its shards.
+        folder: Where everything is written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(prepared, folder))
+    child.start()
+    child.join(120)
+    if child.is_alive():
+        child.kill()
+        raise AssertionError(f"the job did not end: {(folder / 'log').read_text()}")
+    log = (folder / "log").read_text()
+    assert child.exitcode == 0, log
+    found = json.loads((folder / "outcome.json").read_text())
+    return Outcome(**found, log=log, folder=folder)
+
+
+def _child(prepared: PreparedRun, folder: Path) -> None:
+    log = (folder / "log").open("w", buffering=1)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    sys.stdout = sys.stderr = log
+    logging.basicConfig(stream=log, level=logging.INFO, force=True)
+    torch.set_num_threads(1)
+    (folder / "outcome.json").write_text(json.dumps(_run(prepared, folder)))
+
+
+def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
+    job, state = write_job_folder(prepared.job_files, folder / "job"), folder / "state"
+    settings = JobSettings.read(job)
+    assert settings is not None
+    state.mkdir()
+    os.environ |= {
+        "FEDJOB_STATE": str(state),
+        "FEDJOB_JOB_FOLDER": str(job),
+        "FEDJOB_JOB_ID": prepared.job.metadata.name,
+        "FEDJOB_DEVICE": "cpu",
+    }
+    sys.path.insert(0, str(job / "app/custom"))
+    for name, shard in prepared.workers.items():
+        (folder / name).mkdir()
+        unpack_shard(shard.path, folder / name / settings.data_root, manifest_file=None)
+    if prepared.validation is not None:
+        unpack_shard(prepared.validation.path, state / "validation", manifest_file=None)
+    if prepared.checkpoint is not None:
+        suffix = prepared.checkpoint.suffix
+        (state / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
+    handover = Handover(state)
+    handover.write_control(Control(SEGMENT))
+    federation = prepared.job.spec.federation
+    workers = Workers(prepared, folder, handover)
+    segment = workers.segment = SegmentRun(
+        SegmentSettings(
+            segment=SEGMENT,
+            start_round=-1,
+            num_rounds=federation.num_rounds,
+            members=tuple(prepared.workers),
+            terms=RoundTerms(federation.min_clients, 0, None),
+            partial=federation.partial,
+        ),
+        handover,
+        workers,
+        new_mean=lambda weights, number: mean_for(None, weights, number, FLContext()),
+        keep=lambda _: None,
+        custom=job / "app/custom",
+    )
+    try:
+        segment.run(segment.start(lambda: _initial_weights(job)), GlobalEvaluation.prepare())
+    except Exception as error:
+        logging.exception("the segment ends")
+        segment.fail(error)
+    report = handover.read_report(SEGMENT)
+    assert report is not None
+    offered = [handover.offered_round(number) for number in range(1, federation.num_rounds + 1)]
+    return {
+        "outcome": report.outcome,
+        "error": report.error,
+        "failed": report.failed,
+        "rounds": [facts for facts in offered if facts is not None],
+        "warnings": workers.warnings,
+    }
+
+
+def _initial_weights(job: Path) -> dict[str, torch.Tensor]:
+    persistor = _component(job, "server")
+    weights = dict(persistor.load_model(FLContext())["weights"])
+    require_averageable(weights, type(persistor).__name__)
+    return portable(weights)
+
+
+def _component(job: Path, site: str) -> Any:
+    """The executor or the persistor of the job folder, made as NVFlare would make it."""
+    config = json.loads((job / f"app/config/config_fed_{site}.json").read_text())
+    parts = [*(e["executor"] for e in config.get("executors", [])), *config["components"]]
+    module, _, name = parts[0]["path"].rpartition(".")
+    return getattr(importlib.import_module(module), name)(**parts[0]["args"])
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ |= values
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
