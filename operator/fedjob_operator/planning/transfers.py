@@ -108,8 +108,8 @@ def _upload_status(view: JobView) -> UploadStatus | None:
         return None
     total = TransferCount(files=len(files), bytes=sum(file.size for file in files))
     seen, offer = view.observations.uploads, None
-    if seen is None and view.record.prepared is not None:
-        done = total  # an earlier process saw all of them, and read them
+    if seen is None and (view.record.prepared or view.observations.prepared) is not None:
+        done = total  # all of them had arrived, and were read
     elif seen is None:
         published = _published(view).upload
         done = published.done if published is not None else TransferCount()
