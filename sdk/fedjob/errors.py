@@ -6,7 +6,7 @@ with its code, and never shows a traceback for one. A fault is one thing wrong i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fedjob.reasons import Reason
@@ -67,8 +67,52 @@ class InvalidInputError(FedjobError):
         self.faults: tuple[Fault, ...] = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Change the text of every fault, as for a caller who knows other names of the options."""
+        self.faults = tuple(
+            Fault(change(fault.field), change(fault.problem), change(fault.fix))
+            for fault in self.faults
+        )
+        self.args = ("\n".join(str(fault) for fault in self.faults),)
+
 
 class UnavailableError(FedjobError):
     """Something outside fedjob cannot be reached or refuses us."""
 
     exit_code = EXIT_UNAVAILABLE
+
+
+class WorkspaceError(InvalidInputError):
+    """The job's files cannot be brought to where the job reads them."""
+
+    reason = Reason.WORKSPACE_ERROR
+
+
+class RunFailedError(FedjobError):
+    """The job ran and failed.
+
+    Attributes:
+        run: Name of the job.
+        message: Why it failed and what to do.
+    """
+
+    def __init__(self, run: str, reason: str, message: str) -> None:
+        """Takes a reason that this version of the catalogue may not have.
+
+        Args:
+            run: Name of the job.
+            reason: From the catalogue.
+            message: Why it failed and what to do.
+        """
+        self.run = run
+        self.message = message
+        self.reason = next((known for known in Reason if known == reason), Reason.INTERNAL_ERROR)
+        super().__init__(f"{run}: {reason}: {message}")
+
+
+class FedjobWarning(UserWarning):
+    """A probable mistake, or an argument without a meaning here; nothing stops for it."""
+
+
+InvalidJobError = InvalidInputError
+"""What the SDK raises for a job that cannot run: every fault, each with its fix."""

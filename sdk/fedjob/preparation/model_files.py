@@ -63,7 +63,7 @@ def read_local_model(
             faults.add(f"spec.model.files[{index}].{kind}", problem, fix)
     if model is None:
         return None
-    shipped = {**inline, **model.files}
+    shipped = {**inline, **files.attached, **model.files}
     for fault in file_faults(shipped, OPTION if model.files else "spec.model.files"):
         faults.add(fault.field, fault.problem, fault.fix)
     return LocalModel(model.source, model.name, shipped, model.hints)

@@ -112,6 +112,26 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     )
 
 
+def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
+    """Check the resource and its model, for a job whose shards are elsewhere or not made yet.
+
+    Returns:
+        Probable mistakes that do not stop a run.
+
+    Raises:
+        InvalidInputError: Every fault of the resource and the model file.
+    """
+    faults = FaultList()
+    with faults.collected():
+        check_job(job)
+    found = _model(job, files, faults)
+    if files.checkpoint is not None:
+        _check_checkpoint(job, files.checkpoint, faults)
+    faults.check()
+    inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
+    return _hints(job, inputs, files)
+
+
 @dataclass(frozen=True)
 class _Inputs:
     """What a job is made from, as far as it could be read."""
@@ -122,28 +142,50 @@ class _Inputs:
     found: InspectedShards
 
 
-def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
-    spec = job.spec.model
-    model = read_local_model(job, files, faults, files.shards or files.base / DEFAULT_FOLDER)
+@dataclass(frozen=True)
+class _Model:
+    """The model's part of a job, as far as it could be read.
+
+    Attributes:
+        info: What is in the file, where it has no fault.
+        readable: What is in it, also where it has faults.
+    """
+
+    model: LocalModel | None
     info: SourceInfo | None = None
     readable: SourceInfo | None = None
     requirements: tuple[RequirementLine, ...] = ()
-    if model is not None:
-        with faults.collected():
-            requirements = all_requirements(spec.requirements, model.files)
-        with faults.collected():
-            try:
-                info = readable = check_model(
-                    model.source.text,
-                    model.files,
-                    class_name=spec.class_name,
-                    train_function=spec.train_function,
-                    filename=model.name,
-                    requirements=[line.text for line in requirements],
-                )
-            except InvalidSourceError as error:
-                readable = error.info
-                raise
+
+
+def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
+    spec = job.spec.model
+    model = read_local_model(job, files, faults, files.shards or files.base / DEFAULT_FOLDER)
+    if model is None:
+        return _Model(None)
+    info: SourceInfo | None = None
+    readable: SourceInfo | None = None
+    requirements: tuple[RequirementLine, ...] = ()
+    with faults.collected():
+        requirements = all_requirements(spec.requirements, model.files)
+    with faults.collected():
+        try:
+            info = readable = check_model(
+                model.source.text,
+                model.files,
+                class_name=spec.class_name,
+                train_function=spec.train_function,
+                filename=model.name,
+                requirements=[line.text for line in requirements],
+            )
+        except InvalidSourceError as error:
+            readable = error.info
+            raise
+    return _Model(model, info, readable, requirements)
+
+
+def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
+    found_model = _model(job, files, faults)
+    readable = found_model.readable
     _check_checkpoint(job, files.checkpoint, faults)
     paths = shard_files(job.spec.shards, files, faults)
     # Of a model file that cannot be read nothing is known: it may well train on any ZIP.
@@ -151,7 +193,7 @@ def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
     found = inspect_shards(paths, job.spec.shards, job.spec.training.manifest_file, faults, use)
     for fault in style_faults(_read_by_us(found, use, job.spec.shards.validation)):
         faults.add(fault.field, fault.problem, fault.fix)
-    return _Inputs(model, info, requirements, found)
+    return _Inputs(found_model.model, found_model.info, found_model.requirements, found)
 
 
 def _read_by_us(

@@ -19,12 +19,15 @@ class LocalFiles:
         shards: Folder of the shard ZIPs.
         model_file: model_def.py, a notebook, or a folder of code with the model file in it.
         checkpoint: The first weights.
+        attached: Files beside model_def.py that the resource does not hold, because they are not
+            text or too large for it: content by path relative to model_def.py.
     """
 
     base: Path = Path()
     shards: Path | None = None
     model_file: Path | None = None
     checkpoint: Path | None = None
+    attached: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

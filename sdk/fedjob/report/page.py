@@ -53,19 +53,23 @@ def build(
     problems = find_problems(ordered)
     named = [facts.reason, *(problem.reason for problem in problems)]
     more = len(problems) - MOST_PROBLEMS
-    return _template().render(
-        facts=facts,
-        reasons=known,
-        policy=POLICY,
-        style=Markup(_resource("style.css")),  # noqa: S704 - our own file
-        summary=summarise(facts, ordered),
-        cards=all_cards(facts, ordered),
-        charts=all_charts(ordered, facts.shards),
-        problems=problems[:MOST_PROBLEMS],
-        more_problems=count(more) if more > 0 else "",
-        rounds_table=rounds_table(ordered) if ordered else None,
-        clients_table=clients_table(ordered, facts.shards),
-        explained=[name for name in dict.fromkeys(named) if name in known],
+    return (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            facts=facts,
+            reasons=known,
+            policy=POLICY,
+            style=Markup(resource("style.css")),  # noqa: S704 - our own file
+            summary=summarise(facts, ordered),
+            cards=all_cards(facts, ordered),
+            charts=all_charts(ordered, facts.shards),
+            problems=problems[:MOST_PROBLEMS],
+            more_problems=count(more) if more > 0 else "",
+            rounds_table=rounds_table(ordered) if ordered else None,
+            clients_table=clients_table(ordered, facts.shards),
+            explained=[name for name in dict.fromkeys(named) if name in known],
+        )
     )
 
 
@@ -120,8 +124,10 @@ def printable(value: object) -> object:
 
 
 @cache
-def _template() -> jinja2.Template:
+def templates() -> jinja2.Environment:
+    """The templates of this package; values are escaped, floats are coordinates."""
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(resource),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=printable,
@@ -130,8 +136,9 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["reason_id"] = reason_id
-    return environment.from_string(_resource("page.html.j2"))
+    return environment
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """The text of a template or style sheet of this package."""
     return files("fedjob.report").joinpath(name).read_text("utf-8")

@@ -10,6 +10,9 @@ from pathlib import Path
 from fedjob.errors import Fault, InvalidInputError
 
 MARK = "meta.json"
+JOB_FILE = "job.yaml"
+"""In a folder that `fedjob build` wrote: the resource; `fedjob upload` reads its name and storage.
+"""
 
 
 class NotAJobFolderError(InvalidInputError):

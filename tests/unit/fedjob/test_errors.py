@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
+from fedjob.errors import (
+    Fault,
+    FedjobError,
+    InvalidInputError,
+    RunFailedError,
+    UnavailableError,
+    WorkspaceError,
+)
 from fedjob.reasons import Reason
 
 ROOT = Path(__file__).parents[3]
@@ -66,3 +73,20 @@ def test_text_of_an_input_error_lists_every_fault():
     error = InvalidInputError(iter(faults))
     assert error.faults == tuple(faults)
     assert str(error) == "spec.a: is odd; drop it\nspec.b: is too; fix it"
+
+
+def test_reworded_error_keeps_its_type_and_its_order():
+    error = WorkspaceError([Fault("--out", "is a file", "give another --out")])
+    error.reword(lambda text: text.replace("--out", "out="))
+    assert str(error) == "out=: is a file; give another out="
+    assert error.faults == (Fault("out=", "is a file", "give another out="),)
+
+
+def test_failed_run_has_a_reason_of_the_catalogue_and_its_message():
+    error = RunFailedError("digits", "OutOfMemory", "reduce batch_size")
+    assert error.reason is Reason.OUT_OF_MEMORY
+    assert (error.run, error.message) == ("digits", "reduce batch_size")
+    assert str(error) == "digits: OutOfMemory: reduce batch_size"
+    newer = RunFailedError("digits", "InventedLater", "m")
+    assert newer.reason is Reason.INTERNAL_ERROR
+    assert "InventedLater" in str(newer)

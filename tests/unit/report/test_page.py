@@ -110,7 +110,7 @@ def test_tables_hold_every_round_and_every_client() -> None:
         ("no times", [commit(1, times=RoundTimes(), participants=[])], 2),
         (
             "values that no axis holds",
-            [commit(1, metrics={"a": float("inf"), "b": 1e305, "c": 0})],
+            [commit(1).model_copy(update={"metrics": {"a": float("inf"), "b": 1e305, "c": 0}})],
             4,
         ),
         ("equal and tiny values", [commit(n, metrics={"loss": 1e-320 * n}) for n in (1, 2)], 4),

@@ -72,10 +72,11 @@ def test_metrics_are_grouped_by_scale() -> None:
 
 def test_series_leave_out_absent_and_infinite_values() -> None:
     stamps = {"attempt": 1, "sha256": "a", "size": 1, "started": "x", "ended": "y"}
+    metrics = [{"a": 1.0, "b": math.nan}, {"b": 2.0}, {"a": math.inf, "val_b": 1.0}]
     commits = [
-        Commit(round=1, metrics={"a": 1.0, "b": math.nan}, **stamps),  # type: ignore[arg-type]
-        Commit(round=2, metrics={"b": 2.0}, **stamps),  # type: ignore[arg-type]
-        Commit(round=3, metrics={"a": math.inf, "val_b": 1.0}, **stamps),  # type: ignore[arg-type]
+        # A commit itself takes finite values only.
+        Commit(round=number, **stamps).model_copy(update={"metrics": values})  # type: ignore[arg-type]
+        for number, values in enumerate(metrics, 1)
     ]
     assert {line.name: line.points for line in metric_series(commits)} == {
         "val_b": ((3, 1.0),),

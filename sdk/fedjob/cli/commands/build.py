@@ -11,10 +11,7 @@ from fedjob.cli.display.console import error_console, error_json, output_console
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
 from fedjob.errors import FedjobError
 from fedjob.preparation.prepare import prepare_text
-from fedjob.workspace.job_folder import write_job_folder
-
-JOB_FILE = "job.yaml"
-"""In the folder: the resource it was built from; `fedjob upload` reads its name and storage."""
+from fedjob.workspace.job_folder import JOB_FILE, write_job_folder
 
 
 def register(app: typer.Typer) -> None:

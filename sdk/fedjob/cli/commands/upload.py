@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.commands.build import JOB_FILE
 from fedjob.cli.display.console import error_console, error_json, output_console, print_json
 from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.options import Json, read_job_text
@@ -21,7 +20,7 @@ from fedjob.spec import FederatedJob
 from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.job_upload import upload as send
 from fedjob.storage.job_upload import upload_plan
-from fedjob.workspace.job_folder import read_job_folder
+from fedjob.workspace.job_folder import JOB_FILE, read_job_folder
 from fedjob.workspace.manifest_use import NO_MANIFEST
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fedjob.engines.local.record import RunRecord
 from fedjob.engines.local.results.report_files import read_commit, read_commits, read_facts
 from fedjob.engines.local.run_folder import RunFolder
+from fedjob.engines.local.server_status import read_file
 from fedjob.engines.result import RunResult, RunState, read_result, round_lines
 from fedjob.engines.run_status import ClientInfo, RunEvent, RunStatus
 from fedjob.protocol.commit import Commit
@@ -53,18 +54,7 @@ def live_status(server: ServerStatus, folder: RunFolder, record: RunRecord) -> R
         current=server.current,
         connected=len(server.connected),
         expected=len(server.clients),
-        clients=[
-            ClientInfo(
-                name=client.name,
-                shard=client.shard,
-                state=str(client.state),
-                restarts=client.restarts,
-                last_heartbeat=_moment(client.last_heartbeat),
-                samples=client.samples,
-                message=client.message,
-            )
-            for client in server.clients
-        ],
+        clients=_clients(server),
         retries=dict(server.retries),
         eta=_moment(end),
         start_time=_start(folder),
@@ -97,6 +87,10 @@ def folder_status(folder: RunFolder, record: RunRecord, *, running: bool) -> Run
     }
     if folder.report.is_file():
         fields["report"] = folder.report.as_uri()
+    last = None if running else read_file(folder.server_status)
+    if last is not None and last.clients:
+        # As the server saw them at its end.
+        fields |= {"clients": _clients(last), "connected": len(last.connected)}
     result = None if running else read_result(folder.result)
     if result is not None:
         return RunStatus(**fields | _ended(folder, result))
@@ -142,6 +136,21 @@ def _progress(commits: Sequence[Commit]) -> dict[str, Any]:
         "history": round_lines(ordered)[-HISTORY_LENGTH:],
         "metrics": metrics,
     }
+
+
+def _clients(server: ServerStatus) -> list[ClientInfo]:
+    return [
+        ClientInfo(
+            name=client.name,
+            shard=client.shard,
+            state=str(client.state),
+            restarts=client.restarts,
+            last_heartbeat=_moment(client.last_heartbeat),
+            samples=client.samples,
+            message=client.message,
+        )
+        for client in server.clients
+    ]
 
 
 def _start(folder: RunFolder) -> datetime | None:

@@ -13,8 +13,9 @@ import linecache
 import re
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from fedjob.errors import Fault
 from fedjob.workspace.source.closure import Statement, needed_statements, statements_of
@@ -26,11 +27,16 @@ _WRITE_FILE = "write it and its imports to a model_def.py, and give that file"
 _LITERALS = (int, float, str, bytes, bool, type(None))
 
 
-def source_of(cls: type) -> str:
+Target: TypeAlias = type | types.FunctionType
+"""A class, or a function that returns a model."""
+
+
+def source_of(cls: Target) -> str:
     """The text of a model_def.py with this class and what it uses of its own file.
 
     Args:
-        cls: A class written in a file, a script, a notebook's cell or at the prompt.
+        cls: A class, or a function that returns a model, written in a file, a script, a notebook's
+            cell or at the prompt.
 
     Returns:
         Python source: it defines the class under its own name, and `fl_train_model`, `fl_train`
@@ -39,14 +45,14 @@ def source_of(cls: type) -> str:
     Raises:
         InvalidSourceError: Its source cannot be had: built in, made by a call, in a function.
     """
-    if not isinstance(cls, type):
+    if not isinstance(cls, type | types.FunctionType):
         problem = f"is an object of {type(cls).__name__}, not a class"
         raise InvalidSourceError([Fault(repr(cls)[:80], problem, "pass the class itself")])
     if "." in cls.__qualname__:
         raise _refused(
             cls, "is written inside a function or another class", "move it to the top level"
         )
-    path = _file_of(cls)
+    path = file_of(cls)
     namespace = _namespace_of(cls)
     if path is not None:
         statements = _parsed(cls, "".join(linecache.getlines(str(path))) or path.read_text("utf-8"))
@@ -66,15 +72,17 @@ def source_of(cls: type) -> str:
 
 def _writes_class(statement: Statement, name: str) -> bool:
     return name in statement.binds and any(
-        isinstance(node, ast.ClassDef) and node.name == name for node in ast.walk(statement.node)
+        isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
+        for node in ast.walk(statement.node)
     )
 
 
-def _refused(cls: type, problem: str, fix: str) -> InvalidSourceError:
-    return InvalidSourceError([Fault(f"class {cls.__qualname__}", problem, fix)])
+def _refused(cls: Target, problem: str, fix: str) -> InvalidSourceError:
+    kind = "class" if isinstance(cls, type) else "function"
+    return InvalidSourceError([Fault(f"{kind} {cls.__qualname__}", problem, fix)])
 
 
-def _parsed(cls: type, text: str) -> list[Statement]:
+def _parsed(cls: Target, text: str) -> list[Statement]:
     try:
         return statements_of(text)
     except SyntaxError as error:
@@ -82,8 +90,12 @@ def _parsed(cls: type, text: str) -> list[Statement]:
         raise _refused(cls, problem, "save the file as it was when it was imported") from None
 
 
-def _file_of(cls: type) -> Path | None:
-    """The .py file that holds the class; None for a notebook or a prompt."""
+def file_of(cls: Target) -> Path | None:
+    """The .py file that holds the class or function; None for a notebook or a prompt.
+
+    Raises:
+        InvalidSourceError: It is built in, or comes from something that is not Python source.
+    """
     module = sys.modules.get(cls.__module__)
     if cls.__module__ == "builtins" or (module is None and cls.__module__ != "__main__"):
         raise _refused(cls, "has no source that can be read", _WRITE_FILE)
@@ -96,22 +108,27 @@ def _file_of(cls: type) -> Path | None:
     return path
 
 
-def _namespace_of(cls: type) -> Mapping[str, object]:
-    for item in vars(cls).values():
+def _namespace_of(cls: Target) -> Mapping[str, object]:
+    for item in _items(cls):
         function = inspect.unwrap(item) if callable(item) else item
         if isinstance(function, types.FunctionType) and function.__module__ == cls.__module__:
             return function.__globals__
     return vars(sys.modules[cls.__module__])
 
 
-def _has_cell_code(cls: type) -> bool:
+def _has_cell_code(cls: Target) -> bool:
     return any(
         isinstance(item, types.FunctionType) and _CELL.search(item.__code__.co_filename)
-        for item in vars(cls).values()
+        for item in _items(cls)
     )
 
 
-def _cells(cls: type) -> list[Statement]:
+def _items(cls: Target) -> Iterable[object]:
+    """The functions among them were compiled from the text of the class, or of the function."""
+    return vars(cls).values() if isinstance(cls, type) else [cls]
+
+
+def _cells(cls: Target) -> list[Statement]:
     """The statements of all cells that ran, in order; cells that are not Python are left out."""
     statements: list[Statement] = []
     for name in list(linecache.cache):

@@ -64,7 +64,7 @@ def test_live_status_is_the_servers(folder):
                        last_heartbeat=0.0, samples=5),
             ClientView(name="worker-1", shard="b.zip", state=ClientState.LOST, message="silent"),
         ],
-        history=[commit(1), commit(2, math.inf)],
+        history=[commit(1), commit(2).model_copy(update={"metrics": {"loss": math.inf}})],
         retries={"grpc": 1},
     )  # fmt: skip
     found = live_status(server, folder, RECORD)
@@ -97,12 +97,16 @@ def test_folder_of_a_run_that_starts_stops_and_ends(folder):
     assert [(client.name, client.shard) for client in stopped.clients] == [("worker-0", "a.zip")]
     assert "resume" in stopped.message
     folder.report.touch()
+    seen = ServerStatus(clients=[ClientView(name="worker-0", shard="a.zip", state="Answered")])
+    folder.server_status.parent.mkdir(parents=True)
+    folder.server_status.write_text(seen.model_dump_json(by_alias=True))
     model = ModelFile(uri="file:///m", sha256="0" * 64, size=1)
     RunResult(name="digits", namespace="team", state=RunState.COMPLETE, model=model).write(
         folder.result
     )
     done = folder_status(folder, RECORD, running=False)
     assert (done.state, done.result) == ("Complete", model)
+    assert (done.clients_text, done.clients[0].state) == ("1/1", "Answered")
     assert done.report == folder.report.as_uri()
     assert done.completion_time is not None
 

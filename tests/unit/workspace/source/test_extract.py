@@ -272,7 +272,6 @@ REFUSED = {
     "inner": (inner_class, "inside a function or another class"),
     "type-call": (made_by_a_call, "has no source that can be read"),
     "instance": (lambda: 3, "is an object of int, not a class"),
-    "function": (lambda: source_of, "is an object of function, not a class"),
     "no-module": (lambda: type("Lost", (), {"__module__": "gone"}), "has no source"),
     "extension-module": (
         lambda: type("Fast", (), {"__module__": "fast_module"}),
