@@ -158,10 +158,10 @@ def look_at_uploads(
         if upload is None:
             may_act()
             upload = OpenUpload(key, uploads.start(key, file.sha256), now)
-        stored = uploads.parts(upload)
-        if stored is None:
+        arrived = uploads.parts(upload)
+        if arrived is None:
             continue  # it ended meanwhile: the next look finds out how
-        right, absent = _compare(file, stored)
+        right, absent = _compare(file, arrived)
         partial += sum(part.size for part in right)
         missing += [_Missing(file, part, upload.upload_id) for part in absent]
         if not absent:
@@ -247,10 +247,10 @@ def _opened(uploads: ClientUploads, root: str, may_act: MayAct) -> dict[str, Ope
 
 
 def _compare(
-    file: ExpectedFile, stored: Sequence[StoredPart]
+    file: ExpectedFile, arrived: Sequence[StoredPart]
 ) -> tuple[list[StoredPart], list[Part]]:
     """The parts that have arrived as they should, and those that have not."""
-    by_number = {part.number: part for part in stored}
+    by_number = {part.number: part for part in arrived}
     right, absent = [], []
     for part in parts_of(file.size):
         there = by_number.get(part.number)

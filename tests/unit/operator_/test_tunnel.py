@@ -101,12 +101,14 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def run() -> None:
         async with opened(shout) as server:
-            held = [await asyncio.open_connection("127.0.0.1", port_of(server)) for _ in range(2)]
-            for _, writer in held:
+            waiting = [
+                await asyncio.open_connection("127.0.0.1", port_of(server)) for _ in range(2)
+            ]
+            for _, writer in waiting:
                 writer.write(b"y")
                 await writer.drain()
             assert await ask(server, b"x") == b""
-            for reader, writer in held:
+            for reader, writer in waiting:
                 writer.write_eof()
                 assert await reader.read() == b"Y"
                 await closed(writer)
