@@ -19,7 +19,7 @@ from fedjob_operator.naming import (
 )
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.transfers import upload_wait
-from fedjob_operator.resources.secrets import kit_secret, url_expires, url_secret
+from fedjob_operator.resources.secrets import kit_secret, last_log, url_expires, url_secret
 from fedjob_operator.state.observed import ChildKey, Stage
 from fedjob_operator.state.record import Prepared, Record, ShardPlace
 
@@ -114,7 +114,7 @@ def survey(view: JobView, record: Record) -> Preparation:
         missing.add(Stage.URLS)
     wanted = set(missing)
     renewal = urls.expires - view.defaults.url_seconds / 2 - view.now
-    if renewal < 0:
+    if renewal < 0 or not urls.logs:
         wanted.add(Stage.URLS)
     stages, again = _due(view, wanted)
     if renewal > 0:
@@ -170,27 +170,35 @@ class _Urls:
         secrets: Secrets to write.
         complete: Whether every worker has a URL.
         expires: When the first of them expires, seconds since the epoch.
+        logs: Whether every worker's current pod has a form for its log.
     """
 
     secrets: tuple[Body, ...]
     complete: bool
     expires: float
+    logs: bool
 
 
 def _urls(view: JobView, shards: list[ShardPlace]) -> _Urls:
     bodies: list[Body] = []
     expiries: list[float] = []
+    logs = True
     for worker, shard in zip(worker_names(len(shards)), shards, strict=True):
         key = f"{shard.bucket}/{shard.key}"
         secret = view.owned.get(("Secret", url_name(view.job.metadata.name, worker)))
         expires = url_expires(secret, key)
         signed = view.observations.urls.get(worker)
-        if signed is not None and signed.key == key and signed.expires >= expires + 1:
+        last = last_log(secret)
+        newer = signed is not None and (signed.expires >= expires + 1 or signed.last_log > last)
+        if signed is not None and signed.key == key and newer:
             bodies.append(url_secret(view.job, worker, signed))
-            expires = signed.expires
+            expires, last = signed.expires, signed.last_log
         expiries.append(expires)
+        slot = view.record.workers.get(worker)
+        logs = logs and last >= (slot.ordinal if slot is not None else 0)
     return _Urls(
         secrets=tuple(bodies),
         complete=all(expires > 0 for expires in expiries),
         expires=min(expiries, default=float("inf")),
+        logs=logs,
     )

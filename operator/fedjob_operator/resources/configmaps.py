@@ -30,8 +30,11 @@ from fedjob_operator.state.record import KEY, Prepared, Record, ShardPlace
 def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
     """The server's configuration."""
     names = worker_names(len(prepared.workers))
+    # The list of uploads was for the operator; the server's shards are in `workers`.
+    shards = job.spec.shards.model_copy(update={"upload": None})
+    spec = job.spec.model_copy(update={"shards": shards})
     return build_server_config(
-        job,
+        job.model_copy(update={"spec": spec}),
         _paths("server"),
         admin_kit=ADMIN_KIT,
         num_classes=prepared.num_classes,

@@ -123,11 +123,11 @@ def _objects(store: JobStore, owner: Owner, request: ResultsRequest) -> list[Obj
         layout.committed_round(info.key) is not None for info in round_files
     ):
         return []
-    logs = _newest_first(_listed(bucket, f"{layout.files_out}logs/", since))
+    logs = _newest_first(_listed(bucket, layout.logs, since))
     others = [
         info
         for info in _newest_first(_listed(bucket, layout.files_out, since))
-        if not info.key.startswith(f"{layout.files_out}logs/")
+        if not info.key.startswith(layout.logs)
     ]
     return [*results, *round_files, *logs, *others]
 

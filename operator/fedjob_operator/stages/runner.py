@@ -17,7 +17,7 @@ from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGE_SECONDS, STAGES
-from fedjob_operator.naming import Key
+from fedjob_operator.naming import Key, record_name
 from fedjob_operator.planning.preparation import inputs_digest, spec_digest
 from fedjob_operator.planning.transfers import results_ask, upload_ask
 from fedjob_operator.settings import Settings
@@ -39,7 +39,7 @@ from fedjob_operator.stages.uploads import (
 from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Defaults, Problem, Stage
-from fedjob_operator.state.record import Prepared
+from fedjob_operator.state.record import Prepared, read_record
 
 PARALLEL = 4
 """Stages that run at once, over all jobs: each may hold a job folder and a few threads."""
@@ -232,7 +232,13 @@ class Preparer:
         if prepared is not None:
             store = await self._store(job)
             seconds = self._settings.url_seconds
-            urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time(), seconds)
+            record = read_record(
+                self._cache.observe(key).children.get(("ConfigMap", record_name(key[1])))
+            )
+            ordinals = {name: slot.ordinal for name, slot in record.workers.items()}
+            urls = await asyncio.to_thread(
+                sign_urls, store, prepared.workers, time.time(), seconds, ordinals
+            )
             self._cache.learn(key, urls=urls)
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:

@@ -70,11 +70,15 @@ class SignedUrl:
         url: Secret until it expires.
         key: The object it reads, as `bucket/key`.
         expires: Seconds since the epoch.
+        forms: Presigned forms for what the worker keeps in the store: JSON by file name.
+        last_log: The last pod of the slot that has a form for its log; -1: none has.
     """
 
     url: str = field(repr=False)
     key: str
     expires: float
+    forms: Mapping[str, str] = field(default_factory=dict, repr=False)
+    last_log: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,24 @@ class ClientUploads:
             )
         return SignedPut(url, {})
 
+    def presign_form(self, key: str, *, most: int, seconds: int) -> dict[str, Any]:
+        """A form (`url`, `fields`) by which anyone can write this one object, for a time.
+
+        Args:
+            key: The object.
+            most: Bytes that it may have; the store refuses more.
+            seconds: Lifetime, 1 to 3,600.
+        """
+        check_lifetime(seconds)
+        with translated(self._where(key)):
+            form = self._client.generate_presigned_post(
+                self._name,
+                key,
+                Conditions=[["content-length-range", 0, most]],
+                ExpiresIn=seconds,
+            )
+        return {"url": form["url"], "fields": form["fields"]}
+
     def start(self, key: str, sha256: str) -> str:
         """Starts a multipart upload of an object; returns its upload id."""
         with translated(self._where(key)):
