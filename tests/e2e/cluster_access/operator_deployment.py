@@ -21,7 +21,7 @@ from typing import Any, Self
 import yaml
 from kubernetes import client, config
 
-from e2e.cluster_access.kube import cluster_environment
+from e2e.cluster_access.kube import cluster_environment, kubectl
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
@@ -116,15 +116,7 @@ class OperatorDeployment:
             made.tear_down()
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        done = subprocess.run(
-            ["kubectl", *arguments],
-            input=given.encode(),
-            env=self.env,
-            capture_output=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        return kubectl(self.env, *arguments, given=given, check=check)
 
     @property
     def store(self) -> str:
@@ -181,6 +173,7 @@ class OperatorDeployment:
             "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
             "REPOSITORY": f"{registry}/{self.jobs}",
             "REGISTRY_INSECURE": "true",
+            "ALLOWED_REGISTRIES": "*",  # tests name registries that are locked, or not there
             "POLL": "proxy",
             "HTTP_PORT": "0",
             # URLs are renewed at half of this, so a test sees a renewal within two minutes.
