@@ -26,8 +26,8 @@ from fedjob.preparation.prepared import LocalFiles
 from fedjob.protocol.result_files import MODEL
 from fedjob.storage.layout import Layout
 from support.examples import EXAMPLES, make_shards
-from support.one_process import Outcome, run_in_one_process
 from support.repository import ROOT
+from support.runtime.one_process import Outcome, run_in_one_process
 
 pytestmark = pytest.mark.e2e
 
