@@ -138,7 +138,9 @@ def test_values_reach_the_operator() -> None:
                 "prefix": "team/a",
                 "endpoint": "https://s3.test",
                 "region": "eu-west-1",
+                "clientEndpoint": "https://s3.outside.test",
             },
+            "uploads": {"maxFileBytes": 5368709120, "maxBytes": 2e12, "days": 0.5},
             "builds": {
                 "insecure": True,
                 "credentialsSecret": "registry",
@@ -161,6 +163,10 @@ def test_values_reach_the_operator() -> None:
         store_prefix="team/a",
         store_endpoint="https://s3.test",
         store_region="eu-west-1",
+        store_client_endpoint="https://s3.outside.test",
+        upload_max_file_bytes=5368709120,
+        upload_max_bytes=2_000_000_000_000,
+        upload_days=0.5,
         registry_insecure=True,
         registry_ca="/etc/fedjob/ca/ca.crt",
         registry_config="/etc/fedjob/registry/config.json",
@@ -171,6 +177,7 @@ def test_the_embedded_parts_reach_the_operator() -> None:
     found = settings(ALL)
     assert found.store_bucket == "fedjob"
     assert found.store_endpoint == "http://fedjob-store.fedjob-system.svc:8333"
+    assert found.store_tunnel == "fedjob-system/fedjob-tunnel-0:8333"
     assert found.repository == "fedjob-registry.fedjob-system.svc:5000/fedjob/jobs"
     assert not found.registry_insecure
     assert found.registry_ca
@@ -226,6 +233,27 @@ def test_pods_of_jobs_let_the_operator_in() -> None:
 )
 def test_images(image: dict[str, str], expected: str) -> None:
     assert operator({"operator": {"image": image}})["image"] == expected
+
+
+def test_clients_reach_the_store_through_the_tunnel_unless_it_has_an_address() -> None:
+    objects = render({"store": {"enabled": True, "networkPolicy": {"from": [{"podSelector": {}}]}}})
+    args = only(objects, "StatefulSet", "fedjob-tunnel")["spec"]["template"]["spec"]["containers"][
+        0
+    ]["args"]
+    assert args[-3:] == ["8333", "8080", "fedjob-store.fedjob-system.svc:8333"]
+    policy = only(objects, "NetworkPolicy", "fedjob-tunnel")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+    assert ports == [8333, 53, 53]
+    own = policy["podSelector"]["matchLabels"]
+    peers = only(objects, "NetworkPolicy", "fedjob-store")["spec"]["ingress"][0]["from"]
+    assert {"podSelector": {"matchLabels": own}} in peers
+    outside = {"store": {"enabled": True}, "storage": {"clientEndpoint": "https://s3.test"}}
+    assert settings(outside).store_tunnel == ""
+    off = {"store": {"enabled": True, "tunnel": {"enabled": False}}}
+    assert settings(off).store_tunnel == ""
+    assert not [o for o in render(off) if "tunnel" in o["metadata"]["name"]]
 
 
 def test_the_store_hears_s3_alone() -> None:
