@@ -224,6 +224,12 @@ class MemoryClient:
         self.objects[key] = (bytes(data), dict(metadata))
         self.modified[key] = self.clock
 
+    def generate_presigned_post(
+        self, bucket: str, key: str, Conditions: list[Any], ExpiresIn: int
+    ) -> dict[str, Any]:
+        policy = f"{Conditions[0][1]}-{Conditions[0][2]} bytes for {ExpiresIn} s"
+        return {"url": f"http://store/{bucket}", "fields": {"key": key, "policy": policy}}
+
     def generate_presigned_url(self, _: str, Params: dict[str, Any], ExpiresIn: int) -> str:
         part = f"&{Params['UploadId']}&{Params['PartNumber']}" if "UploadId" in Params else ""
         return f"http://store/{Params['Bucket']}/{Params['Key']}?{ExpiresIn}{part}"

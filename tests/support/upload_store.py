@@ -39,6 +39,9 @@ class UploadStore(JobStore):
     def bucket(self, name: str = "") -> Bucket:
         return self.__dict__["made"][1]  # type: ignore[no-any-return]
 
+    def signing(self, name: str) -> Bucket:
+        return self.bucket(name)
+
     def send(self, request: UploadRequest, data: bytes) -> None:
         """What the store does at a presigned PUT."""
         body = data[request.offset : request.offset + request.length]

@@ -267,12 +267,12 @@ class Preparer:
         found = await asyncio.to_thread(
             look_at_uploads,
             store,
-            store.for_clients(settings.store_client_endpoint),
             upload,
             limits,
-            self._may_act(key, "the uploads"),
-            before,
-            time.time(),
+            signing=store.for_clients(settings.store_client_endpoint),
+            may_act=self._may_act(key, "the uploads"),
+            before=before,
+            now=time.time(),
         )
         spent = SHARE * (time.monotonic() - began)
         self._cache.learn(key, uploads=replace(found, interval=max(found.interval, spent)))

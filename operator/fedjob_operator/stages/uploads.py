@@ -111,9 +111,10 @@ def check_limits(files: Sequence[ExpectedFile], limits: UploadLimits) -> None:
 
 def look_at_uploads(
     store: JobStore,
-    signing: Bucket,
     job: UploadJob,
     limits: UploadLimits,
+    *,
+    signing: Bucket,
     may_act: MayAct,
     before: Uploads | None,
     now: float,
@@ -122,9 +123,9 @@ def look_at_uploads(
 
     Args:
         store: The job's store.
-        signing: The job's bucket as clients reach it: a URL's host is signed.
         job: The job.
         limits: What it may upload.
+        signing: The job's bucket as clients reach it: a URL's host is signed.
         may_act: Called before every change of the store.
         before: What this process saw last; None at first.
         now: Seconds since the epoch.
@@ -179,7 +180,7 @@ def look_at_uploads(
         total_bytes=sum(file.size for file in job.files),
         ask=job.ask,
     )
-    offer = _offer_for(signing, root, job, missing, limits, before, found)
+    offer = _offer_for(signing, root, job, missing, limits=limits, before=before, found=found)
     unused = bool(missing) and bool(job.ask.key) and offer is None
     return replace(
         found,
@@ -266,6 +267,7 @@ def _offer_for(
     root: str,
     job: UploadJob,
     missing: Sequence[_Missing],
+    *,
     limits: UploadLimits,
     before: Uploads | None,
     found: Uploads,
@@ -277,7 +279,9 @@ def _offer_for(
     if last is None and before is not None and before.lapsed and before.ask == job.ask:
         return None  # the client that asked this is gone
     if last is None or last.ask != job.ask:
-        return _offer(signing, root, job, missing, limits.url_seconds, last, found)
+        return _offer(
+            signing, root, job, missing, seconds=limits.url_seconds, last=last, found=found
+        )
     names = {each.name for each in missing}
     left = names & last.requests
     enough = left == names or 2 * len(left) >= len(last.requests)
@@ -286,7 +290,7 @@ def _offer_for(
     if enough and found.bytes == last.bytes:
         # Nothing has arrived by these URLs: their client is gone, or so slow that it asks again.
         return last if now < last.expires else None
-    return _offer(signing, root, job, missing, limits.url_seconds, last, found)
+    return _offer(signing, root, job, missing, seconds=limits.url_seconds, last=last, found=found)
 
 
 def _offer(
@@ -294,6 +298,7 @@ def _offer(
     root: str,
     job: UploadJob,
     missing: Sequence[_Missing],
+    *,
     seconds: int,
     last: SealedUpload | None,
     found: Uploads,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import random
 import urllib.error
 import urllib.request
@@ -40,6 +41,7 @@ from fedjob_operator.stages.uploads import (
     look_at_uploads,
 )
 from fedjob_operator.state.transfers import TransferAsk, Uploads
+from fedjob_runtime.site_log.post_form import post_form
 
 MIB = 1024 * 1024
 SMALL = random.Random(1).randbytes(5_000)
@@ -117,6 +119,24 @@ def test_parts_have_the_length_that_was_signed(bucket: Bucket, location: StoreLo
     assert found.sha256 == sha(LARGE)
 
 
+def test_a_form_writes_one_object_of_bounded_size(
+    bucket: Bucket, location: StoreLocation, tmp_path: Path
+) -> None:
+    key, file = f"{location.prefix}/files_out/logs/worker-0/0.log", tmp_path / "log-0.json"
+    form = bucket.client_uploads().presign_form(key, most=1000, seconds=60)
+    file.write_text(json.dumps(form))
+    for data in (b"first", bytes(range(250)) * 4):
+        post_form(file, data)
+        assert bucket.get_bytes(key) == data
+    with pytest.raises(OSError, match="the store answered 400"):
+        post_form(file, b"x" * 1001)
+    form["fields"]["key"] = f"{location.prefix}/shards/a.zip"
+    file.write_text(json.dumps(form))
+    with pytest.raises(OSError, match="the store answered 403"):
+        post_form(file, b"x")
+    assert bucket.head(f"{location.prefix}/shards/a.zip") is None
+
+
 def test_all_open_uploads_under_a_prefix_are_found(bucket: Bucket, location: StoreLocation) -> None:
     uploads, prefix = bucket.client_uploads(), f"{location.prefix}/jobs/a/"
     keys = [f"{prefix}{number}.zip" for number in range(12)]
@@ -160,7 +180,9 @@ def look(
 ) -> tuple[Uploads, list[UploadRequest]]:
     job = UploadJob(owner=owner, files=FILES, ask=ASK)
     signing = store.for_clients(None)
-    found = look_at_uploads(store, signing, job, LIMITS, lambda: None, before, now)
+    found = look_at_uploads(
+        store, job, LIMITS, signing=signing, may_act=lambda: None, before=before, now=now
+    )
     if found.offer is None:
         return found, []
     return found, open_upload_offer(found.offer.sealed, PRIVATE, owner.uid).requests

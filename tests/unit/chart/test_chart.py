@@ -235,27 +235,6 @@ def test_images(image: dict[str, str], expected: str) -> None:
     assert operator({"operator": {"image": image}})["image"] == expected
 
 
-def test_clients_reach_the_store_through_the_tunnel_unless_it_has_an_address() -> None:
-    objects = render({"store": {"enabled": True, "networkPolicy": {"from": [{"podSelector": {}}]}}})
-    args = only(objects, "StatefulSet", "fedjob-tunnel")["spec"]["template"]["spec"]["containers"][
-        0
-    ]["args"]
-    assert args[-3:] == ["8333", "8080", "fedjob-store.fedjob-system.svc:8333"]
-    policy = only(objects, "NetworkPolicy", "fedjob-tunnel")["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in policy
-    ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
-    assert ports == [8333, 53, 53]
-    own = policy["podSelector"]["matchLabels"]
-    peers = only(objects, "NetworkPolicy", "fedjob-store")["spec"]["ingress"][0]["from"]
-    assert {"podSelector": {"matchLabels": own}} in peers
-    outside = {"store": {"enabled": True}, "storage": {"clientEndpoint": "https://s3.test"}}
-    assert settings(outside).store_tunnel == ""
-    off = {"store": {"enabled": True, "tunnel": {"enabled": False}}}
-    assert settings(off).store_tunnel == ""
-    assert not [o for o in render(off) if "tunnel" in o["metadata"]["name"]]
-
-
 def test_the_store_hears_s3_alone() -> None:
     objects = render(ALL)
     policy = only(objects, "NetworkPolicy", "fedjob-store")["spec"]

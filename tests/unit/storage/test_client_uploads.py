@@ -24,6 +24,16 @@ def test_whole_files_are_signed_with_their_length_and_checksum(bucket: Bucket) -
     assert signed.url not in repr(signed)
 
 
+def test_a_form_is_for_one_key_and_a_bounded_size(bucket: Bucket) -> None:
+    form = bucket.client_uploads().presign_form("logs/0.log", most=100, seconds=60)
+    assert form == {
+        "url": "http://store/jobs",
+        "fields": {"key": "logs/0.log", "policy": "0-100 bytes for 60 s"},
+    }
+    with pytest.raises(InvalidInputError):
+        bucket.client_uploads().presign_form("logs/0.log", most=100, seconds=3601)
+
+
 @pytest.mark.parametrize("seconds", [0, -1, 3601])
 def test_urls_live_for_an_hour_at_most(bucket: Bucket, seconds: int) -> None:
     uploads = bucket.client_uploads()

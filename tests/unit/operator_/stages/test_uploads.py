@@ -58,7 +58,15 @@ def look(
     **job: Any,
 ) -> Uploads:
     asked = UploadJob(**{"owner": OWNER, "files": FILES if files is None else files, **job})
-    return look_at_uploads(store, store.bucket(), asked, limits, may_act, before, now)
+    return look_at_uploads(
+        store,
+        asked,
+        limits,
+        signing=store.bucket(),
+        may_act=may_act,
+        before=before,
+        now=now,
+    )
 
 
 def test_without_a_client_nothing_is_offered_and_nothing_has_arrived(store: UploadStore) -> None:
