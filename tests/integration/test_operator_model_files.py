@@ -115,6 +115,16 @@ def test_prefix_is_read_with_its_folders(opened: JobStore, code: Bucket) -> None
     assert below.files == {f"vendor/net/{name}": content for name, content in FILES.items()}
 
 
+def test_folder_of_code_may_hold_the_model_file_too(opened: JobStore, code: Bucket) -> None:
+    code.put_bytes("net/helpers.py", FILES["helpers.py"])
+    code.put_bytes("net/model_def.py", SOURCE)
+    found = read(opened, code, {"path": ".", "uri": uri(code, "net/")})
+    assert found.files == {"helpers.py": FILES["helpers.py"], "model.py": SOURCE}
+    code.put_bytes("net/model_def.py", SOURCE + b"# later\n")
+    with pytest.raises(FedjobError, match="remove one of the two"):
+        read(opened, code, {"path": ".", "uri": uri(code, "net/")})
+
+
 def test_prefix_of_more_objects_than_one_listing_gives(opened: JobStore, code: Bucket) -> None:
     names = {f"data/part-{number:04}.txt": b"%d" % number for number in range(1100)}
     for name, content in names.items():

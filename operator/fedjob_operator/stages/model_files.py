@@ -55,6 +55,11 @@ async def read_model(cluster: Cluster, job: FederatedJob, store: JobStore) -> Mo
             raise
         except InvalidInputError as error:
             faults += [Fault(f"{where}: {f.field}", f.problem, f.fix) for f in error.faults]
+    # A whole folder of code in S3 holds the model file too, as `--model-file DIR` does.
+    again = files.pop(MODEL_FILE, source.content)
+    if again != source.content:
+        problem = f"hold a {MODEL_FILE} that differs from spec.model.source"
+        faults.append(Fault("spec.model.files", problem, "remove one of the two"))
     faults += file_faults(files, "spec.model.files")
     if faults:
         raise InputError(Reason.SOURCE_INVALID, InvalidInputError(faults))

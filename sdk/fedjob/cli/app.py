@@ -6,12 +6,27 @@ import io
 import os
 import signal
 import sys
-from types import FrameType
+from pathlib import Path
 
 import typer
+from typer._completion_classes import completion_init
 
-from fedjob.cli.commands import build, crd, report, run, upload, validate, version
+from fedjob.cli.commands import build, completion, crd, report, run, upload, validate, version
+from fedjob.cli.commands.cluster import (
+    cancel,
+    doctor,
+    events,
+    get,
+    listing,
+    logs,
+    result,
+    resume,
+    submit,
+    suspend,
+    watch,
+)
 from fedjob.cli.display.console import error_console, show_error
+from fedjob.cli.interruption import Interrupted, interrupt
 from fedjob.errors import EXIT_INTERRUPTED, FedjobError
 
 app = typer.Typer(
@@ -21,23 +36,29 @@ app = typer.Typer(
     "reach, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     rich_markup_mode="rich",
 )
-for _command in (run, validate, build, upload, report, crd, version):
+for _command in (run, validate, build, upload):
     _command.register(app)
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C or SIGTERM outside of a run (a run takes its signals itself)."""
+for _command in (submit, listing, get, watch, logs, result, suspend, resume, cancel, events):
+    _command.register(app)
+for _command in (report, doctor, crd, completion, version):
+    _command.register(app)
 
 
 def main() -> None:
     """The entry point: never shows a traceback for an error that fedjob raised on purpose."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     # A path with an umlaut must not end a finished run where the output is ASCII or Latin-1.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # kubectl starts its plugins by the name kubectl-fedjob; help shows what a person types.
+    if Path(sys.argv[0]).name == "kubectl-fedjob":
+        sys.argv[0] = "kubectl fedjob"
+    if "_FEDJOB_COMPLETE" in os.environ:  # set by the script of `fedjob completion`
+        completion_init()
     try:
         app()
     except FedjobError as error:
@@ -45,10 +66,6 @@ def main() -> None:
             raise
         show_error(error)
         sys.exit(error.exit_code)
-    except _Interrupted:
+    except Interrupted:
         error_console().print("interrupted", style="yellow")
         sys.exit(EXIT_INTERRUPTED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _Interrupted

@@ -19,7 +19,7 @@ Shards: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder of the shard ZIPs. [default: shards/ beside FILE, if it is there]",
+        help="Folder of the shard ZIPs. \\[default: shards/ beside FILE, if it is there]",
     ),
 ]
 ModelFile: TypeAlias = Annotated[

@@ -12,7 +12,7 @@ from fedjob.engines.result import ModelFile, RoundLine
 from fedjob.metric_text import in_order, number
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJob
-from fedjob.spec.models.status import JobState, RoundRecord
+from fedjob.spec.models.status import FederatedJobStatus, JobState, RoundRecord
 
 
 class ClientInfo(Model):
@@ -112,9 +112,21 @@ def status_of_job(job: FederatedJob) -> RunStatus:
 
     A job that no operator has seen yet is Pending.
     """
-    status, spec = job.status, job.spec
-    name, namespace = job.metadata.name, job.metadata.namespace
-    total = spec.federation.num_rounds
+    meta, total = job.metadata, job.spec.federation.num_rounds
+    return status_from(meta.name, meta.namespace, total, job.status)
+
+
+def status_from(
+    name: str, namespace: str, total: int, status: FederatedJobStatus | None
+) -> RunStatus:
+    """The status of a job in a cluster, whose spec need not be readable here.
+
+    Args:
+        name: Of the job.
+        namespace: Of the job.
+        total: federation.numRounds.
+        status: As its operator reports it; None where no operator has seen the job yet.
+    """
     if status is None:
         return RunStatus(name=name, namespace=namespace, state=JobState.PENDING, total=total)
     rounds, clients = status.rounds, status.clients

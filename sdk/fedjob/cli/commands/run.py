@@ -42,7 +42,7 @@ def run(
     checkpoint: Checkpoint = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where it runs. [default: fedjob-out/<name>]"),
+        typer.Option(metavar="DIR", help="Where it runs. \\[default: fedjob-out/<name>]"),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over: forget an earlier run in the folder.")

@@ -37,15 +37,15 @@ def upload(
         Path | None, typer.Option(metavar="DIR", help="Upload these shard ZIPs too.")
     ] = None,
     bucket: Annotated[
-        str | None, typer.Option(help="The bucket. [default: spec.storage.bucket]")
+        str | None, typer.Option(help="The bucket. \\[default: spec.storage.bucket]")
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Put before jobs/. [default: spec.storage.prefix]")
+        str | None, typer.Option(help="Put before jobs/. \\[default: spec.storage.prefix]")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="[default: spec.storage.endpoint, else AWS]")
+        str | None, typer.Option(metavar="URL", help="\\[default: spec.storage.endpoint, else AWS]")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="[default: spec.storage.region]")] = None,
+    region: Annotated[str | None, typer.Option(help="\\[default: spec.storage.region]")] = None,
     json: Json = False,
 ) -> None:
     """Upload a built job folder to S3; files that are there with the same checksum are skipped.

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from fedjob.errors import EXIT_INTERRUPTED, FedjobError, InvalidInputError
 
+_WIDE = 10_000
+
 
 def error_console() -> Console:
     """Progress, notes and errors."""
@@ -20,6 +22,12 @@ def error_console() -> Console:
 def output_console() -> Console:
     """Results that a person reads."""
     return Console(highlight=False)
+
+
+def table_console() -> Console:
+    """Tables that a person or `awk` reads: on a terminal cut at its edge, elsewhere whole."""
+    console = output_console()
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
 
 
 def print_json(value: Mapping[str, object]) -> None:

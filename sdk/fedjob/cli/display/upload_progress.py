@@ -1,4 +1,4 @@
-"""The progress of an upload: a bar on a terminal, nothing elsewhere."""
+"""The progress of an upload or a download: a bar on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rich.progress import (
 class UploadProgress(AbstractContextManager["UploadProgress"]):
     """Shows bytes done and in all, speed and time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, name: str = "upload") -> None:
         self._progress = Progress(
-            TextColumn("upload"),
+            TextColumn(name),
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
@@ -29,7 +29,7 @@ class UploadProgress(AbstractContextManager["UploadProgress"]):
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("upload", total=None)
+        self._task = self._progress.add_task(name, total=None)
 
     def __enter__(self) -> UploadProgress:
         """Begin to draw."""

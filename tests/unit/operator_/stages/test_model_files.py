@@ -194,3 +194,13 @@ def test_sizes_are_checked_before_anything_is_fetched(monkeypatch):
     assert "s3://bucket/a: has 11 bytes; at most 10 are allowed" in large
     assert "holds more than 15 bytes or 2 files" in total
     assert "holds more than 15 bytes or 2 files" in many
+
+
+def test_a_folder_of_code_may_hold_the_model_file_too():
+    """The whole folder is uploaded as it is, which `--model-file DIR` takes as well."""
+    source = {"uri": "s3://bucket/net/model_def.py"}
+    files = [{"path": ".", "uri": "s3://bucket/net/"}]
+    objects = {"net/model_def.py": TEXT.encode(), "net/helpers.py": b"ONE = 1\n"}
+    assert read(files, source, objects).files == {"helpers.py": b"ONE = 1\n"}
+    other = refused(files, {"inline": TEXT + "# other\n"}, objects)
+    assert "hold a model_def.py that differs from spec.model.source" in other

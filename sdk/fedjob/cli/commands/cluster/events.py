@@ -1,0 +1,44 @@
+"""`fedjob events`: what happened to a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+
+from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.display.console import error_console, error_json, print_json, table_console
+from fedjob.cli.display.jobs_table import events_table
+from fedjob.cli.options import Json
+from fedjob.errors import FedjobError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("events", epilog="Example: fedjob events digits")(events)
+
+
+def events(
+    name: JobOrFolder,
+    *,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    json: Json = False,
+) -> None:
+    """Show what happened to a run and its pods, the oldest first.
+
+    Where Events may not be read, the job's conditions are shown in their place.
+    """
+    try:
+        found = run_handle(name, context, namespace, kubeconfig).events()
+    except FedjobError as error:
+        if json:
+            print_json(error_json(error))
+        raise
+    if json:
+        print_json({"events": [event.model_dump(mode="json", by_alias=True) for event in found]})
+    elif found:
+        table_console().print(events_table(found, datetime.now(UTC)))
+    else:
+        error_console().print("no events; the cluster keeps them for an hour")

@@ -1,0 +1,55 @@
+"""`fedjob list`: the jobs of a namespace."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
+from fedjob.cli.display.console import error_console, error_json, print_json, table_console
+from fedjob.cli.display.jobs_table import JobLine, jobs_table
+from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.run_values import status_of
+from fedjob.errors import FedjobError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("list", epilog="Example: fedjob list -A")(list_jobs)
+
+
+def list_jobs(
+    *,
+    everywhere: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="The jobs of every namespace.")
+    ] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    json: Json = False,
+) -> None:
+    """List the jobs, with rounds, clients, metric and the time left."""
+    try:
+        jobs = jobs_api(context, namespace, kubeconfig)
+        found = jobs.all(everywhere=everywhere)
+    except FedjobError as error:
+        if json:
+            print_json(error_json(error))
+        raise
+    lines = [JobLine(status_of(job), datetime.fromtimestamp(job.created, UTC)) for job in found]
+    if json:
+        shown = [
+            {**line.status.model_dump(mode="json", by_alias=True),
+             "created": line.created.isoformat().replace("+00:00", "Z")}
+            for line in lines
+        ]  # fmt: skip
+        print_json({"jobs": shown})
+    elif lines:
+        console = table_console()
+        now = datetime.now(UTC)
+        console.print(jobs_table(lines, now, namespaces=everywhere, width=console.width))
+    else:
+        where = "any namespace" if everywhere else f"namespace {jobs.namespace}"
+        error_console().print(f"no FederatedJobs in {where}", markup=False, soft_wrap=True)

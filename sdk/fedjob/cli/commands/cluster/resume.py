@@ -1,0 +1,38 @@
+"""`fedjob resume`: a suspended run continues."""
+
+from __future__ import annotations
+
+import typer
+
+from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.options import Json
+from fedjob.errors import FedjobError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("resume", epilog="Example: fedjob resume digits")(resume)
+
+
+def resume(
+    name: JobOrFolder,
+    *,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    json: Json = False,
+) -> None:
+    """Continue a suspended run after its last committed round."""
+    try:
+        run = run_handle(name, context, namespace, kubeconfig)
+        run.resume()
+    except FedjobError as error:
+        if json:
+            print_json(error_json(error))
+        raise
+    if json:
+        print_json({"name": run.name, "namespace": run.namespace, "suspended": False})
+        return
+    text = f"{run.namespace}/{run.name} resumed; `fedjob watch {run.name}` shows it"
+    output_console().print(text, markup=False, soft_wrap=True)

@@ -1,0 +1,39 @@
+"""`fedjob suspend`: a run stops, and keeps its rounds."""
+
+from __future__ import annotations
+
+import typer
+
+from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.options import Json
+from fedjob.errors import FedjobError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("suspend", epilog="Example: fedjob suspend digits")(suspend)
+
+
+def suspend(
+    name: JobOrFolder,
+    *,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    json: Json = False,
+) -> None:
+    """Stop a run in order; committed rounds stay, and `fedjob resume` continues it."""
+    try:
+        run = run_handle(name, context, namespace, kubeconfig)
+        run.suspend()
+    except FedjobError as error:
+        if json:
+            print_json(error_json(error))
+        raise
+    if json:
+        print_json({"name": run.name, "namespace": run.namespace, "suspended": True})
+        return
+    after = f"its pods end, and `fedjob resume {run.name}` continues it"
+    text = f"{run.namespace}/{run.name} suspended; {after}"
+    output_console().print(text, markup=False, soft_wrap=True)

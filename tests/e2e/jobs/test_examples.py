@@ -1,0 +1,166 @@
+"""The jobs of examples/ on the cluster: the same result as on a laptop, by all ways to ship files.
+
+Each is compared with its own run on this machine, by the runtime's parts in one process (the real
+runs here are in tests/integration/examples). Digits is the quick start.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load
+
+from e2e.cluster_access.operator_deployment import OperatorDeployment, is_complete
+from fedjob.preparation.prepare import prepare_text
+from fedjob.preparation.prepared import LocalFiles
+from fedjob.protocol.result_files import MODEL
+from fedjob.storage.layout import Layout
+from support.examples import EXAMPLES, make_shards
+from support.one_process import Outcome, run_in_one_process
+from support.repository import ROOT
+
+pytestmark = pytest.mark.e2e
+
+ROUNDS = 2
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example on the cluster.
+
+    Attributes:
+        ship: Puts the code where the job finds it, and returns the job's `spec.model`.
+        metric: What its README promises.
+        tolerance: By how much the metric may differ, since the cluster's torch is another build.
+        weights: By how much a weight may differ; None where rounding grows in training.
+    """
+
+    ship: Callable[[OperatorDeployment, str, Spec], Spec]
+    metric: str
+    tolerance: float
+    weights: float | None = None
+
+
+def by_config_map(deployment: OperatorDeployment, name: str, model: Spec) -> Spec:
+    """The command that job.yaml has in its first lines."""
+    text = (EXAMPLES / name / "job.yaml").read_text()
+    head = "".join(line.removeprefix("#") for line in text.splitlines(True) if line[0] == "#")
+    command = re.search(r"kubectl (create configmap(?:.*\\\n)*.*)", head)
+    assert command is not None, head
+    arguments = shlex.split(command[1].replace("\\\n", " "))
+    files = [re.sub(r"=examples/", f"={ROOT}/examples/", argument) for argument in arguments]
+    deployment.kubectl("-n", deployment.jobs, *files)
+    return model
+
+
+def by_prefix(deployment: OperatorDeployment, name: str, model: Spec) -> Spec:
+    """The whole folder under a prefix, the model file among it."""
+    prefix = f"jobs/{deployment.jobs}/code/{name}/"
+    for path, content in code_of(name).items():
+        deployment.bucket.put_bytes(f"{prefix}{path}", content)
+    uri = f"s3://jobs/{prefix}"
+    source = {"uri": f"{uri}model_def.py"}
+    return {**model, "source": source, "files": [{"path": ".", "uri": uri}]}
+
+
+def by_archive(deployment: OperatorDeployment, name: str, model: Spec) -> Spec:
+    """The model file inline, and the package in a ZIP."""
+    files, data = code_of(name), io.BytesIO()
+    source = {"inline": files.pop("model_def.py").decode()}
+    with zipfile.ZipFile(data, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    key = f"jobs/{deployment.jobs}/code/{name}.zip"
+    deployment.bucket.put_bytes(key, data.getvalue())
+    return {**model, "source": source, "files": [{"path": ".", "uri": f"s3://jobs/{key}"}]}
+
+
+def code_of(name: str) -> dict[str, bytes]:
+    """The example's files by path relative to its model file."""
+    folder = EXAMPLES / name / "model"
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if "__pycache__" not in path.parts
+    }
+
+
+CASES = {
+    "tabular": Example(by_config_map, "val_accuracy", 0.03, weights=1e-4),
+    "text": Example(by_prefix, "val_bits_per_character", 0.1),
+    "audio": Example(by_archive, "val_accuracy", 0.03, weights=1e-4),
+    "lora": Example(by_config_map, "val_accuracy", 0.05),
+    "segmentation": Example(by_config_map, "val_dice", 0.03),
+    "notebook": Example(by_config_map, "val_accuracy", 0.03, weights=1e-4),
+}
+AT_ONCE = 3
+
+
+def here(name: str, shards: Path, folder: Path) -> Outcome:
+    """The example's run on this machine."""
+    job = yaml.safe_load((EXAMPLES / name / "job.yaml").read_text())
+    job["spec"]["federation"]["numRounds"] = ROUNDS
+    model = EXAMPLES / name / ("wine.ipynb" if name == "notebook" else "model")
+    files = LocalFiles(shards=shards, model_file=model)
+    done = run_in_one_process(prepare_text(yaml.safe_dump(job), "job.yaml", files), folder)
+    assert done.outcome == "complete", (done.error, done.failed, done.log)
+    return done
+
+
+def submit(deployment: OperatorDeployment, name: str, shards: Path) -> None:
+    """Uploads shards and code, and creates the job."""
+    layout = Layout(deployment.jobs, name)
+    for path in sorted(shards.glob("*.zip")):
+        deployment.bucket.upload_file(path, layout.shard(path.name))
+    spec = yaml.safe_load((EXAMPLES / name / "job.yaml").read_text())["spec"]
+    spec["federation"]["numRounds"] = ROUNDS
+    spec["model"] = CASES[name].ship(deployment, name, spec["model"])
+    deployment.submit(name, **spec)
+
+
+def test_examples_have_the_same_result_here_and_on_the_cluster(
+    deployment: OperatorDeployment, tmp_path: Path
+) -> None:
+    names = list(CASES)
+    shards = {name: make_shards(name, tmp_path / name / "shards") for name in names}
+    for name in names[:AT_ONCE]:
+        submit(deployment, name, shards[name])
+    for index, name in enumerate(names):
+        expected = here(name, shards[name], tmp_path / name / "run")
+        status = deployment.until(name, is_complete)
+        if index + AT_ONCE < len(names):
+            later = names[index + AT_ONCE]
+            submit(deployment, later, shards[later])
+        compare(deployment, name, status, expected)
+        deployment.delete(name)
+
+
+def compare(deployment: OperatorDeployment, name: str, status: Any, expected: Outcome) -> None:
+    """Requires the same tensors, samples and metric."""
+    example = CASES[name]
+    assert not [c for c in status["conditions"] if c["type"] == "Hints"], status["conditions"]
+    assert status["rounds"]["completed"] == ROUNDS
+    samples = [sum(p["samples"] for p in line["participants"]) for line in expected.rounds]
+    assert [line["samples"] for line in status["history"]] == samples
+    metric = status["metrics"][example.metric]
+    assert metric == pytest.approx(expected.metrics[-1][example.metric], abs=example.tolerance)
+    model = load(deployment.bucket.get_bytes(Layout(deployment.jobs, name).result(MODEL)))
+    assert {n: (t.shape, t.dtype) for n, t in model.items()} == {
+        n: (t.shape, t.dtype) for n, t in expected.weights.items()
+    }
+    if example.weights is not None:
+        for tensor, value in model.items():
+            expect = expected.weights[tensor]
+            torch.testing.assert_close(value, expect, rtol=0, atol=example.weights)
