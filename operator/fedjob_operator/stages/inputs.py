@@ -119,15 +119,17 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
         ],
         validation=_validation(job, by_name, store, copies),
         checkpoint=_checkpoint(job, store, copies),
-        hints=_hints(job, info, shards),
+        hints=_hints(job, author, info, shards),
     )
     return Inputs(prepared, files, copies)
 
 
-def _hints(job: FederatedJob, info: SourceInfo, shards: list[ShardInfo]) -> list[str]:
+def _hints(
+    job: FederatedJob, author: ModelInputs, info: SourceInfo, shards: list[ShardInfo]
+) -> list[str]:
     """Probable mistakes, as `fedjob validate` shows them; cut, since the record keeps them."""
     missing = [missing_module(name) for name in info.missing_modules]
-    found = [*missing, *job_hints(job, info, shards)]
+    found = [*author.source.notes, *missing, *job_hints(job, info, shards)]
     return [hint[:LONGEST_HINT] for hint in found[:MOST_HINTS]]
 
 

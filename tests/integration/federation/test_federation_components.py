@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -259,3 +260,19 @@ def test_buffers_at_the_limits_of_their_dtypes_come_back_as_they_are(
     for name, value in first.items():
         assert last[name].dtype is value.dtype
         assert torch.equal(last[name].view(torch.uint8), value.view(torch.uint8)), name
+
+
+def test_job_folder_that_nvflare_refuses_ends_the_run_at_once(
+    federation: Callable[..., Federation],
+) -> None:
+    fed = federation(OWN, [1], federation={"num_rounds": 2})
+    meta = fed.folder / "jobfolder/meta.json"
+    # What an edited job folder, or a job_def of another NVFlare, may hold.
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "resource_spec": ["gpu"]}))
+    fed.start()
+    assert fed.wait_end() == 1, fed.logs()
+    status = fed.last_status()
+    assert status.reason == "FederationFailed"
+    assert status.message.startswith("NVFlare refuses this job: invalid job definition")
+    assert "submit" not in status.retries
+    assert status.segments == 0

@@ -146,6 +146,11 @@ RAISES = {
         "    parser.parse_args([])\n",
         ["read no command line"],
     ),
+    "absent-manifest": (  # row 27
+        "import os\n\n\ndef fl_train(model, env, out_dir):\n"
+        "    open(os.path.join(env['DATA_ROOT'], 'manifest.ndjson'))\n",
+        ["FileNotFoundError", "manifest.ndjson", "must be at the root of a.zip"],
+    ),
     "absent-file": (
         "def fl_train(model, env, out_dir):\n    open('labels/rows.csv')\n",
         ["has it at rows.csv"],
@@ -194,6 +199,19 @@ def test_wrapper_prefixes_and_tied_weights_are_taken(tmp_path: Path) -> None:
     assert torch.allclose(done.weights["line.weight"], done.initial_weights["line.weight"] + 2)
     reasons = {text.split(": ")[1] for text in done.warnings}
     assert reasons == {"WrapperPrefix", "TiedWeightFilled"}
+
+
+def test_row_31_function_that_does_not_load_the_weights_is_warned_of(tmp_path: Path) -> None:
+    train = (
+        "def fl_train_model(payload):\n"
+        "    weights = {0}\n"
+        "    return {{'weights': Net().state_dict(), 'samples': 2}}\n"
+    )
+    text = NET.format(more="")
+    done = completed(text + train.format("None"), tmp_path / "unread")
+    assert {text.split(": ")[1] for text in done.warnings} == {"WeightsNotLoaded"}
+    loads = train.format("Net().load_state_dict(payload['initial_weights'])")
+    assert completed(text + loads, tmp_path / "read").warnings == []
 
 
 def test_difference_that_is_sent_as_a_model_is_refused(tmp_path: Path) -> None:

@@ -170,7 +170,12 @@ def test_build_then_upload_then_upload_again(folder, location, store, bucket):
     """Rows 35 and 39: inspect first; what is there with the same checksum is skipped."""
     built = folder / "built"
     assert run("build", folder / "job.yaml", "--out", built)[0] == 0
-    assert run("build", folder / "job.yaml", "--out", built)[0] == 0, "a job folder is replaced"
+    resource = json.loads((folder / "job.yaml").read_text())
+    (folder / "net.py").write_text(resource["spec"]["model"].pop("source")["inline"])
+    (folder / "bare.yaml").write_text(json.dumps(resource))
+    bare = [folder / "bare.yaml", "--model-file", folder / "net.py", "--shards", folder / "shards"]
+    assert run("validate", *bare)[0] == 0
+    assert run("build", *bare, "--out", built)[0] == 0, "a job folder is replaced"
     assert json.loads((built / "meta.json").read_text())["name"] == "rt_job"
     assert (built / "app" / "custom" / "model_def.py").is_file()
     flags = ["--bucket", location.bucket, "--prefix", location.prefix, "--json"]

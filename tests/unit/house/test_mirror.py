@@ -41,7 +41,6 @@ TESTED_BY: dict[str, tuple[str, ...]] = {
     ),
     "integration/federation/test_federation_faults.py": (
         "images/runtime/fedjob_runtime/server/main.py",
-        "images/runtime/fedjob_runtime/server/supervisor/nvflare_server.py",
     ),
     "integration/federation/test_federation_workers.py": (
         "images/runtime/fedjob_runtime/worker/main.py",

@@ -129,6 +129,15 @@ def test_hints_of_validate_are_prepared_for_the_status() -> None:
     assert one_sample.startswith("a.zip has one sample")
 
 
+def test_what_is_left_out_of_a_notebook_is_a_hint() -> None:
+    cells = [SOURCE, "!pip install absent"]
+    notebook = {"cells": [{"cell_type": "code", "source": text} for text in cells]}
+    store = store_with(a=shard(1))
+    store.bucket("code").objects["net.ipynb"] = json.dumps(notebook).encode()
+    (hint,) = read(store, model={"source": {"uri": "s3://code/net.ipynb"}}).prepared.hints
+    assert "!pip install absent" in hint
+
+
 def test_hints_fit_into_the_record() -> None:
     names = {f"shard-{number:03}": shard(1) for number in range(100)}
     text = SOURCE + "    norm = nn.BatchNorm2d(1)\n"
