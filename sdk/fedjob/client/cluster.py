@@ -97,10 +97,15 @@ class Client:
             _refuse_attached(whole)
             submission = submission_of(whole, whole.local_files(shards, checkpoint=checkpoint))
             warn_of(submission.hints)
-            namespace = self._namespace or submission.namespace
+            namespace = self._namespace_of(whole)
             jobs = JobsApi(self._jobs.api, namespace) if namespace else self._jobs
             with UploadProgress(whole.metadata.name, self._progress) as progress:
                 return Run(KubernetesEngine(submission, jobs, progress).submit())
+
+    def _namespace_of(self, job: FederatedJob) -> str | None:
+        """The client's own namespace, else the job's; None: that of the context."""
+        given = "namespace" in job.metadata.model_fields_set
+        return self._namespace or (job.metadata.namespace if given else None)
 
     def upload(self, folder: str | Path, *, shards: str | Path | None = None) -> Run:
         """Submit the job of a folder that `FederatedJob.build` wrote, after you have inspected it.
@@ -128,7 +133,8 @@ class Client:
             name: Of the job.
 
         Raises:
-            UnavailableError: There is no job of this name, or the cluster cannot be reached.
+            InvalidJobError: There is no job of this name.
+            UnavailableError: The cluster cannot be reached, or refuses the user.
 
         Examples:
             >>> Client().get("digits").status().state
