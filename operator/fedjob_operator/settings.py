@@ -59,6 +59,11 @@ class Settings(Model):
     )
     registry_ca: str = Field("", description="File with CA certificates of the registry.")
     registry_config: str = Field("", description="Docker config file for push and pull.")
+    allowed_registries: list[str] = Field(
+        default_factory=list,
+        description="Hosts, with ports, of registries that jobs may name and registries may send "
+        "to, beside those of the base image and the repository; `*` allows all for jobs.",
+    )
     pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in each job's namespace."
     )

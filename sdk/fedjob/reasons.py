@@ -73,6 +73,10 @@ class Reason(StrEnum):
     # The image and the cluster
     IMAGE_BUILD_FAILED = "ImageBuildFailed", "The job's image cannot be built."
     REGISTRY_REFUSED = "RegistryRefused", "The registry refuses the push or the pull."
+    REGISTRY_NOT_ALLOWED = (
+        "RegistryNotAllowed",
+        "The job names a registry, or a repository in it, that its namespace may not use.",
+    )
     REGISTRY_UNREACHABLE = "RegistryUnreachable", "The registry does not answer."
     BASE_IMAGE_MISSING = "BaseImageMissing", "The base image does not exist."
     IMAGE_PULL_FAILED = "ImagePullFailed", "A node cannot pull the job's image."

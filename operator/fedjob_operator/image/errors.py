@@ -52,6 +52,19 @@ class RegistryUnreachableError(ImageError):
     exit_code = EXIT_UNAVAILABLE
 
 
+class RegistryNotAllowedError(ImageError):
+    """A registry, or an address that a registry sends us to, is not one that the operator uses."""
+
+    reason = Reason.REGISTRY_NOT_ALLOWED
+
+    def __init__(self, subject: str, problem: str) -> None:
+        fix = (
+            "use the operator's own registry, or ask the operator's owner to list the host in "
+            "builds.allowedRegistries"
+        )
+        super().__init__(subject, problem, fix)
+
+
 class RegistryRefusedError(ImageError):
     """The registry or its token server refuses access.
 

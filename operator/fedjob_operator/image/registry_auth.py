@@ -8,15 +8,21 @@ nothing for an anonymous caller, for a bearer token of that scope.
 from __future__ import annotations
 
 import base64
+import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
 
+from fedjob_operator.image.bounded_content import bounded_content
 from fedjob_operator.image.credentials import Credentials
+from fedjob_operator.image.errors import RegistryNotAllowedError
 
+MAX_TOKEN = 1 << 20
+"""Bytes of a token server's answer."""
 _PARAMETER = re.compile(r'([A-Za-z_]+)="([^"]*)"')
 
 
@@ -41,7 +47,10 @@ class Challenge:
 
 
 def authorize(
-    session: requests.Session, challenge: Challenge, credentials: Credentials | None
+    session: requests.Session,
+    challenge: Challenge,
+    credentials: Credentials | None,
+    hosts: Collection[str],
 ) -> str | None:
     """The Authorization header that answers a challenge; None if there is none.
 
@@ -49,14 +58,16 @@ def authorize(
         session: Sends the request to the token server.
         challenge: What the registry asks for.
         credentials: User and password; None for an anonymous caller.
+        hosts: Hosts, with ports, of token servers that may be asked.
 
     Raises:
+        RegistryNotAllowedError: The registry names another token server.
         requests.exceptions.RequestException: The token server does not answer.
     """
     if challenge.scheme == "basic" and credentials is not None:
         return basic_header(credentials)
     if challenge.scheme == "bearer":
-        return _fetch_token(session, challenge, credentials)
+        return _fetch_token(session, challenge, credentials, hosts)
     return None
 
 
@@ -67,20 +78,36 @@ def basic_header(credentials: Credentials) -> str:
 
 
 def _fetch_token(
-    session: requests.Session, challenge: Challenge, credentials: Credentials | None
+    session: requests.Session,
+    challenge: Challenge,
+    credentials: Credentials | None,
+    hosts: Collection[str],
 ) -> str | None:
     realm = challenge.parameters.get("realm", "")
     if urlsplit(realm).scheme not in {"http", "https"}:
         return None
+    # A hostile registry must not learn the credentials for another, nor send us into the cluster.
+    if urlsplit(realm).netloc not in hosts:
+        problem = f"the registry sends us there for a token ({realm})"
+        raise RegistryNotAllowedError(urlsplit(realm).netloc or realm, problem)
     wanted = {name: challenge.parameters.get(name) for name in ("service", "scope")}
     headers = {"Accept": "application/json"}
     if credentials is not None:
         headers["Authorization"] = basic_header(credentials)
-    response = session.get(realm, params=wanted, headers=headers, auth=keep_headers)
+    response = session.get(
+        realm,
+        params=wanted,
+        headers=headers,
+        auth=keep_headers,
+        allow_redirects=False,
+        stream=True,
+    )
+    with response:
+        text = bounded_content(response, MAX_TOKEN)
     if response.status_code != HTTPStatus.OK:
         return None
     try:
-        body = response.json()
+        body = json.loads(text)
         token = body.get("token") or body.get("access_token")
     except (ValueError, AttributeError):
         return None

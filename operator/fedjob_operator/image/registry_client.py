@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -180,7 +181,7 @@ class Repository:
         if response.status_code == HTTPStatus.NOT_FOUND:
             response.close()
             raise self._lost(digest)
-        return _Stream(response)
+        return _Stream(response, digest, self.reference.name)
 
     def _begin(self, mount: dict[str, str] | None = None) -> str:
         """Begins an upload; returns its URL, or "" if the blob was mounted."""
@@ -225,11 +226,18 @@ class Repository:
 
 
 class _Stream:
-    """The body of a blob download, as the body of an upload: known length, readable once."""
+    """The body of a blob download, as the body of an upload: known length, readable once.
 
-    def __init__(self, response: requests.Response) -> None:
+    The last bytes are given only when all of them have the digest, so that no upload completes
+    with others.
+    """
+
+    def __init__(self, response: requests.Response, digest: str, name: str) -> None:
         self._response = response
         self._length = int(response.headers.get("Content-Length", 0))
+        self._digest, self._name = digest, name
+        self._sha256 = hashlib.sha256()
+        self._seen = 0
 
     def __enter__(self) -> _Stream:
         return self
@@ -241,9 +249,23 @@ class _Stream:
         return self._length
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._response.iter_content(1 << 20)
+        while data := self.read(1 << 20):
+            yield data
 
     def read(self, size: int = -1) -> bytes:
-        """Reads up to `size` bytes: requests accepts a body with `read` and a length."""
+        """Reads up to `size` bytes: requests accepts a body with `read` and a length.
+
+        Raises:
+            ImageBuildFailedError: The bytes do not have the digest.
+        """
         data: bytes = self._response.raw.read(size if size >= 0 else None)
+        self._sha256.update(data)
+        self._seen += len(data)
+        whole = self._seen >= self._length or not data
+        if whole and self._digest != f"sha256:{self._sha256.hexdigest()}":
+            raise ImageBuildFailedError(
+                self._name,
+                f"the registry's content of {self._digest} has another hash",
+                "look for a broken registry, or a proxy that changes responses",
+            )
         return data

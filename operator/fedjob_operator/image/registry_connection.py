@@ -19,17 +19,28 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from fedjob.backoff import Backoff
+from fedjob_operator.image.bounded_content import bounded_content
 from fedjob_operator.image.credentials import Credentials
 from fedjob_operator.image.errors import (
     ImageBuildFailedError,
-    ImageRequestInvalidError,
+    RegistryNotAllowedError,
     RegistryRefusedError,
     RegistryUnreachableError,
 )
+from fedjob_operator.image.public_download import get_public
 from fedjob_operator.image.registry_auth import Challenge, authorize, keep_headers
+from fedjob_operator.image.tls_trust import trusted_context
 
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
 _ATTEMPTS = 3
+_REDIRECTS = 3
+_MOVED = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
 _BACKOFF = Backoff(first=0.3, longest=1.0, jitter=0.5)
 _BUSY = {
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -50,12 +61,14 @@ class Access:
         secret: Origin of the credentials, for error messages; empty without credentials.
         ca_pem: Certificates to trust in addition to the public ones, as PEM text.
         insecure: Whether the registry speaks plain HTTP.
+        hosts: Other hosts, with ports, that the registry may send us to.
     """
 
     credentials: Credentials | None = None
     secret: str = ""
     ca_pem: str | None = None
     insecure: bool = False
+    hosts: frozenset[str] = frozenset()
 
 
 class Connection:
@@ -75,7 +88,7 @@ class Connection:
         self._access = access
         self.root = f"{'http' if access.insecure else 'https'}://{host}"
         self._session = requests.Session()
-        self._session.mount("https://", _TimeoutAdapter(_trust(access.ca_pem)))
+        self._session.mount("https://", _TimeoutAdapter(trusted_context(access.ca_pem)))
         self._session.mount("http://", _TimeoutAdapter(None))
         self._authorization: str | None = None
 
@@ -104,6 +117,7 @@ class Connection:
             expect: Status codes that are returned and not raised.
 
         Raises:
+            RegistryNotAllowedError: The registry sends us to another host.
             RegistryRefusedError: 401 or 403, despite our credentials.
             RegistryUnreachableError: No response, or 429 or 5xx, in all attempts.
             ImageBuildFailedError: Any other status code.
@@ -113,7 +127,9 @@ class Connection:
         failures = 0
         while True:
             try:
-                response = self._send(method, url, dict(headers or {}), data, stream)
+                response = self._send(method, url, dict(headers or {}), data)
+                if not stream or response.status_code not in expect:
+                    _read(response)
             except requests.exceptions.SSLError as error:
                 raise self._untrusted(error) from error
             except (requests.exceptions.RequestException, HTTPError) as error:
@@ -142,37 +158,66 @@ class Connection:
     def _address(self, path: str) -> str:
         url = urljoin(self.root, path)
         # Behind a proxy that terminates TLS, registries return URLs with http.
-        if urlsplit(url).netloc == self.host:
+        host = urlsplit(url).netloc
+        if host == self.host:
             return urlsplit(url)._replace(scheme=urlsplit(self.root).scheme).geturl()
+        if host not in self._access.hosts:
+            raise RegistryNotAllowedError(host or url, f"the registry {self.host} sends us there")
         return url
 
-    def _send(
-        self, method: str, url: str, headers: dict[str, str], data: Any, stream: bool
+    def _send(self, method: str, url: str, headers: dict[str, str], data: Any) -> requests.Response:
+        response = self._authorized(method, url, headers, data)
+        target = response.headers.get("Location", "")
+        for _ in range(_REDIRECTS):
+            if response.status_code not in _MOVED or method != "GET" or "/blobs/" not in url:
+                break
+            # Registries serve blobs from object stores: their own business, if it is public.
+            response.close()
+            response = self._redirected(urljoin(url, target), headers)
+            url, target = urljoin(url, target), response.headers.get("Location", "")
+        return response
+
+    def _redirected(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        headers = {name: value for name, value in headers.items() if name != "Authorization"}
+        if urlsplit(url).netloc in {self.host, *self._access.hosts}:
+            return self._authorized("GET", self._address(url), dict(headers), None)
+        return get_public(url, headers, self._access.ca_pem)
+
+    def _authorized(
+        self, method: str, url: str, headers: dict[str, str], data: Any
     ) -> requests.Response:
         if urlsplit(url).netloc != self.host:
-            return self._once(method, url, headers, data, stream)
+            return self._once(method, url, headers, data)
         sent = self._authorization
         if sent is not None:
             headers["Authorization"] = sent
-        response = self._once(method, url, headers, data, stream)
+        response = self._once(method, url, headers, data)
         if response.status_code not in _CLOSED:
             return response
         # The token may have expired or have another scope: the challenge names the one needed.
         challenge = Challenge.parse(response.headers.get("Www-Authenticate", ""))
-        authorization = authorize(self._session, challenge, self._access.credentials)
+        _read(response)
+        hosts = {self.host, *self._access.hosts}
+        authorization = authorize(self._session, challenge, self._access.credentials, hosts)
         if authorization is not None:
             self._authorization = authorization
         once_only = data is not None and not isinstance(data, bytes)
         if once_only or authorization is None or authorization == sent:
             return response
         response.close()
-        return self._once(method, url, {**headers, "Authorization": authorization}, data, stream)
+        return self._once(method, url, {**headers, "Authorization": authorization}, data)
 
     def _once(
-        self, method: str, url: str, headers: Mapping[str, str], data: Any, stream: bool
+        self, method: str, url: str, headers: Mapping[str, str], data: Any
     ) -> requests.Response:
         return self._session.request(
-            method, url, headers=headers, data=data, stream=stream, auth=keep_headers
+            method,
+            url,
+            headers=headers,
+            data=data,
+            stream=True,
+            auth=keep_headers,
+            allow_redirects=False,
         )
 
     def _refused(self, problem: str) -> RegistryRefusedError:
@@ -226,18 +271,10 @@ class _TimeoutAdapter(HTTPAdapter):
         return super().send(*args, **kwargs)
 
 
-def _trust(ca_pem: str | None) -> ssl.SSLContext | None:
-    """A context that trusts the public certificates and the given ones."""
-    if ca_pem is None:
-        return None
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(cadata=ca_pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise ImageRequestInvalidError(
-            "registry CA", "it holds no certificate in PEM form", "paste the CA's .crt file"
-        ) from error
-    return context
+def _read(response: requests.Response) -> None:
+    """Reads the body within bounds, for `content` and `json`, and frees the connection."""
+    response._content = bounded_content(response)
+    response.close()
 
 
 def _describe(response: requests.Response) -> str:

@@ -13,6 +13,7 @@ from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_connection import Access
 
+OPERATORS = "the operator's registry configuration"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -39,6 +40,9 @@ class ImageRequest:
         base_insecure: Whether the base's registry does; ignored for a base in the same registry.
         secret_name: Name of the origin of `pull_secret`, for error messages.
         platform: Selects one manifest of a multi-platform base.
+        operator_config: Docker config JSON of the operator, or None.
+        operator_repositories: Repositories that it serves, with all below them.
+        hosts: Hosts, with ports, that the registries may send us to.
     """
 
     base: str
@@ -52,6 +56,9 @@ class ImageRequest:
     base_insecure: bool = False
     secret_name: str = ""
     platform: Platform = field(default_factory=own_platform)
+    operator_config: str | None = field(default=None, repr=False)
+    operator_repositories: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""
@@ -80,13 +87,20 @@ class ImageRequest:
         """
         secret = self.secret_name or "the pull Secret"
         credentials = credentials_for(self.pull_secret, reference, secret)
+        if credentials is None and self._is_operators(reference.name):
+            secret = OPERATORS
+            credentials = credentials_for(self.operator_config, reference, secret)
         own = reference.registry == self.target_reference().registry
         return Access(
             credentials=credentials,
             secret=secret if credentials is not None else "",
             ca_pem=self.ca_pem,
             insecure=self.insecure if own else self.base_insecure,
+            hosts=self.hosts,
         )
+
+    def _is_operators(self, name: str) -> bool:
+        return any(f"{name}/".startswith(f"{own}/") for own in self.operator_repositories)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 from fedjob.errors import Fault, InvalidInputError
@@ -11,12 +12,16 @@ from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.builder import ensure_image
 from fedjob_operator.image.credentials import merge_docker_configs
+from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.state.record import PreparedImage
+
+ANY_REGISTRY = "*"
+"""The entry of the allowed registries that stands for all of them."""
 
 
 async def build_image(
@@ -25,11 +30,12 @@ async def build_image(
     """Finds or builds the job's image.
 
     Raises:
-        InputError: Base or repository is missing, or a pull Secret cannot be used.
+        InputError: Base or repository is missing or not allowed, or a pull Secret cannot be used.
         ImageError: The registry or the build failed.
     """
     spec = job.spec.image
-    base, repository = spec.base or settings.base_image, spec.repository or settings.repository
+    base = spec.base or settings.base_image
+    repository = spec.repository or _own_repository(job, settings)
     faults = [
         Fault(
             f"spec.image.{name}",
@@ -47,9 +53,12 @@ async def build_image(
         faults.append(Fault("spec.image.builder", problem, fix))
     if faults:
         raise InputError(Reason.SPEC_INVALID, InvalidInputError(faults))
+    refused = list(registry_faults(job, base, repository, settings))
+    if refused:
+        raise InputError(Reason.REGISTRY_NOT_ALLOWED, InvalidInputError(refused))
     secrets = await pull_configs(cluster, job)
     default = await asyncio.to_thread(_read, settings.registry_config)
-    documents = [*secrets.values(), *([default] if default else [])]
+    documents = list(secrets.values())
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
         ImageRequest(
@@ -64,7 +73,10 @@ async def build_image(
             base_insecure=settings.registry_insecure
             if settings.base_insecure is None
             else settings.base_insecure,
-            secret_name=", ".join(names) or "the operator's registry configuration",
+            secret_name=", ".join(names),
+            operator_config=default or None,
+            operator_repositories=_operator_repositories(job, settings),
+            hosts=frozenset(settings.allowed_registries),
         )
     )
     return PreparedImage(
@@ -73,6 +85,55 @@ async def build_image(
         cache_hit=result.cache_hit,
         seconds=result.seconds,
         made_from=image_digest(job),
+    )
+
+
+def registry_faults(
+    job: FederatedJob, base: str, repository: str, settings: Settings
+) -> Iterator[Fault]:
+    """Registries and repositories that the job may not use.
+
+    Args:
+        job: The job.
+        base: Reference of its base image.
+        repository: Repository of its image.
+        settings: What the operator allows.
+
+    Raises:
+        ImageRequestInvalidError: One cannot be parsed.
+    """
+    ask = "ask the operator's owner to list it in builds.allowedRegistries"
+    known = {*map(canonical_registry, settings.allowed_registries)}
+    for name in (settings.base_image, settings.repository):
+        if name:
+            known.add(Reference.parse(name, "the operator's settings").registry)
+    everything = ANY_REGISTRY in settings.allowed_registries
+    for field, text in (("spec.image.base", base), ("spec.image.repository", repository)):
+        registry = Reference.parse(text, field).registry
+        if registry not in known and not everything:
+            problem = f"the operator does not use the registry {registry}"
+            yield Fault(field, problem, f"leave it out for the operator's own, or {ask}")
+    if not settings.repository:
+        return
+    shared = Reference.parse(settings.repository, "the operator's settings").name
+    own, name = f"{shared}/{job.metadata.namespace}", Reference.parse(repository, "").name
+    inside = f"{name}/".startswith(f"{shared}/")
+    if inside and not f"{name}/".startswith(f"{own}/"):
+        problem = f"{name} holds images of other namespaces"
+        yield Fault("spec.image.repository", problem, f"leave it out, or write {own}")
+
+
+def _own_repository(job: FederatedJob, settings: Settings) -> str:
+    return f"{settings.repository}/{job.metadata.namespace}" if settings.repository else ""
+
+
+def _operator_repositories(job: FederatedJob, settings: Settings) -> frozenset[str]:
+    """What the operator's own credentials are for."""
+    names = [_own_repository(job, settings)]
+    if settings.base_image:
+        names.append(Reference.parse(settings.base_image, "the operator's settings").name)
+    return frozenset(
+        Reference.parse(name, "the operator's settings").name for name in names if name
     )
 
 

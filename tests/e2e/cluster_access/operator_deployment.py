@@ -181,6 +181,7 @@ class OperatorDeployment:
             "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
             "REPOSITORY": f"{registry}/{self.jobs}",
             "REGISTRY_INSECURE": "true",
+            "ALLOWED_REGISTRIES": "*",  # tests name registries that are locked, or not there
             "POLL": "proxy",
             "HTTP_PORT": "0",
             # URLs are renewed at half of this, so a test sees a renewal within two minutes.

@@ -11,7 +11,11 @@ import pytest
 from fedjob.reasons import Reason
 from fedjob_operator.image import manifests as documents
 from fedjob_operator.image.builder import ImageRequest, ensure_image_now
-from fedjob_operator.image.errors import RegistryRefusedError, RegistryUnreachableError
+from fedjob_operator.image.errors import (
+    RegistryNotAllowedError,
+    RegistryRefusedError,
+    RegistryUnreachableError,
+)
 from integration.container_images.test_image_servers import (
     Authority,
     RegistryServer,
@@ -57,7 +61,7 @@ def tokens(
         TokenServer(folder / "t") as server,
         RegistryServer(folder / "r", auth=server.section()) as registry,
     ):
-        with repository(f"{registry.name}/base", user=True) as opened:
+        with repository(f"{registry.name}/base", user=True, hosts=server.hosts) as opened:
             push_base(opened)
         yield registry, server
 
@@ -163,6 +167,7 @@ def test_tokens_are_fetched_for_each_scope(tokens: tuple[RegistryServer, TokenSe
         f"{registry.name}/jobs/token",
         pull_secret=docker_config(registry.name),
         insecure=True,
+        hosts=server.hosts,
     )
     del server.scopes[:]
     assert not ensure_image_now(asked).cache_hit
@@ -174,11 +179,32 @@ def test_tokens_are_fetched_for_each_scope(tokens: tuple[RegistryServer, TokenSe
 
 
 def test_anonymous_user_may_pull_but_not_push(tokens: tuple[RegistryServer, TokenServer]) -> None:
-    registry, _ = tokens
+    registry, server = tokens
     with pytest.raises(RegistryRefusedError, match=r"POST .*jobs/nobody.* without credentials"):
         ensure_image_now(
-            make(f"{registry.name}/base:1", f"{registry.name}/jobs/nobody", insecure=True)
+            make(
+                f"{registry.name}/base:1",
+                f"{registry.name}/jobs/nobody",
+                insecure=True,
+                hosts=server.hosts,
+            )
         )
+
+
+def test_credentials_stay_away_from_a_token_server_that_is_not_listed(
+    tokens: tuple[RegistryServer, TokenServer],
+) -> None:
+    registry, server = tokens
+    asked = make(
+        f"{registry.name}/base:1",
+        f"{registry.name}/jobs/token",
+        pull_secret=docker_config(registry.name),
+        insecure=True,
+    )
+    del server.scopes[:]
+    with pytest.raises(RegistryNotAllowedError, match="sends us there for a token"):
+        ensure_image_now(asked)
+    assert server.scopes == []
 
 
 @pytest.mark.parametrize(
@@ -187,12 +213,13 @@ def test_anonymous_user_may_pull_but_not_push(tokens: tuple[RegistryServer, Toke
 def test_refusal_of_the_token_server_is_a_refusal(
     tokens: tuple[RegistryServer, TokenServer], base: str, password: str
 ) -> None:
-    registry, _ = tokens
+    registry, server = tokens
     asked = make(
         f"{registry.name}/{base}:1",
         f"{registry.name}/jobs/locked",
         pull_secret=docker_config(registry.name, password=password),
         insecure=True,
+        hosts=server.hosts,
     )
     with pytest.raises(RegistryRefusedError) as caught:
         ensure_image_now(asked)
@@ -214,12 +241,14 @@ def test_refused_mount_becomes_a_copy(tmp_path: Path) -> None:
                 # Credentials only for the jobs: the base is read anonymously.
                 pull_secret=docker_config(f"{registry.name}/jobs"),
                 insecure=True,
+                hosts=server.hosts,
             )
             result = ensure_image_now(asked)
             done = registry.requests()
             mounts = [status for _, path, status in done if "mount=" in path]
             assert set(mounts) == {401}
-            with repository(f"{registry.name}/jobs/copied", user=True) as opened:
+            copied = f"{registry.name}/jobs/copied"
+            with repository(copied, user=True, hosts=server.hosts) as opened:
                 manifest = opened.manifest(result.digest)
                 assert manifest is not None
                 for each in documents.layer_descriptors(manifest, ""):

@@ -224,6 +224,11 @@ class TokenServer:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,))
         self._thread.start()
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Its host and port, as the operator's settings list them."""
+        return frozenset({f"127.0.0.1:{self._http.server_port}"})
+
     def section(self) -> dict[str, Any]:
         """The registry's config section that trusts this server."""
         return {
@@ -329,11 +334,16 @@ class CuttingRelay:
 
 
 def repository(
-    name: str, *, ca_pem: str | None = None, user: bool = False, insecure: bool = True
+    name: str,
+    *,
+    ca_pem: str | None = None,
+    user: bool = False,
+    insecure: bool = True,
+    hosts: frozenset[str] = frozenset(),
 ) -> Repository:
     """Opens a repository as USER or as nobody."""
-    credentials = Credentials(USER, PASSWORD) if user else None
-    return Repository(Reference.parse(name, "test"), Access(credentials, "", ca_pem, insecure))
+    access = Access(Credentials(USER, PASSWORD) if user else None, "", ca_pem, insecure, hosts)
+    return Repository(Reference.parse(name, "test"), access)
 
 
 def push_base(

@@ -50,6 +50,8 @@
   value: {{ .Values.jobs.memory | quote }}
 - name: FEDJOB_REGISTRY_INSECURE
   value: {{ .Values.builds.insecure | quote }}
+- name: FEDJOB_ALLOWED_REGISTRIES
+  value: {{ join "," .Values.builds.allowedRegistries | quote }}
 {{- if include "fedjob.hasCa" . }}
 - name: FEDJOB_REGISTRY_CA
   value: /etc/fedjob/ca/ca.crt

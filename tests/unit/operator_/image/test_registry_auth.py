@@ -9,9 +9,11 @@ import pytest
 import requests
 
 from fedjob_operator.image.credentials import Credentials
+from fedjob_operator.image.errors import ImageBuildFailedError, RegistryNotAllowedError
 from fedjob_operator.image.registry_auth import Challenge, authorize
 from support.http_responses import ScriptedAdapter, response
 
+HOSTS = {"r.test", "t.test"}
 USER = Credentials("me", "pässword")
 BASIC = "Basic " + base64.b64encode("me:pässword".encode()).decode()
 BEARER = 'Bearer realm="https://t.test/token?a=b",service="r.test",scope="repository:x:pull,push"'
@@ -23,7 +25,7 @@ def answer(
     adapter = ScriptedAdapter(*responses)
     with requests.Session() as session:
         session.mount("https://", adapter)
-        return authorize(session, Challenge.parse(header), credentials), adapter.requests
+        return authorize(session, Challenge.parse(header), credentials, HOSTS), adapter.requests
 
 
 def test_challenge_is_parsed_with_commas_inside_values() -> None:
@@ -76,3 +78,22 @@ def test_unusable_answer_of_the_token_server_gives_no_header(given: requests.Res
 )
 def test_unknown_challenges_are_not_answered(header: str) -> None:
     assert answer(header, USER) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "realm", ["https://evil.test/token", "http://169.254.169.254/token", "https://t.test:444/token"]
+)
+def test_credentials_are_not_sent_to_another_token_server(realm: str) -> None:
+    with requests.Session() as session:
+        adapter = ScriptedAdapter()
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        challenge = Challenge.parse(f'Bearer realm="{realm}"')
+        with pytest.raises(RegistryNotAllowedError, match="list the host in builds"):
+            authorize(session, challenge, USER, HOSTS)
+    assert adapter.requests == []
+
+
+def test_token_of_any_size_is_not_read() -> None:
+    with pytest.raises(ImageBuildFailedError, match="has more than 1048576 bytes"):
+        answer(BEARER, USER, response(200, body=b"x" * ((1 << 20) + 1)))

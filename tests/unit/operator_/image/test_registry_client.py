@@ -122,3 +122,21 @@ def test_unknown_repository_is_a_refusal() -> None:
     repository, _ = opened("r.test/a", response(404), response(404))
     with repository, pytest.raises(RegistryRefusedError, match="does not know the repository a"):
         repository.push_blob(BODY)
+
+
+def test_copied_layer_with_other_bytes_completes_no_upload() -> None:
+    wrong = BODY[:-1] + b"!"
+    headers = {"Content-Length": str(len(wrong))}
+    source, _ = opened("q.test/base", response(200, body=wrong, headers=headers))
+    with source, source._open(DIGEST) as stream:
+        first = stream.read(len(wrong) - 1)
+        assert first == BODY[:-1]
+        with pytest.raises(ImageBuildFailedError, match="has another hash"):
+            stream.read(1)
+
+
+def test_copied_layer_is_read_whole_where_the_digest_fits() -> None:
+    headers = {"Content-Length": str(len(BODY))}
+    source, _ = opened("q.test/base", response(200, body=BODY, headers=headers))
+    with source, source._open(DIGEST) as stream:
+        assert b"".join(stream) == BODY

@@ -12,13 +12,18 @@ from fedjob_operator.image.credentials import Credentials
 from fedjob_operator.image.errors import (
     ImageBuildFailedError,
     ImageError,
+    RegistryNotAllowedError,
     RegistryRefusedError,
     RegistryUnreachableError,
 )
 from fedjob_operator.image.registry_connection import Access, Connection
 from support.http_responses import ScriptedAdapter, response
 
-USER = Access(Credentials("me", "pw"), secret="Secret ml/pull")
+USER = Access(
+    Credentials("me", "pw"),
+    secret="Secret ml/pull",
+    hosts=frozenset({"t.test", "storage.test"}),
+)
 TOKEN_CHALLENGE = {"Www-Authenticate": 'Bearer realm="https://t.test/token",scope="s"'}
 AWAY = requests.exceptions.ConnectionError("away")
 
@@ -110,6 +115,73 @@ def test_authorization_is_not_sent_to_another_host() -> None:
             ("https://r.test/v2/a", "Basic bWU6cHc="),
             ("https://storage.test/blob", None),
         ]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answer"),
+    [
+        ("GET", "/v2/a/manifests/1", "http://169.254.169.254/latest"),
+        ("HEAD", "/v2/a/blobs/x", "http://169.254.169.254/latest"),
+        ("PUT", "/v2/a/blobs/x", "https://evil.test/x"),
+    ],
+)
+def test_redirects_are_not_followed(method: str, path: str, answer: str) -> None:
+    with (
+        Opened(USER, response(307, headers={"Location": answer})) as opened,
+        pytest.raises(ImageBuildFailedError, match="it answers 307"),
+    ):
+        opened.connection.request(method, path)
+    assert [url for url, _ in opened.sent()] == [f"https://r.test{path}"]
+
+
+@pytest.mark.parametrize("answer", ["http://evil.test/x", "https://127.0.0.1/x", "file:///etc/x"])
+def test_blob_is_not_fetched_from_an_address_that_is_not_public(answer: str) -> None:
+    with (
+        Opened(USER, response(307, headers={"Location": answer})) as opened,
+        pytest.raises(RegistryNotAllowedError),
+    ):
+        opened.connection.request("GET", "/v2/a/blobs/x", stream=True)
+    assert len(list(opened.sent())) == 1
+
+
+def test_blob_is_fetched_from_the_registry_itself_and_from_allowed_hosts() -> None:
+    with Opened(
+        USER,
+        response(401, headers={"Www-Authenticate": "Basic"}),
+        response(307, headers={"Location": "/v2/b/blobs/x"}),
+        response(307, headers={"Location": "https://storage.test/x"}),
+        response(200, body=b"blob"),
+    ) as opened:
+        found = opened.connection.request("GET", "/v2/a/blobs/x")
+        assert found.content == b"blob"
+        assert list(opened.sent())[1:] == [
+            ("https://r.test/v2/a/blobs/x", "Basic bWU6cHc="),
+            ("https://r.test/v2/b/blobs/x", "Basic bWU6cHc="),
+            ("https://storage.test/x", None),
+        ]
+
+
+def test_blob_that_is_redirected_for_ever_is_an_error() -> None:
+    again = [response(307, headers={"Location": "/v2/a/blobs/x"}) for _ in range(4)]
+    with (
+        Opened(Access(), *again) as opened,
+        pytest.raises(ImageBuildFailedError, match="it answers 307"),
+    ):
+        opened.connection.request("GET", "/v2/a/blobs/x")
+
+
+def test_upload_is_not_sent_to_another_host() -> None:
+    with Opened(USER) as opened, pytest.raises(RegistryNotAllowedError, match="sends us there"):
+        opened.connection.request("PUT", "https://evil.test/upload", data=b"secret layer")
+    assert list(opened.sent()) == []
+
+
+def test_answer_of_any_size_is_not_read() -> None:
+    with (
+        Opened(Access(), response(200, body=b"x" * ((4 << 20) + 1))) as opened,
+        pytest.raises(ImageBuildFailedError, match="has more than 4194304 bytes"),
+    ):
+        opened.connection.request("GET", "/v2/a/manifests/1")
 
 
 def test_own_url_with_http_is_requested_with_the_scheme_of_the_registry() -> None:

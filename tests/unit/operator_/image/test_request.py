@@ -53,3 +53,26 @@ def test_secrets_are_not_in_the_repr() -> None:
     printed = repr(request(pull_secret=SECRET, ca_pem="-----BEGIN"))
     assert "hidden" not in printed
     assert "BEGIN" not in printed
+
+
+def test_credentials_of_the_operator_serve_its_own_repositories_only() -> None:
+    config = json.dumps({"auths": {"r.test": {"username": "operator", "password": "hidden"}}})
+    own = frozenset({"r.test/jobs/team", "r.test/runtime"})
+
+    def user_of(repository: str, pull_secret: str | None = None) -> str | None:
+        asked = request(
+            repository=repository,
+            operator_config=config,
+            operator_repositories=own,
+            pull_secret=pull_secret,
+        )
+        found = asked.access(asked.target_reference()).credentials
+        return None if found is None else found.username
+
+    assert user_of("r.test/jobs/team") == "operator"
+    assert user_of("r.test/jobs/team/x") == "operator"
+    assert user_of("r.test/runtime") == "operator"
+    assert user_of("r.test/jobs/team-b") is None
+    assert user_of("r.test/jobs/victim") is None
+    assert user_of("r.test/other") is None
+    assert user_of("r.test/jobs/team", SECRET) == "me"

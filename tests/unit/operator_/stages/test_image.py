@@ -67,13 +67,14 @@ def test_defaults_of_the_operator_are_used(requests: list[ImageRequest]) -> None
     prepared = build(a_job())
     assert (prepared.reference, prepared.cache_hit) == ("r.test/jobs@sha256:1", True)
     [request] = requests
-    assert (request.base, request.repository) == ("r.test/runtime:1", "r.test/jobs")
+    assert (request.base, request.repository) == ("r.test/runtime:1", "r.test/jobs/team")
     assert (request.builder, request.pull_secret, request.insecure) == ("append", None, False)
-    assert request.secret_name == "the operator's registry configuration"
+    assert request.operator_repositories == {"r.test/runtime", "r.test/jobs/team"}
 
 
 def test_the_job_s_own_base_and_repository_take_precedence(requests: list[ImageRequest]) -> None:
-    build(a_job(image={"base": "q.test/base:2", "repository": "q.test/mine"}))
+    image_spec = {"base": "q.test/base:2", "repository": "q.test/mine"}
+    build(a_job(image=image_spec), FEDJOB_ALLOWED_REGISTRIES="q.test")
     assert (requests[0].base, requests[0].repository) == ("q.test/base:2", "q.test/mine")
 
 
@@ -99,7 +100,7 @@ def test_base_registry_is_insecure_like_the_other_unless_set(requests: list[Imag
     assert [request.base_insecure for request in requests] == [True, False]
 
 
-def test_pull_secrets_come_before_the_operator_s_configuration(
+def test_pull_secrets_of_the_job_are_kept_apart_from_the_operator_s(
     requests: list[ImageRequest], tmp_path: Path
 ) -> None:
     default = tmp_path / "config.json"
@@ -109,11 +110,44 @@ def test_pull_secrets_come_before_the_operator_s_configuration(
     job = a_job(image={"pullSecrets": ["mine"]})
     build(job, cluster, FEDJOB_REGISTRY_CONFIG=str(default))
     merged = json.loads(str(requests[0].pull_secret))["auths"]
-    assert {name: entry["username"] for name, entry in merged.items()} == {
-        "r.test": "me",
-        "q.test": "operator",
-    }
+    assert {name: entry["username"] for name, entry in merged.items()} == {"r.test": "me"}
+    assert json.loads(str(requests[0].operator_config))["auths"] == auths
     assert requests[0].secret_name == "Secret team/mine"
+
+
+ELSEWHERE = {
+    "base of another registry": ({"base": "evil.test/b:1"}, "spec.image.base"),
+    "repository of another registry": ({"repository": "evil.test/b"}, "spec.image.repository"),
+    "an address": ({"repository": "169.254.169.254/b"}, "spec.image.repository"),
+    "another port": ({"base": "r.test:5000/b:1"}, "spec.image.base"),
+    "another namespace": ({"repository": "r.test/jobs/victim"}, "spec.image.repository"),
+    "a namespace that begins alike": (
+        {"repository": "r.test/jobs/team-b"},
+        "spec.image.repository",
+    ),
+    "all namespaces": ({"repository": "r.test/jobs"}, "spec.image.repository"),
+}
+
+
+@pytest.mark.parametrize("attack", ELSEWHERE)
+def test_registries_and_repositories_of_others_are_refused(
+    attack: str, requests: list[ImageRequest]
+) -> None:
+    spec, field = ELSEWHERE[attack]
+    with pytest.raises(InputError) as caught:
+        build(a_job(image=spec))
+    assert caught.value.reason is Reason.REGISTRY_NOT_ALLOWED
+    assert [fault.field for fault in caught.value.faults] == [field]
+    assert requests == []
+
+
+def test_allowed_registries_are_used(requests: list[ImageRequest]) -> None:
+    other = a_job(image={"base": "q.test/base:2", "repository": "q.test/x"})
+    build(other, FEDJOB_ALLOWED_REGISTRIES="s.test,q.test")
+    build(other, FEDJOB_ALLOWED_REGISTRIES="*")
+    build(a_job(image={"repository": "r.test/jobs/team/own"}))
+    assert len(requests) == 3
+    assert requests[0].hosts == {"s.test", "q.test"}
 
 
 @pytest.mark.parametrize(
