@@ -11,9 +11,9 @@ import pytest
 
 import fedjob
 import fedjob.compat
-from fedjob.client import reference
 from fedjob.client.cluster import Client
 from fedjob.client.local import LocalClient
+from support import python_reference as reference
 from support.finished_run import finish
 from support.repository import ROOT
 from support.sdk_models import write_model
@@ -45,7 +45,7 @@ def test_page_lists_the_surface_as_it_is():
     """Names, arguments, types and defaults: a change of one shows in this file."""
     page = (ROOT / "docs/reference/python.md").read_text()
     assert page == reference.page(), (
-        "python -m fedjob.client.reference > docs/reference/python.md, and look at what changed"
+        "`make generate`, and look at what changed in docs/reference/python.md"
     )
 
 

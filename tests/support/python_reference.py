@@ -22,7 +22,7 @@ _SECTION = re.compile(r"^(Args|Returns|Raises|Examples|Attributes):$")
 _ENTRY = re.compile(r"^(\*{0,2}[\w.]+): ?(.*)$")
 _HEAD = """# The Python SDK
 
-Generated from the docstrings by `python -m fedjob.client.reference`; do not edit. How the parts
+Generated from the docstrings by `make generate`; do not edit. How the parts
 play together: [Submit, follow and fetch from Python](../how-to/python.md).
 """
 
