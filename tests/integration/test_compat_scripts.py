@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.compat_scripts import EXPECTED, SCRIPTS, check, copy_scripts, start
+from support.sdk.compat_scripts import EXPECTED, SCRIPTS, check, copy_scripts, start
 
 pytestmark = pytest.mark.federation
 

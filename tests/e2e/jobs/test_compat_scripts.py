@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from e2e.cluster_access.operator_deployment import OperatorDeployment
-from support.compat_scripts import EXPECTED, check, copy_scripts, start
+from support.sdk.compat_scripts import EXPECTED, check, copy_scripts, start
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ import pytest
 
 import fedjob
 from e2e.cluster_access.operator_deployment import OperatorDeployment
-from support.engine_suite import EngineSuite
+from support.sdk.engine_suite import EngineSuite
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +19,8 @@ class TestKubernetesEngine(EngineSuite):
     PATIENCE = 600.0
 
     @pytest.fixture(scope="class")
-    def client(self, deployment: OperatorDeployment) -> fedjob.Client:
+    @classmethod
+    def client(cls, deployment: OperatorDeployment) -> fedjob.Client:
         return fedjob.Client(
             namespace=deployment.jobs, kubeconfig=Path(deployment.env["KUBECONFIG"])
         )

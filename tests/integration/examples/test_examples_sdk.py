@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.compat_scripts import NOTEBOOK_RUNNER
-from support.tutorial_cells import NOTEBOOK
+from support.sdk.compat_scripts import NOTEBOOK_RUNNER
+from support.sdk.tutorial_cells import NOTEBOOK
 
 pytestmark = pytest.mark.federation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import fedjob
-from support.engine_suite import EngineSuite
+from support.sdk.engine_suite import EngineSuite
 
 pytestmark = pytest.mark.federation
 
@@ -16,5 +16,6 @@ class TestLocalEngine(EngineSuite):
     """One folder of runs."""
 
     @pytest.fixture(scope="class")
-    def client(self, folder: Path) -> fedjob.LocalClient:
+    @classmethod
+    def client(cls, folder: Path) -> fedjob.LocalClient:
         return fedjob.LocalClient(folder / "runs")

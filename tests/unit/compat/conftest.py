@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from support.sdk_models import write_model, write_shards
+from support.sdk.models import write_model, write_shards
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.compat import FederationConfig, RTJobBuilder
 from fedjob.errors import FedjobWarning, InvalidInputError
-from support.sdk_models import MODEL_DEF
+from support.sdk.models import MODEL_DEF
 
 
 def test_configs_are_json_texts():

@@ -2,7 +2,7 @@
 
 from fedjob.compat.configs import FederationConfig, ModelConfig
 from fedjob.compat.jobs import OWNER, JobArguments
-from support.sdk_models import write_model
+from support.sdk.models import write_model
 
 
 def test_every_argument_reaches_the_resource(model, tmp_path):

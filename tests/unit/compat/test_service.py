@@ -11,7 +11,7 @@ from fedjob.compat import FederationConfig, ResonTech, ResonTechConfig
 from fedjob.compat.jobs import JobArguments
 from fedjob.compat.service import kubeconfig_text, place_of
 from fedjob.errors import FedjobWarning, InvalidInputError
-from support.finished_run import finish
+from support.sdk.finished_run import finish
 
 
 @pytest.mark.parametrize(

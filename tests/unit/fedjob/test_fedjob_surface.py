@@ -13,10 +13,10 @@ import fedjob
 import fedjob.compat
 from fedjob.client.cluster import Client
 from fedjob.client.local import LocalClient
-from support import python_reference as reference
-from support.finished_run import finish
 from support.repository import ROOT
-from support.sdk_models import write_model
+from support.sdk import python_reference as reference
+from support.sdk.finished_run import finish
+from support.sdk.models import write_model
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
 VALUES = (enum.Enum, BaseException)

@@ -2,7 +2,7 @@
 
 import json
 
-from support.tutorial_cells import NOTEBOOK, cells
+from support.sdk.tutorial_cells import NOTEBOOK, cells
 
 
 def test_notebook_has_the_cells_of_the_tutorial() -> None:

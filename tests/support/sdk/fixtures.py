@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import fedjob
-from support.finished_run import finish
-from support.sdk_models import write_model, write_shards
+from support.sdk.finished_run import finish
+from support.sdk.models import write_model, write_shards
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fedjob
-from support.sdk_models import write_shards
+from support.sdk.models import write_shards
 
 ROUNDS = 3
 MODEL = """
@@ -65,19 +65,22 @@ class EngineSuite:
     """Seconds that a run may take."""
 
     @pytest.fixture(scope="class")
-    def client(self) -> fedjob.Client | fedjob.LocalClient:
+    @classmethod
+    def client(cls) -> fedjob.Client | fedjob.LocalClient:
         """Of the engine; a derived class gives it."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp("engine")
         write_shards(folder / "shards")
         return folder
 
     @pytest.fixture(scope="class")
+    @classmethod
     def seen(
-        self, client: fedjob.Client | fedjob.LocalClient, folder: Path
+        cls, client: fedjob.Client | fedjob.LocalClient, folder: Path
     ) -> tuple[fedjob.Run, list[fedjob.RunStatus], fedjob.RunStatus]:
         """A run that was suspended after a round, resumed through a new handle, and followed."""
         job = suite_job("suite", folder)
@@ -96,7 +99,7 @@ class EngineSuite:
         again.resume()
         assert again.running
         statuses += list(again.follow())
-        again.wait(self.PATIENCE)
+        again.wait(cls.PATIENCE)
         return again, statuses, suspended
 
     def test_follow_shows_every_stage_up_to_the_end(self, seen) -> None:
