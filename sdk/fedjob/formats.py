@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
-def rfc3339(seconds: float, milliseconds: bool = False) -> str:
+def rfc3339(
+    seconds: float, precision: Literal["seconds", "milliseconds", "microseconds"] = "seconds"
+) -> str:
     """Seconds since the epoch as Kubernetes writes a time: RFC 3339 in UTC.
 
     Args:
-        seconds: Fractions are cut off.
-        milliseconds: Whether to give them, as `2026-01-02T03:04:05.678Z`.
+        seconds: What is finer than the precision is cut off.
+        precision: As `2026-01-02T03:04:05Z`, `...05.678Z`, or `...05.678901Z`, which is the
+            MicroTime of a Lease.
     """
-    if not milliseconds:
-        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat(timespec=precision)
     return moment.replace("+00:00", "Z")
 
 

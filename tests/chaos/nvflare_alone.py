@@ -39,7 +39,7 @@ from chaos.nodes import (  # noqa: E402 (after the path)
     placement_of,
     unpause_all,
 )
-from e2e.cluster_access.kube import cluster_environment  # noqa: E402
+from e2e.cluster_access.kube import cluster_environment, kubectl  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
 WATCHED = 180.0
@@ -109,15 +109,7 @@ class NvflareDeployment:
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
         """Runs kubectl in the deployment's namespace."""
-        done = subprocess.run(
-            ["kubectl", "-n", self.namespace, *arguments],
-            input=given.encode(),
-            env=self.env,
-            capture_output=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        return kubectl(self.env, "-n", self.namespace, *arguments, given=given, check=check)
 
     def deploy(self) -> None:
         """Provisions, exports the job, and starts server, sites and an admin's pod."""

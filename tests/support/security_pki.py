@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import NameOID
+
+from support.certificates import begun, common_name
 
 USES = (
     "digital_signature",
@@ -25,26 +26,15 @@ USES = (
 DAY = datetime.timedelta(days=1)
 
 
-def a_name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
 class Authority:
     """A self-signed root; RSA, as NVFlare's provisioner makes it."""
 
     def __init__(self, name: str) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._subject = a_name(name)
+        self._subject = common_name(name)
         self._id = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        now = datetime.datetime.now(datetime.UTC)
         self.certificate = (
-            x509.CertificateBuilder()
-            .subject_name(self._subject)
-            .issuer_name(self._subject)
-            .public_key(self._key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(now + DAY)
+            begun(self._subject, self._key.public_key(), begins=-DAY, ends=DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(self._id, critical=False)
             .add_extension(
@@ -69,17 +59,14 @@ class Authority:
             days: Until its end; below 0 it has ended.
             key: Another key.
         """
-        end = datetime.datetime.now(datetime.UTC) + days * DAY
         own = old.public_key()
         assert isinstance(own, RSAPublicKey)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(a_name(cn) if cn else old.subject)
-            .issuer_name(self._subject)
-            .public_key(key or own)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(end - 10 * DAY)
-            .not_valid_after(end)
+        builder = begun(
+            common_name(cn) if cn else old.subject,
+            key or own,
+            issuer=self._subject,
+            begins=(days - 10) * DAY,
+            ends=days * DAY,
         )
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._id), critical=False

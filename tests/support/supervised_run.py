@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedjob.errors import FedjobError
 from fedjob.protocol.commit import ClientFailure, Commit, Participant
 from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerShard
 from fedjob.protocol.server_status import RunEvent, ServerStatus
@@ -22,6 +21,7 @@ from fedjob.storage.errors import RoundGapError
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import StoppableClock, Stopped
 from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.supervisor.committer import CommittedRun
 from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from fedjob_runtime.server.supervisor.supervisor import Supervisor
@@ -85,15 +85,13 @@ class FakeCommitter:
         self,
         log: Any,
         handover: Handover,
+        run: CommittedRun,
         *,
         attempt: int,
         last: int,
-        committed: Callable[[Commit], None],
-        fenced: Callable[[FedjobError], None],
-        failed: Callable[[FedjobError], None],
     ) -> None:
         self.log, self.handover, self.attempt, self.next = log, handover, attempt, last + 1
-        self.committed, self.fenced, self.failed = committed, fenced, failed
+        self.run = run
         self.segments: list[int] = []
         self.started = self.paused = False
         self.drained: float | None = None
@@ -123,7 +121,7 @@ class FakeCommitter:
         )
         self.log.models[self.next], self.log.kept[self.next] = model, commit
         self.next += 1
-        self.committed(commit)
+        self.run.committed(commit)
 
 
 @dataclass

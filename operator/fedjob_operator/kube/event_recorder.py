@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
+from fedjob.formats import rfc3339
 from fedjob.spec.models.job import API_VERSION, KIND
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.naming import MANAGER, Body
 from fedjob_operator.state.actions import EventNote
-from fedjob_operator.times import rfc3339
 
 AGAIN_SECONDS = 60.0
 """An event that is repeated within this time is written once."""

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from datetime import UTC, datetime
 
+from fedjob.formats import rfc3339
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.naming import Body
 
@@ -102,7 +102,7 @@ class Lease:
             if not is_free(found, self._holder, self._unchanged(found)):
                 return False
             old = (found or {}).get("spec") or {}
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            now = rfc3339(time.time(), "microseconds")
             same = old.get("holderIdentity") == self._holder
             spec = {
                 "holderIdentity": self._holder,

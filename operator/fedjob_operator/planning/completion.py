@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedjob.formats import epoch
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.state.pod_status import PodView, termination_message
 from fedjob_operator.state.record import Failure, PodSlot, Record, Result
-from fedjob_operator.times import epoch
 
 RESTARTABLE = frozenset({Reason.FENCED, Reason.INTERRUPTED, Reason.STORE_UNREACHABLE})
 """Failures of one server start, not of the run: the next start continues it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import Condition, ConditionType
@@ -17,7 +18,6 @@ from fedjob_operator.planning.status_inputs import Mode, StatusInputs
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.observed import Problem, Stage
 from fedjob_operator.state.record import Failure, Result
-from fedjob_operator.times import rfc3339
 
 LONGEST_MESSAGE = 4000
 MOST_LINES = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.status import (
     HISTORY_LENGTH,
@@ -17,7 +18,6 @@ from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.status_inputs import StatusInputs
 from fedjob_operator.planning.store_location import layout_of, location_of
 from fedjob_operator.state.record import Result
-from fedjob_operator.times import rfc3339
 
 MOST_METRICS = 64
 MOST_RETRIES = 32

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedjob.errors import InvalidInputError
+from fedjob.formats import rfc3339
 from fedjob.protocol.server_status import ClientState, ClientView
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import (
@@ -26,7 +27,6 @@ from fedjob_operator.planning.progress import progress
 from fedjob_operator.planning.status_inputs import Mode, StatusInputs
 from fedjob_operator.planning.status_writes import HEARTBEAT_SECONDS
 from fedjob_operator.state.record import Failure, Result
-from fedjob_operator.times import rfc3339
 
 _STEPS = (
     (ConditionType.ACCEPTED, JobState.PENDING),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
+from fedjob.formats import epoch, rfc3339
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
     EXPIRES,
@@ -19,7 +20,6 @@ from fedjob_operator.naming import (
 )
 from fedjob_operator.resources.pod_contract import URL_FILE
 from fedjob_operator.state.observed import SignedUrl
-from fedjob_operator.times import epoch, rfc3339
 
 SHARD_KEY = "fedjob.dev/shard"
 """Annotation with the object that a presigned URL reads, as `bucket/key`."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedjob.formats import epoch
 from fedjob.reasons import Reason
 from fedjob_operator.naming import CONFIG, CONFIG_PARTS, ORDINAL, Body, annotation
-from fedjob_operator.times import epoch
 
 PULL_TROUBLE = frozenset(
     {

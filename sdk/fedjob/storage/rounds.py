@@ -10,14 +10,15 @@ log has no gap.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.result_files import MODEL
 from fedjob.storage.bucket import Bucket
@@ -63,7 +64,7 @@ class RoundLog:
         body = json.dumps(
             {
                 "owner": owner,
-                "claimed": datetime.now(UTC).isoformat(),
+                "claimed": rfc3339(time.time(), "microseconds"),
                 "nonce": uuid.uuid4().hex,  # tells our own try from another's
             }
         ).encode()

@@ -36,6 +36,21 @@ def cluster_environment() -> dict[str, str]:
     return dict(line.split("=", 1) for line in shown.stdout.split("\0") if line)
 
 
+def kubectl(
+    environment: dict[str, str], *arguments: str, given: str = "", check: bool = True
+) -> str:
+    """The output of kubectl with `given` on its stdin; a failure fails the test with its stderr."""
+    done = subprocess.run(
+        ["kubectl", *arguments],
+        input=given.encode(),
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
 @dataclass(frozen=True)
 class Kube:
     """kubectl against the project's cluster, independent of the user's kubeconfig.

@@ -21,7 +21,7 @@ from typing import Any, Self
 import yaml
 from kubernetes import client, config
 
-from e2e.cluster_access.kube import cluster_environment
+from e2e.cluster_access.kube import cluster_environment, kubectl
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
@@ -116,15 +116,7 @@ class OperatorDeployment:
             made.tear_down()
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        done = subprocess.run(
-            ["kubectl", *arguments],
-            input=given.encode(),
-            env=self.env,
-            capture_output=True,
-            check=False,
-        )
-        assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        return kubectl(self.env, *arguments, given=given, check=check)
 
     @property
     def store(self) -> str:

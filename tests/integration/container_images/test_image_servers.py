@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import gzip
 import io
 import ipaddress
@@ -32,7 +31,6 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import NameOID
 
 from fedjob.engines.local.store.ports import Ports
 from fedjob_operator.image import manifests as documents
@@ -41,6 +39,7 @@ from fedjob_operator.image.layer import sha256_digest
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.registry_connection import Access
+from support.certificates import begun, common_name, write_pair
 from support.repository import ROOT
 
 USER, PASSWORD = "pusher", "s3cret"
@@ -148,32 +147,16 @@ class Authority:
         ca = self._sign("fedjob test CA", ca_key, ca_key, ca=True)
         leaf = self._sign("127.0.0.1", key, ca_key, ca=False)
         self.pem = ca.public_bytes(serialization.Encoding.PEM).decode()
-        self.certificate, self.key = folder / "tls.crt", folder / "tls.key"
-        self.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-        self.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
+        self.certificate, self.key = write_pair(leaf, key, (folder / "tls.crt", folder / "tls.key"))
 
     @staticmethod
     def _sign(
         name: str, key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurvePrivateKey, *, ca: bool
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        parent = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fedjob test CA")])
+        parent = common_name("fedjob test CA")
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(parent)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            begun(common_name(name), key.public_key(), issuer=parent)
             .add_extension(address, critical=False)
             .add_extension(x509.BasicConstraints(ca, None), critical=True)
             .sign(issuer, hashes.SHA256())
@@ -190,18 +173,8 @@ class TokenServer:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "token")])
-        now = datetime.datetime.now(datetime.UTC)
-        self._certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(self._key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .sign(self._key, hashes.SHA256())
-        )
+        unsigned = begun(common_name("token"), self._key.public_key())
+        self._certificate = unsigned.sign(self._key, hashes.SHA256())
         self._bundle = folder / "token.crt"
         self._bundle.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
         self.scopes: list[list[str]] = []

@@ -15,6 +15,7 @@ import pytest
 from fedjob.engines.local.processes.orphans import RUN_FOLDER, RUN_ID, kill_marked, marked
 from fedjob.engines.local.processes.processes import Child, Guard, stop, tail
 from fedjob.engines.local.processes.supervision import Limits, Supervision
+from support.run_samples import Notes
 
 PATIENCE = 60.0
 
@@ -24,17 +25,6 @@ def until(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
-
-
-class Notes:
-    def __init__(self):
-        self.lines, self.restarts = [], []
-
-    def note(self, message, *, warning=False):
-        self.lines.append(message)
-
-    def restarted(self, name, restarts):
-        self.restarts.append((name, restarts))
 
 
 @pytest.fixture

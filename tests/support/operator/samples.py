@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
 from fedjob.protocol.config import StoreLocation
 from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
@@ -32,7 +33,6 @@ from fedjob_operator.state.observed import (
     SignedUrl,
 )
 from fedjob_operator.state.record import Prepared, PreparedImage, Record, ShardPlace, read_record
-from fedjob_operator.times import rfc3339
 
 NOW = 1_800_000_000.0
 UID = "uid-of-the-job"

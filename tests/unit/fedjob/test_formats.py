@@ -11,7 +11,7 @@ NOW = 1_800_000_000.0
 
 def test_times_are_parsed_as_they_are_written() -> None:
     assert epoch(rfc3339(NOW)) == NOW
-    assert epoch(rfc3339(NOW + 0.25, milliseconds=True)) == NOW + 0.25
+    assert epoch(rfc3339(NOW + 0.25, "milliseconds")) == NOW + 0.25
     assert epoch("2027-01-15T08:00:00.123456Z") == pytest.approx(NOW, abs=1)
     assert epoch("2027-01-15T08:00:00") == NOW
     assert epoch(None) is None
@@ -20,7 +20,8 @@ def test_times_are_parsed_as_they_are_written() -> None:
 
 def test_times_are_written_in_utc_as_kubernetes_has_them() -> None:
     assert rfc3339(NOW + 0.999) == "2027-01-15T08:00:00Z"
-    assert rfc3339(NOW + 0.25, milliseconds=True) == "2027-01-15T08:00:00.250Z"
+    assert rfc3339(NOW + 0.25, "milliseconds") == "2027-01-15T08:00:00.250Z"
+    assert rfc3339(NOW, "microseconds") == "2027-01-15T08:00:00.000000Z"
 
 
 @pytest.mark.parametrize(

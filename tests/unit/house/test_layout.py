@@ -122,3 +122,9 @@ def test_what_is_caught_is_named() -> None:
         if isinstance(node, ast.ExceptHandler) and node.type is None
     ]
     assert found == []
+
+
+def test_times_are_written_by_one_formatter() -> None:
+    written = re.compile(r"\.(strftime|isoformat)\(")
+    formats = Path("sdk/fedjob/formats.py")
+    assert [path for path in SHIPPED if path != formats and written.search(text_of(path))] == []

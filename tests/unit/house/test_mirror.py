@@ -31,28 +31,6 @@ LOGIC = (
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
 )  # fmt: skip
 
-TESTED_BY: dict[str, tuple[str, ...]] = {
-    "integration/local_run/test_cli_commands.py": (
-        "sdk/fedjob/cli/commands/build.py",
-        "sdk/fedjob/cli/commands/crd.py",
-        "sdk/fedjob/cli/commands/report.py",
-        "sdk/fedjob/cli/commands/upload.py",
-        "sdk/fedjob/cli/commands/version.py",
-    ),
-    "integration/federation/test_federation_faults.py": (
-        "images/runtime/fedjob_runtime/server/main.py",
-    ),
-    "integration/federation/test_federation_workers.py": (
-        "images/runtime/fedjob_runtime/worker/main.py",
-    ),
-    "integration/local_run/test_local_run.py": ("sdk/fedjob/cli/commands/run.py",),
-    "integration/test_operator_prepare.py": (
-        "images/runtime/fedjob_runtime/nvflare_site/provisioning.py",
-    ),
-}
-"""Modules that only a real process, store, cluster or browser can test, by the test that does."""
-TESTED_ELSEWHERE = {name: test for test, names in TESTED_BY.items() for name in names}
-
 
 def folder_of_tests(module: Path) -> Path:
     """Where the unit tests of a module belong."""
@@ -120,20 +98,8 @@ def test_every_module_with_logic_has_a_unit_test() -> None:
         if module.name == "__init__.py":
             folder = folder.parent if folder != UNIT / "fedjob" else folder
         named = [test for test in TESTS if test.parent == folder and is_named_for(test, module)]
-        if not named and str(module) not in TESTED_ELSEWHERE:
+        if not named:
             found.append((module, f"no {folder}/test_{module.stem}.py"))
-    assert found == []
-
-
-def test_what_is_tested_elsewhere_is_and_has_no_unit_test() -> None:
-    found = []
-    for name, elsewhere in TESTED_ELSEWHERE.items():
-        module = Path(name)
-        folder = folder_of_tests(module)
-        if not (ROOT / module).is_file() or not (ROOT / "tests" / elsewhere).is_file():
-            found.append((module, f"it or {elsewhere} is gone"))
-        elif any(test.parent == folder and is_named_for(test, module) for test in TESTS):
-            found.append((module, "it has a unit test: take it off the table"))
     assert found == []
 
 

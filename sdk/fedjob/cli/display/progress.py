@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -36,12 +35,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Draw once more and leave the last picture on the screen."""
         self._live.stop()
 
@@ -80,12 +74,7 @@ class LineProgress(AbstractContextManager["LineProgress"]):
         self._events: set[tuple[float, str, str]] = set()
         self._tenth = -1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing to end."""
 
     def step(self, step: Step) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from fedjob.errors import UnavailableError
+from fedjob.formats import rfc3339
 
 
 class FolderInUseError(UnavailableError):
@@ -57,17 +57,12 @@ class RunLock(AbstractContextManager["RunLock"]):
             holder = read_holder(self._path)
             raise FolderInUseError(self._path.parent.parent, *holder) from None
         os.ftruncate(descriptor, 0)
-        text = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        text = {"pid": os.getpid(), "since": rfc3339(time.time())}
         os.write(descriptor, json.dumps(text).encode())
         self._fd = descriptor
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the lock back."""
         if self._fd is not None:
             os.ftruncate(self._fd, 0)

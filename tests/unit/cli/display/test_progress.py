@@ -6,27 +6,8 @@ from rich.console import Console
 
 from fedjob.cli.display.progress import LineProgress, LiveProgress, progress_for
 from fedjob.engines.local.observer import Step
-from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.server_status import ClientState, ClientView, RunEvent, ServerStatus
-
-
-def commit(n, attempt=1, seconds=2.0, **metrics):
-    who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
-    return Commit(
-        round=n,
-        attempt=attempt,
-        sha256="0" * 64,
-        size=1,
-        participants=who if n else [],
-        metrics=metrics,
-        times=RoundTimes(total=seconds),
-        started="x",
-        ended="x",
-    )
-
-
-def client(i, state=ClientState.TRAINING, **more):
-    return ClientView(name=f"worker-{i}", shard=f"digits-{i}.zip", state=state, **more)
+from fedjob.protocol.server_status import ClientState, RunEvent, ServerStatus
+from support.run_samples import client, commit
 
 
 def lines_of(calls):

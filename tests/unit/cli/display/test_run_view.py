@@ -3,23 +3,8 @@
 import pytest
 
 from fedjob.cli.display.run_view import RunView
-from fedjob.protocol.commit import Commit, Participant, RoundTimes
 from fedjob.protocol.server_status import ServerStatus
-
-
-def commit(n, attempt=1, seconds=2.0, **metrics):
-    who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
-    return Commit(
-        round=n,
-        attempt=attempt,
-        sha256="0" * 64,
-        size=1,
-        participants=who if n else [],
-        metrics=metrics,
-        times=RoundTimes(total=seconds),
-        started="x",
-        ended="x",
-    )
+from support.run_samples import commit
 
 
 def test_eta_is_the_mean_of_the_last_rounds_for_those_left():

@@ -9,27 +9,8 @@ from fedjob.cli.display.run_view import RunView
 from fedjob.cli.display.screen import rounds_table, screen
 from fedjob.engines.local.observer import Step
 from fedjob.engines.result import RoundLine
-from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.server_status import ClientState, ClientView, RunPhase, ServerStatus
-
-
-def commit(n, attempt=1, seconds=2.0, **metrics):
-    who = [Participant(name="worker-0", samples=700), Participant(name="worker-1", samples=45)]
-    return Commit(
-        round=n,
-        attempt=attempt,
-        sha256="0" * 64,
-        size=1,
-        participants=who if n else [],
-        metrics=metrics,
-        times=RoundTimes(total=seconds),
-        started="x",
-        ended="x",
-    )
-
-
-def client(i, state=ClientState.TRAINING, **more):
-    return ClientView(name=f"worker-{i}", shard=f"digits-{i}.zip", state=state, **more)
+from fedjob.protocol.server_status import ClientState, RunPhase, ServerStatus
+from support.run_samples import client, commit
 
 
 def drawn(renderable, width=100):

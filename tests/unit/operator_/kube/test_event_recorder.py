@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from fedjob.formats import rfc3339
 from fedjob_operator.kube import event_recorder as module
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.kube.event_recorder import EventWriter, event_body, event_name
 from fedjob_operator.state.actions import EventNote
-from fedjob_operator.times import rfc3339
 from support.operator.memory_cluster import MemoryCluster
 from support.operator.samples import (
     NOW,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
+from fedjob.formats import rfc3339
 from fedjob_operator.kube import leader_election as module
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.kube.leader_election import Lease, is_free
-from fedjob_operator.times import rfc3339
 from support.operator.api_server import POD, Server, run
 from support.operator.samples import (
     NOW,

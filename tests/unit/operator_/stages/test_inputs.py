@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from fedjob_operator.naming import Body
 from fedjob_operator.stages.inputs import LONGEST_HINT, MOST_HINTS, Inputs, read_inputs
 from support.memory_bucket import MemoryStore
 from support.operator.samples import a_job
+from support.operator.shard_stores import shard, store_with
 
 SOURCE = """
 from torch import nn
@@ -35,23 +34,6 @@ class ConfigMaps:
 
     async def get(self, _version: str, _kind: str, _namespace: str, name: str) -> Body | None:
         return self._objects.get(name)
-
-
-def shard(*labels: int) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        rows = [{"id": str(i), "uri": f"{i}.txt", "y": y} for i, y in enumerate(labels)]
-        archive.writestr("manifest.ndjson", "\n".join(map(json.dumps, rows)))
-        for i in range(len(labels)):
-            archive.writestr(f"{i}.txt", "x")
-    return data.getvalue()
-
-
-def store_with(**shards: bytes) -> MemoryStore:
-    store = MemoryStore()
-    for name, content in shards.items():
-        store.bucket().objects[store.layout.shard(f"{name}.zip")] = content
-    return store
 
 
 def read(store: MemoryStore, cluster: Any = None, **spec: Any) -> Inputs:

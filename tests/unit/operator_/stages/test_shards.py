@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from typing import Any
 
 import pytest
@@ -16,23 +13,7 @@ from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
 from support.memory_bucket import MemoryStore
 from support.operator.samples import a_job
-
-
-def shard(*labels: int) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        rows = [{"id": str(i), "uri": f"{i}.txt", "y": y} for i, y in enumerate(labels)]
-        archive.writestr("manifest.ndjson", "\n".join(map(json.dumps, rows)))
-        for i in range(len(labels)):
-            archive.writestr(f"{i}.txt", "x")
-    return data.getvalue()
-
-
-def store_with(**shards: bytes) -> MemoryStore:
-    store = MemoryStore()
-    for name, content in shards.items():
-        store.bucket().objects[store.layout.shard(f"{name}.zip")] = content
-    return store
+from support.operator.shard_stores import shard, store_with
 
 
 def find(store: MemoryStore, job: FederatedJob | None = None) -> list[FoundShard]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,39 +12,6 @@ from fedjob_runtime.training.errors import (
     TrainFunctionInvalidError,
     TrainingError,
 )
-
-EXTRA = {"alpha": 0.5, "names": ["a"]}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    names, path, threads = set(sys.modules), list(sys.path), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    sys.path[:] = path
-    for name in set(sys.modules) - names:
-        if name in ("model_def", "layers"):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> TrainingContext:
-    root = tmp_path / "shard"
-    root.mkdir()
-    return TrainingContext(
-        worker="worker-1",
-        job_id="ns/job",
-        round=2,
-        data_root=root,
-        local_epochs=3,
-        batch_size=4,
-        learning_rate=0.01,
-        num_classes=2,
-        img_size=8,
-        manifest_file="m.ndjson",
-        extra=EXTRA,
-    )
 
 
 @pytest.mark.parametrize("name", ["DEVICE", "DATA_ROOT", "SITE_NAME"])

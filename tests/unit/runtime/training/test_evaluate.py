@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from fedjob_runtime.training.context import TrainingContext
@@ -24,24 +21,7 @@ from fedjob_runtime.training.errors import (
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.model import load_user_module
 from fedjob_runtime.training.signatures import find_validate_function
-
-
-@pytest.fixture(autouse=True)
-def _process() -> Iterator[None]:
-    path, threads = list(sys.path), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    sys.path[:] = path
-    sys.modules.pop("model_def", None)
-
-
-def write(root: Path, labels: list[Any], name: str = "manifest.ndjson") -> None:
-    lines = []
-    for i, y in enumerate(labels):
-        Image.new("RGB", (4, 4), (i * 40 % 256, 0, 0)).save(root / f"{i}.png")
-        lines.append(json.dumps({"id": f"s{i}", "uri": f"{i}.png", "y": y, "meta": {"a": 1}}))
-    (root / name).write_text("\n".join(lines) + "\n")
+from support.training_run import write_labelled
 
 
 class Fixed(nn.Module):
@@ -69,7 +49,7 @@ def context(root: Path, classes: int = 3) -> TrainingContext:
 @pytest.mark.parametrize("generated", [False, True], ids=["own training", "form C"])
 def test_built_in_single_label_metrics(tmp_path: Path, generated: bool) -> None:
     """The loss is that of the training: the generated loop's, else cross-entropy."""
-    write(tmp_path, [0, 1, 2])
+    write_labelled(tmp_path, [0, 1, 2])
     logits = [[2.0, 1.0, -1.0], [3.0, 1.0, 0.0], [0.0, 0.0, 5.0]]
     model = Fixed(logits).train()
     model.norm.eval()
@@ -90,26 +70,26 @@ def test_built_in_single_label_metrics(tmp_path: Path, generated: bool) -> None:
 
 def test_built_in_multi_label_metrics(tmp_path: Path) -> None:
     """Element-wise accuracy at 0.5, and micro F1 = 2 TP / (predicted + present)."""
-    write(tmp_path, [[0, 1], [], [2]])
+    write_labelled(tmp_path, [[0, 1], [], [2]])
     metrics, _ = evaluate(Fixed([[1.0, -1, -1], [1, -1, -1], [-1, -1, 1]]), context(tmp_path))
     assert metrics["accuracy"] == pytest.approx(7 / 9)
     assert metrics["micro_f1"] == pytest.approx(2 * 2 / (3 + 3))
 
 
 def test_micro_f1_without_any_label_is_1(tmp_path: Path) -> None:
-    write(tmp_path, [[], []])
+    write_labelled(tmp_path, [[], []])
     assert evaluate(Fixed([[-1.0], [-1.0]]), context(tmp_path, 1)).metrics["micro_f1"] == 1
 
 
 def test_a_loss_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     assert set(evaluate(Fixed([[float("nan"), 0.0]] * 2), context(tmp_path, 2)).metrics) == {
         "accuracy"
     }
 
 
 def test_number_of_classes_that_nobody_gave_is_that_of_the_outputs(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     logits = [[2.0, 1.0, -1.0], [3.0, 1.0, 0.0]]
     metrics, samples = evaluate(Fixed(logits), context(tmp_path, 0))
     expected = nn.functional.cross_entropy(torch.tensor(logits), torch.arange(2))
@@ -118,13 +98,13 @@ def test_number_of_classes_that_nobody_gave_is_that_of_the_outputs(tmp_path: Pat
 
 
 def test_label_above_the_outputs_is_refused_where_nobody_gave_their_number(tmp_path: Path) -> None:
-    write(tmp_path, [0, 2])
+    write_labelled(tmp_path, [0, 2])
     with pytest.raises(TrainFunctionInvalidError, match=r"\[2, 2\].*\[2, 3\].*fl_validate"):
         evaluate(Fixed([[0.0, 0]] * 2), context(tmp_path, 0))
 
 
 def test_regression_needs_no_number_of_classes(tmp_path: Path) -> None:
-    write(tmp_path, [0.5, 1.5])
+    write_labelled(tmp_path, [0.5, 1.5])
     metrics, _ = evaluate(Fixed([[0.5], [0.5]]), context(tmp_path, 0))
     assert metrics == pytest.approx({"loss": 0.5, "mse": 0.5, "mae": 0.5})
 
@@ -132,7 +112,7 @@ def test_regression_needs_no_number_of_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("generated", [False, True], ids=["own training", "form C"])
 def test_file_that_is_not_an_image_says_write_fl_validate(tmp_path: Path, generated: bool) -> None:
     """Form C trains on images, and an own fl_validate would not help it."""
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     (tmp_path / "1.png").write_bytes(b"a table")
     with pytest.raises(ImageInvalidError, match="not an image") as caught:
         evaluate(Fixed([[0.0, 0]] * 2), context(tmp_path, 2), generated=generated)
@@ -140,7 +120,7 @@ def test_file_that_is_not_an_image_says_write_fl_validate(tmp_path: Path, genera
 
 
 def test_an_output_of_another_shape_says_write_fl_validate(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     with pytest.raises(
         TrainFunctionInvalidError, match=r"^server: .*\[2, 2\].*\[2, 3\].*fl_validate"
     ):
@@ -167,7 +147,7 @@ def test_the_user_s_fl_validate(
     tmp_path: Path, returned: str, metrics: dict[str, float], samples: int
 ) -> None:
     """Section 1: fl_validate has form B's signature."""
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     function = validate_function(
         tmp_path,
         "SEEN = []\ndef fl_validate(model, env, out_dir, logger=None):\n"
@@ -197,7 +177,7 @@ def test_the_user_s_fl_validate(
 def test_a_bad_fl_validate(
     tmp_path: Path, body: str, error: type[Exception], expected: str
 ) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     function = validate_function(tmp_path, f"def fl_validate(model, env, out_dir):\n    {body}\n")
     model = Fixed([]).train()
     with pytest.raises(error) as caught:

@@ -27,22 +27,7 @@ from fedjob_runtime.training.model import (
     model_weights,
     set_weights,
 )
-
-NET = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, hidden=3, num_classes=2):
-        super().__init__()
-        self.body = nn.Linear(4, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.head = nn.Linear(hidden, num_classes)
-
-    def forward(self, x):
-        return self.head(self.norm(self.body(x)))
-"""
-
+from support.training_run import DENSE_NET
 
 Load = Callable[..., ModuleType]
 
@@ -96,7 +81,7 @@ def test_num_classes_is_passed_where_it_is_taken_and_not_given(
 
 def test_num_classes_goes_through_keywords_to_a_base_class_only(load: Load) -> None:
     module = load(
-        NET
+        DENSE_NET
         + "class Sub(Net):\n    def __init__(self, **kw):\n"
         + "        super().__init__(hidden=5, **kw)\n"
         + "class Plain(nn.Module):\n    def __init__(self, **kw):\n        super().__init__()\n"
@@ -109,10 +94,10 @@ def test_num_classes_goes_through_keywords_to_a_base_class_only(load: Load) -> N
 @pytest.mark.parametrize(
     ("text", "class_name", "args", "expected"),
     [
-        (NET, "Nett", {}, ["Nett", "does not exist", "it has Net", "className"]),
-        (NET + "Thing = 3\n", "Thing", {}, ["not a class derived from torch.nn.Module"]),
-        (NET, "Net", {"width": 3}, ["width", "spec.model.args"]),
-        (NET, "Net", {"hidden": "x"}, ["TypeError", "line 8"]),
+        (DENSE_NET, "Nett", {}, ["Nett", "does not exist", "it has Net", "className"]),
+        (DENSE_NET + "Thing = 3\n", "Thing", {}, ["not a class derived from torch.nn.Module"]),
+        (DENSE_NET, "Net", {"width": 3}, ["width", "spec.model.args"]),
+        (DENSE_NET, "Net", {"hidden": "x"}, ["TypeError", "line 8"]),
         ("from torch import nn\nclass E(nn.Module): pass\n", "E", {}, ["has no weights"]),
         (
             "from torch import nn\nclass L(nn.Module):\n    def __init__(self):\n"
@@ -149,7 +134,7 @@ def test_a_class_that_gives_no_model_is_an_error(
 
 
 def test_set_weights_is_mixed_in_without_changing_what_the_model_is(load: Load) -> None:
-    module = load(NET)
+    module = load(DENSE_NET)
     model = build(module, "Net", {}, 0)
     assert type(model) is module.Net
     before = list(model.state_dict())
@@ -165,7 +150,7 @@ def test_set_weights_is_mixed_in_without_changing_what_the_model_is(load: Load) 
 
 
 def test_a_set_weights_of_the_class_stays(load: Load) -> None:
-    module = load(NET + "    def set_weights(self, weights):\n        self.mine = weights\n")
+    module = load(DENSE_NET + "    def set_weights(self, weights):\n        self.mine = weights\n")
     model = build(module, "Net", {}, 0)
     model.set_weights({"a": 1})
     assert model.mine == {"a": 1}
@@ -173,7 +158,7 @@ def test_a_set_weights_of_the_class_stays(load: Load) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64])
 def test_set_weights_casts(load: Load, dtype: torch.dtype) -> None:
-    model = build(load(NET), "Net", {}, 0)
+    model = build(load(DENSE_NET), "Net", {}, 0)
     weights = {name: torch.full_like(v, 2) for name, v in model_weights(model).items()}
     weights["head.weight"] = weights["head.weight"].to(dtype)
     model.set_weights(weights)
@@ -200,7 +185,7 @@ def test_set_weights_is_strict_and_loads_nothing_of_what_it_refuses(
     error: type[TrainingError],
     expected: str,
 ) -> None:
-    model = build(load(NET), "Net", {}, 0)
+    model = build(load(DENSE_NET), "Net", {}, 0)
     before = copy.deepcopy(model.state_dict())
     weights = {name: value + 1 for name, value in model_weights(model).items()}
     change(weights)
@@ -210,7 +195,7 @@ def test_set_weights_is_strict_and_loads_nothing_of_what_it_refuses(
 
 
 def test_extra_state_travels_with_the_weights(load: Load) -> None:
-    text = NET + (
+    text = DENSE_NET + (
         "    def get_extra_state(self):\n        return {'a': self.a}\n"
         "    def set_extra_state(self, state):\n        self.a = state['a']\n    a = 1\n"
     )
@@ -228,7 +213,7 @@ def test_extra_state_travels_with_the_weights(load: Load) -> None:
 
 
 def test_extra_state_that_cannot_travel_is_refused_before_round_1(load: Load) -> None:
-    text = NET + "    def get_extra_state(self):\n        return {'a': {object()}}\n"
+    text = DENSE_NET + "    def get_extra_state(self):\n        return {'a': {object()}}\n"
     with pytest.raises(ModelInvalidError, match=r"_extra_state: .* builtins.set"):
         build(load(text), "Net", {}, 0)
 
@@ -263,7 +248,7 @@ class Outer:
 def test_a_function_a_partial_an_instance_and_a_nested_class_make_the_model(
     load: Load, name: str, args: dict[str, int], num_classes: int, expected: int
 ) -> None:
-    module = load(NET + MAKERS)
+    module = load(DENSE_NET + MAKERS)
     model = build(module, name, args, num_classes)
     *_, last = model.state_dict().values()
     assert last.shape == (expected,)
@@ -292,7 +277,7 @@ def test_what_makes_no_model_is_an_error(
     load: Load, name: str, args: dict[str, int], expected: str
 ) -> None:
     with pytest.raises(ModelInvalidError, match=expected):
-        build(load(NET + MAKERS), name, args, 0)
+        build(load(DENSE_NET + MAKERS), name, args, 0)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +295,6 @@ def test_dtypes_without_a_mean_are_refused_before_round_1(
     load: Load, buffer: str, expected: str
 ) -> None:
     made = f"super().__init__(); self.register_buffer('x', {buffer})"
-    text = NET.replace("super().__init__()", made)
+    text = DENSE_NET.replace("super().__init__()", made)
     with pytest.raises(ModelInvalidError, match=expected):
         build(load(text), "Net", {}, 0)

@@ -25,15 +25,7 @@ from fedjob_runtime.training.weights import (
     load_weights,
     save_weights,
 )
-
-
-def reference() -> dict[str, torch.Tensor]:
-    return {
-        "a": torch.zeros(2, 3),
-        "b": torch.zeros(3, dtype=torch.bfloat16),
-        "count": torch.tensor(4, dtype=torch.int64),
-        "mask": torch.tensor([True, False]),
-    }
+from support.training_run import weights_like_a_model
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".bin"])
@@ -41,15 +33,15 @@ def reference() -> dict[str, torch.Tensor]:
 def test_a_checkpoint_may_nest_its_weights(tmp_path: Path, suffix: str, nest: str | None) -> None:
     """Row 40."""
     path = tmp_path / f"init{suffix}"
-    torch.save({nest: reference(), "epoch": 3} if nest else reference(), path)
+    torch.save({nest: weights_like_a_model(), "epoch": 3} if nest else weights_like_a_model(), path)
     loaded = load_checkpoint(path)
-    assert digest(loaded) == digest(reference())
+    assert digest(loaded) == digest(weights_like_a_model())
 
 
 def test_a_safetensors_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "init.safetensors"
-    save_file(reference(), path)
-    assert digest(load_checkpoint(path)) == digest(reference())
+    save_file(weights_like_a_model(), path)
+    assert digest(load_checkpoint(path)) == digest(weights_like_a_model())
 
 
 def test_a_parameter_named_like_a_nest_is_a_tensor(tmp_path: Path) -> None:
@@ -94,9 +86,9 @@ def test_what_is_no_dict_of_tensors_is_refused(
 def test_damaged_files_are_refused_whatever_the_damage(tmp_path: Path, name: str) -> None:
     good = tmp_path / name
     if name.endswith("pt"):
-        torch.save(reference(), good)
+        torch.save(weights_like_a_model(), good)
     else:
-        save_file(reference(), good)
+        save_file(weights_like_a_model(), good)
     content = good.read_bytes()
     pickled = pickle.dumps({"a": 1, "b": [1.5, "x"], "c": (1,)})
     random.seed(1)

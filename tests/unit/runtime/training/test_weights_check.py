@@ -22,15 +22,7 @@ from fedjob_runtime.training.errors import (
 from fedjob_runtime.training.weights import (
     check_weights,
 )
-
-
-def reference() -> dict[str, torch.Tensor]:
-    return {
-        "a": torch.zeros(2, 3),
-        "b": torch.zeros(3, dtype=torch.bfloat16),
-        "count": torch.tensor(4, dtype=torch.int64),
-        "mask": torch.tensor([True, False]),
-    }
+from support.training_run import weights_like_a_model
 
 
 def test_good_weights_come_back_detached_contiguous_in_order_and_in_the_model_s_dtypes() -> None:
@@ -41,9 +33,9 @@ def test_good_weights_come_back_detached_contiguous_in_order_and_in_the_model_s_
         "b": nn.Parameter(torch.ones(3, dtype=torch.float16)),
         "a": base.t(),
     }
-    checked = check_weights(given, reference(), "worker-0")
+    checked = check_weights(given, weights_like_a_model(), "worker-0")
     assert list(checked) == ["a", "b", "count", "mask"]
-    for name, expected in reference().items():
+    for name, expected in weights_like_a_model().items():
         assert checked[name].dtype == expected.dtype
         assert checked[name].shape == expected.shape
         assert checked[name].is_contiguous()
@@ -80,14 +72,14 @@ NAN = float("nan")
 def test_every_fault_names_worker_and_tensor(
     change: dict[str, Any], error: type[WeightsError], tensor: str, expected: str
 ) -> None:
-    given: dict[str, Any] = reference()
+    given: dict[str, Any] = weights_like_a_model()
     for name, value in change.items():
         if value is None:
             del given[name]
         else:
             given[name] = value
     with pytest.raises(error) as caught:
-        check_weights(given, reference(), "worker-3")
+        check_weights(given, weights_like_a_model(), "worker-3")
     assert str(caught.value).startswith("worker-3: ")
     assert expected in str(caught.value)
     assert caught.value.tensor == tensor
@@ -96,13 +88,13 @@ def test_every_fault_names_worker_and_tensor(
 
 def test_empty_weights() -> None:
     with pytest.raises(EmptyWeightsError, match="worker-1: the weights are empty"):
-        check_weights({}, reference(), "worker-1")
+        check_weights({}, weights_like_a_model(), "worker-1")
 
 
 def test_all_faults_are_reported_together_and_the_gravest_gives_the_class() -> None:
     given = {"a": torch.zeros(1), "b": torch.zeros(3), "x": torch.zeros(1)}
     with pytest.raises(MissingTensorError) as caught:
-        check_weights(given, reference(), "worker-0")
+        check_weights(given, weights_like_a_model(), "worker-0")
     for part in ("count [] is missing", "mask [2] is missing", "no x", "a has shape [1]"):
         assert part in str(caught.value)
 
@@ -117,9 +109,9 @@ def test_many_faults_are_counted_not_listed() -> None:
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
 def test_a_wrapper_s_prefix_is_explained(prefix: str) -> None:
-    given = {prefix + name: value for name, value in reference().items()}
+    given = {prefix + name: value for name, value in weights_like_a_model().items()}
     with pytest.raises(WeightsError, match=re.escape(prefix + "state_dict")):
-        check_weights(given, reference(), "worker-0")
+        check_weights(given, weights_like_a_model(), "worker-0")
 
 
 def test_an_integer_that_does_not_fit_is_refused() -> None:

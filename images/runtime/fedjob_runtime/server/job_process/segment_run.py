@@ -429,8 +429,8 @@ class SegmentRun:
                 "failures": [failure.model_dump() for failure in failures],
                 "metrics": metrics,
                 "times": times.model_dump(),
-                "started": rfc3339(began, milliseconds=True),
-                "ended": rfc3339(self._clock.time(), milliseconds=True),
+                "started": rfc3339(began, "milliseconds"),
+                "ended": rfc3339(self._clock.time(), "milliseconds"),
             },
         )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from typing import Protocol
 
 from fedjob.errors import FedjobError
 from fedjob.protocol.commit import ClientFailure, Commit, Participant, RoundTimes
+from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, RoundTakenError
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
@@ -25,17 +26,26 @@ class CommitterError(FedjobError):
     """A finished round could not be read or recorded."""
 
 
+class CommittedRun(Protocol):
+    """The run whose rounds are committed."""
+
+    def committed(self, commit: Commit) -> None:
+        """Records that a round is durable."""
+
+    def fail(self, reason: str, message: str) -> None:
+        """Fails the run."""
+
+
 class Committer:
     """Commits what the job process hands over.
 
     Args:
         log: The log of committed rounds.
         handover: Where finished rounds lie.
+        run: Gets each new commit; fails when another server has taken the job over, or when the
+            store refuses for good.
         attempt: This server start.
         last: The last round committed already, -1 for none.
-        committed: Called with each new commit.
-        fenced: Called once when another server has taken the job over.
-        failed: Called once when the store refuses for good.
         fence_seconds: Seconds between two checks for a newer server with nothing to commit.
     """
 
@@ -43,24 +53,22 @@ class Committer:
         self,
         log: RoundLog,
         handover: Handover,
+        run: CommittedRun,
         *,
         attempt: int,
         last: int,
-        committed: Callable[[Commit], None],
-        fenced: Callable[[FedjobError], None],
-        failed: Callable[[FedjobError], None],
         fence_seconds: float = FENCE_SECONDS,
     ) -> None:
         self._log = log
         self._handover = handover
+        self._run = run
         self._attempt = attempt
         self._next = last + 1
         self._fence_seconds = fence_seconds
-        self._committed, self._fenced, self._failed = committed, fenced, failed
         self._segment = 0
         self._began = time.time()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
 
     def start(self) -> None:
         """Begins on a thread of its own."""
@@ -76,7 +84,7 @@ class Committer:
         self._stop.set()
         self._thread.join(seconds)
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         looked = time.monotonic()
         while True:
             # A round that is offered is committed even when a stop was asked for meanwhile.
@@ -93,24 +101,23 @@ class Committer:
                 if facts is not None:
                     self._commit(facts)
             except (FencedError, RoundTakenError) as error:
-                self._fenced(error)
+                self._run.fail(Reason.FENCED, str(error))
                 return
             except FedjobError as error:
                 if facts is None:
                     # Nothing is lost yet: the next commit waits for the store.
                     looked = time.monotonic()
                     continue
-                self._failed(error)
+                self._run.fail(error.reason, str(error))
                 return
             except Exception as error:
                 # Without this the thread would end and the supervisor wait for the round for ever.
                 logger.exception("round %s cannot be committed", self._next)
-                self._failed(
-                    CommitterError(
-                        f"round {self._next} cannot be committed: {type(error).__name__}: {error}; "
-                        "this is a fault of fedjob: report it with the server's log"
-                    )
+                unknown = CommitterError(
+                    f"round {self._next} cannot be committed: {type(error).__name__}: {error}; "
+                    "this is a fault of fedjob: report it with the server's log"
                 )
+                self._run.fail(unknown.reason, str(unknown))
                 return
 
     def _commit(self, facts: dict[str, object]) -> None:
@@ -142,7 +149,7 @@ class Committer:
         stored = self._log.commit(commit, model)
         self._began = now
         self._next = number + 1
-        self._committed(stored)
+        self._run.committed(stored)
 
 
 def _list(value: object) -> list[object]:

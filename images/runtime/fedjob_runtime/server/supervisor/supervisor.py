@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from fedjob.errors import FedjobError
-from fedjob.protocol.commit import Commit
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import RunPhase
-from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.patience import Patience
@@ -23,7 +19,7 @@ from fedjob_runtime.processes.oom_watch import MemoryWatch
 from fedjob_runtime.server.clock import StoppableClock, Stopped
 from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
-from fedjob_runtime.server.supervisor.committer import Committer
+from fedjob_runtime.server.supervisor.committer import CommittedRun, Committer
 from fedjob_runtime.server.supervisor.end_of_run import ReleasingParent, finish, release_workers
 from fedjob_runtime.server.supervisor.nvflare_server import Parent
 from fedjob_runtime.server.supervisor.publish import publish
@@ -71,12 +67,10 @@ class NewCommitter(Protocol):
         self,
         log: RoundLog,
         handover: Handover,
+        run: CommittedRun,
         *,
         attempt: int,
         last: int,
-        committed: Callable[[Commit], None],
-        fenced: Callable[[FedjobError], None],
-        failed: Callable[[FedjobError], None],
     ) -> RunningCommitter:
         """A committer that has not been started."""
 
@@ -166,15 +160,7 @@ class Supervisor:
 
     def _run_segments(self, attempt: int, last: int) -> None:
         run = self._run
-        committer = self._new_committer(
-            self._log,
-            self._handover,
-            attempt=attempt,
-            last=last,
-            committed=run.committed,
-            fenced=lambda error: run.fail(Reason.FENCED, str(error)),
-            failed=lambda error: run.fail(error.reason, str(error)),
-        )
+        committer = self._new_committer(self._log, self._handover, run, attempt=attempt, last=last)
         self._parent.prepare()
         self._parent.start()
         committer.start()

@@ -13,6 +13,7 @@ from fedjob.cli.display.jobs_table import JobLine, jobs_table
 from fedjob.cli.options import Json
 from fedjob.engines.kubernetes.run_values import status_of
 from fedjob.errors import FedjobError
+from fedjob.formats import rfc3339
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def list_jobs(
     if json:
         shown = [
             {**line.status.model_dump(mode="json", by_alias=True),
-             "created": line.created.isoformat().replace("+00:00", "Z")}
+             "created": rfc3339(line.created.timestamp())}
             for line in lines
         ]  # fmt: skip
         print_json({"jobs": shown})

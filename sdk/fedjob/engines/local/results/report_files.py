@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from fedjob.atomic_files import write_text
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.result import read_result
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.formats import rfc3339
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.commit import Commit
 from fedjob.reasons import Reason
@@ -121,7 +122,7 @@ def write_report(folder: RunFolder, *, running: bool = False) -> int:
         )
     elif not running:
         facts = replace(facts, state="Stopped")
-    facts = replace(facts, generated=datetime.now(UTC).isoformat(timespec="seconds"))
+    facts = replace(facts, generated=rfc3339(time.time()))
     reasons = {str(reason): reason.summary for reason in Reason}
     write_text(folder.report, build(facts, commits, reasons))
     return sum(commit.round > 0 for commit in commits)

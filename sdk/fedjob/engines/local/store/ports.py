@@ -16,7 +16,6 @@ import stat
 import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 from fedjob.errors import UnavailableError
 
@@ -45,12 +44,7 @@ class Ports(AbstractContextManager["Ports"]):
         self._folder = folder or _runtime_folder()
         self._locks: dict[int, int] = {}
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def take(self, *offsets: int) -> int:

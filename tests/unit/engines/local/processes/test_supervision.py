@@ -5,6 +5,7 @@ import pytest
 from fedjob.engines.local.processes import supervision as module
 from fedjob.engines.local.processes.supervision import Limits, Supervision
 from fedjob.reasons import Reason
+from support.run_samples import Notes
 
 
 class Child:
@@ -20,17 +21,6 @@ class Child:
 
     def poll(self):
         return self.code
-
-
-class Notes:
-    def __init__(self):
-        self.lines, self.restarts = [], []
-
-    def note(self, message, *, warning=False):
-        self.lines.append(message)
-
-    def restarted(self, name, restarts):
-        self.restarts.append((name, restarts))
 
 
 class Clock:

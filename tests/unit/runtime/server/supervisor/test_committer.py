@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from fedjob.errors import FedjobError
+from fedjob.protocol.commit import Commit
 from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, StoreUnreachableError, Where
 from fedjob.storage.rounds import RoundLog
@@ -27,32 +28,33 @@ class Log:
             raise found
 
 
+class Run:
+    """Keeps why it failed; `ended` is set with it."""
+
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, str]] = []
+        self.ended = threading.Event()
+
+    def committed(self, commit: Commit) -> None:
+        raise AssertionError("nothing can be committed")
+
+    def fail(self, reason: str, message: str) -> None:
+        self.failures.append((reason, message))
+        self.ended.set()
+
+
 def test_server_with_nothing_to_commit_looks_for_a_newer_one(tmp_path: Path) -> None:
     """It may have been paused while its workers went to the other; a lost store does not end it."""
     away = StoreUnreachableError(Where("b", "AWS"), "no answer", "check it")
     newer = FencedError("attempt 2 has started; stop this one")
-    reported: list[tuple[str, FedjobError]] = []
-    ended = threading.Event()
-
-    def report(what: str, found: FedjobError) -> None:
-        reported.append((what, found))
-        ended.set()
-
-    log = Log(None, away, None, newer)
+    log, run = Log(None, away, None, newer), Run()
     committer = Committer(
-        cast(RoundLog, log),
-        Handover(tmp_path),
-        attempt=1,
-        last=0,
-        committed=lambda _: None,
-        fenced=lambda found: report("fenced", found),
-        failed=lambda found: report("failed", found),
-        fence_seconds=0.01,
+        cast(RoundLog, log), Handover(tmp_path), run, attempt=1, last=0, fence_seconds=0.01
     )
     committer.start()
-    assert ended.wait(30), os.listdir(tmp_path)
+    assert run.ended.wait(30), os.listdir(tmp_path)
     committer.drain(10)
-    assert reported == [("fenced", newer)]
+    assert run.failures == [(Reason.FENCED, "attempt 2 has started; stop this one")]
     assert log.finds == []
 
 
@@ -61,25 +63,11 @@ def test_round_that_cannot_be_read_fails_the_run(tmp_path: Path) -> None:
     handover = Handover(tmp_path)
     handover.round_folder(0).mkdir(parents=True)
     handover.offer_round(0, {"times": {"train": "soon"}})
-    failures: list[FedjobError] = []
-    ended = threading.Event()
-
-    def failed(error: FedjobError) -> None:
-        failures.append(error)
-        ended.set()
-
-    committer = Committer(
-        cast(RoundLog, Log(None)),
-        handover,
-        attempt=1,
-        last=-1,
-        committed=lambda _: None,
-        fenced=lambda _: None,
-        failed=failed,
-    )
+    run = Run()
+    committer = Committer(cast(RoundLog, Log(None)), handover, run, attempt=1, last=-1)
     committer.start()
-    assert ended.wait(30)
+    assert run.ended.wait(30)
     committer.drain(10)
-    [error] = failures
-    assert error.reason is Reason.INTERNAL_ERROR
-    assert "round 0 cannot be committed: ValidationError" in str(error)
+    [(reason, message)] = run.failures
+    assert reason == Reason.INTERNAL_ERROR
+    assert "round 0 cannot be committed: ValidationError" in message

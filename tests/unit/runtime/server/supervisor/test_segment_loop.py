@@ -11,7 +11,6 @@ import pytest
 from fedjob.protocol.commit import ClientFailure
 from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
-from fedjob.storage.errors import FencedError, StoreUnreachableError, Where
 from fedjob_runtime.server.supervisor.nvflare_server import SegmentRefusedError
 from fedjob_runtime.server.supervisor.retry_policy import MAX_TRIES
 from fedjob_runtime.server.supervisor.segment_loop import MAX_FRUITLESS, START_GRACE
@@ -343,7 +342,7 @@ def test_fenced_server_stops(tmp_path: Path) -> None:
 
     def fence(r: SupervisedRun) -> None:
         assert r.committer is not None
-        r.committer.fenced(FencedError("attempt 2 has started"))
+        r.committer.run.fail(Reason.FENCED, "attempt 2 has started")
 
     run.at = [(5, fence)]
     assert not run.run()
@@ -360,7 +359,7 @@ def test_store_that_refuses_for_good_fails_the_run(tmp_path: Path, while_: str) 
 
     def refuse(r: SupervisedRun) -> None:
         assert r.committer is not None
-        r.committer.failed(StoreUnreachableError(Where("b", "AWS"), "no answer", "check it"))
+        r.committer.run.fail(Reason.STORE_UNREACHABLE, "b at AWS: no answer; check it")
 
     run.at = [(5, refuse)]
     assert not run.run()

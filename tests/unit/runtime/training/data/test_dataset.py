@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.data.dataset import ManifestDataset, count_lines
@@ -21,28 +18,11 @@ from fedjob_runtime.training.errors import (
     ImageInvalidError,
     ImageUnavailableError,
 )
-
-
-@pytest.fixture(autouse=True)
-def _process() -> Iterator[None]:
-    path, threads = list(sys.path), torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    sys.path[:] = path
-    sys.modules.pop("model_def", None)
-
-
-def write(root: Path, labels: list[Any], name: str = "manifest.ndjson") -> None:
-    lines = []
-    for i, y in enumerate(labels):
-        Image.new("RGB", (4, 4), (i * 40 % 256, 0, 0)).save(root / f"{i}.png")
-        lines.append(json.dumps({"id": f"s{i}", "uri": f"{i}.png", "y": y, "meta": {"a": 1}}))
-    (root / name).write_text("\n".join(lines) + "\n")
+from support.training_run import write_labelled
 
 
 def test_images_and_labels_have_the_promised_shapes_types_and_range(tmp_path: Path) -> None:
-    write(tmp_path, [0, 2, 1])
+    write_labelled(tmp_path, [0, 2, 1])
     dataset = ManifestDataset(tmp_path, "manifest.ndjson", 4, 8)
     assert len(dataset) == 3
     assert dataset.single_label
@@ -66,7 +46,7 @@ def test_multi_label_and_single_label(
     tmp_path: Path, labels: list[Any], single: bool, hot: list[int]
 ) -> None:
     """Row 20: single-label is where every y is an int."""
-    write(tmp_path, labels)
+    write_labelled(tmp_path, labels)
     dataset = ManifestDataset(tmp_path, "manifest.ndjson", 3, 4)
     assert dataset.single_label is single
     assert dataset[0][1].tolist() == hot
@@ -75,7 +55,7 @@ def test_multi_label_and_single_label(
 @pytest.mark.parametrize("text", ["\ufeff{}\n\n{}\n", "{}\r\n\r\n{}", "  {}\n{}\n   \n"])
 def test_blank_lines_line_ends_and_a_byte_order_mark(tmp_path: Path, text: str) -> None:
     """Row 23: the manifest may have another name."""
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     lines = (tmp_path / "manifest.ndjson").read_text().split("\n")
     content = text.format(*lines[:2])
     (tmp_path / "other.jsonl").write_text(content, encoding="utf-8", newline="")
@@ -88,9 +68,9 @@ def test_blank_lines_line_ends_and_a_byte_order_mark(tmp_path: Path, text: str) 
 
 
 def test_a_manifest_that_changes_is_read_again(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     assert len(ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)) == 2
-    write(tmp_path, [0, 1, 1])
+    write_labelled(tmp_path, [0, 1, 1])
     assert len(ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)) == 3
 
 
@@ -108,7 +88,7 @@ def test_lines_are_not_held_in_memory(tmp_path: Path) -> None:
 
 
 def test_data_loader_workers_can_share_it(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1, 0, 1])
+    write_labelled(tmp_path, [0, 1, 0, 1])
     dataset = pickle.loads(pickle.dumps(ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)))  # noqa: S301
     loader = DataLoader(dataset, batch_size=2, num_workers=2)
     assert [labels.argmax(1).tolist() for _, labels in loader] == [[0, 1], [0, 1]]
@@ -165,7 +145,7 @@ def test_no_manifest_no_lines_no_classes(
 
 
 def test_an_image_that_cannot_be_had_names_id_and_uri(tmp_path: Path) -> None:
-    write(tmp_path, [0, 1])
+    write_labelled(tmp_path, [0, 1])
     (tmp_path / "1.png").write_bytes(b"no image")
     dataset = ManifestDataset(tmp_path, "manifest.ndjson", 2, 4)
     with pytest.raises(ImageInvalidError, match=r"sample 's1' \(uri '1\.png'\): .*not an image"):

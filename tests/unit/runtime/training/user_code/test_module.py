@@ -15,22 +15,7 @@ from fedjob_runtime.training.errors import (
 from fedjob_runtime.training.model import (
     load_user_module,
 )
-
-NET = """
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, hidden=3, num_classes=2):
-        super().__init__()
-        self.body = nn.Linear(4, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
-        self.head = nn.Linear(hidden, num_classes)
-
-    def forward(self, x):
-        return self.head(self.norm(self.body(x)))
-"""
-
+from support.training_run import DENSE_NET
 
 Load = Callable[..., ModuleType]
 
@@ -57,13 +42,13 @@ def load(tmp_path: Path) -> Iterator[Load]:
 
 def test_the_file_and_its_own_imports_are_loaded_once(load: Load, tmp_path: Path) -> None:
     """Row 24: a hand-written model_def.py, with a neighbour."""
-    module = load("from layers import WIDTH\n" + NET, layers="WIDTH = 7\n")
+    module = load("from layers import WIDTH\n" + DENSE_NET, layers="WIDTH = 7\n")
     assert module.WIDTH == 7
     assert load_user_module(tmp_path, "model_def") is module
 
 
 def test_a_second_folder_gives_its_own_module(load: Load, tmp_path: Path) -> None:
-    load(NET)
+    load(DENSE_NET)
     other = tmp_path / "other"
     other.mkdir()
     (other / "model_def.py").write_text("MARK = 2\n")

@@ -1,17 +1,11 @@
-"""The fault matrix's invariants and tables, on made-up logs, models and outcomes."""
+"""What must hold after a fault, on made-up logs, models and statuses."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import pytest
 import torch
 
-from chaos.faults import FAULTS, Phase
 from chaos.invariants import count_violations, log_violations, model_violations
-from chaos.matrix import Outcome, Strike
-from chaos.table import figures, matrix
 from fedjob.protocol.commit import Commit, Participant
 
 MOMENT = "2026-11-24T20:00:00Z"
@@ -72,24 +66,3 @@ def test_missing_counts_are_violations() -> None:
     assert count_violations(status, ("retries", "job"), 4)
     assert count_violations({}, ("worker", "Deleted"), 1)
     assert count_violations({}, ("", ""), 5) == []
-
-
-def test_table_shows_jobs_that_did_not_continue() -> None:
-    name = FAULTS[0].name
-    outcome = Outcome(name, counts={"server": {"Killed": 1}, "workers": {}, "retries": {}})
-    outcome.strikes = [Strike(name, Phase.MID_ROUND, t, 1, 0) for t in (3.0, 1.0, 2.0)]
-    results = [json.loads(json.dumps(outcome.as_json()))]
-    assert "| 2.0 s |" in matrix(results)
-    assert "nothing lost" in matrix(results)
-    assert "| 3 of 3 | 2.0 s | 1.0 s | 3.0 s | 1 | 0 | 1 server Killed |" in figures(results)
-    outcome.strikes.append(Strike(name, Phase.LAST, None))
-    outcome.wrong.append("the log has a gap")
-    results = [json.loads(json.dumps(outcome.as_json()))]
-    assert "did not continue" in matrix(results)
-    assert "the log has a gap" in matrix(results)
-
-
-def test_every_required_fault_has_a_row() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) == 17
-    text = (Path(__file__).parents[3] / "tests/chaos/out_of_memory.py").read_text()
-    assert "worker out of memory" in text
