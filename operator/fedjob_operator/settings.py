@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.protocol.transfer import Tunnel
 from fedjob.spec.models.base import Model
 from fedjob.storage.bucket import LONGEST_PRESIGN
 from fedjob_operator.resources.pod_contract import STORE_KEYS
@@ -51,6 +52,26 @@ class Settings(Model):
         description="URLs of stores that jobs with keys of their own may name, beside the "
         "operator's own; `*` allows all.",
     )
+    store_client_endpoint: str | None = Field(
+        None,
+        description="URL under which clients without keys reach the default store, where it "
+        "differs from the pods'.",
+    )
+    store_tunnel: str = Field(
+        "",
+        pattern=r"^([a-z0-9.-]+/[a-z0-9.-]+:[0-9]{1,5})?$",
+        description="namespace/pod:port to which such clients forward a port; none: they reach the "
+        "URL itself.",
+    )
+    upload_max_file_bytes: int = Field(
+        100 * 1024**3, ge=1, description="Bytes of the largest file that a client may upload."
+    )
+    upload_max_bytes: int = Field(
+        1024**4, ge=1, description="Bytes of all files that a client may upload for one job."
+    )
+    upload_days: float = Field(
+        7.0, gt=0, le=365, description="Days after its creation in which a job is uploaded to."
+    )
     base_image: str = Field("", description="Runtime image of jobs that name none.")
     repository: str = Field("", description="Repository of jobs' images, without a tag.")
     registry_insecure: bool = Field(False, description="Whether the registry uses plain HTTP.")
@@ -87,6 +108,14 @@ class Settings(Model):
     default_cpu: str = "100m"
     default_memory: str = "512Mi"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    def tunnel(self) -> Tunnel | None:
+        """The pod to which clients forward a port to reach the default store."""
+        if not self.store_tunnel:
+            return None
+        namespace, _, rest = self.store_tunnel.partition("/")
+        pod, _, port = rest.rpartition(":")
+        return Tunnel(namespace=namespace, pod=pod, port=int(port))
 
     def defaults(self, environment: Mapping[str, str]) -> Defaults:
         """The settings for jobs that choose nothing themselves."""

@@ -48,6 +48,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
+def share(done: int, total: int) -> str:
+    """How many bytes of how many, in one unit: `1.2 of 4.0 GB`."""
+    power = 0
+    while total / 1000**power >= 999.5 and power < len(_UNITS) - 1:
+        power += 1
+    digits = 1 if power else 0
+    return f"{done / 1000**power:.{digits}f} of {total / 1000**power:.{digits}f} {_UNITS[power]}"
+
+
 def size(count: int) -> str:
     """Bytes in powers of 1000, as SI has it: `40.9 KB`."""
     power = 0

@@ -41,6 +41,8 @@ class Reason(StrEnum):
     COMPONENT_INVALID = "ComponentInvalid", "One of the user's own components cannot be loaded."
     CHECKPOINT_INVALID = "CheckpointInvalid", "The initial weights cannot be read as weights."
     SHARDS_MISSING = "ShardsMissing", "No shard was found where the job looks for its data."
+    UPLOAD_TOO_LARGE = "UploadTooLarge", "The files to upload are larger than the operator allows."
+    UPLOAD_EXPIRED = "UploadExpired", "The files did not arrive in the days that an upload has."
     MANIFEST_MISSING = "ManifestMissing", "A shard has no manifest at its root."
     MANIFEST_INVALID = "ManifestInvalid", "A line of a manifest cannot be used."
     SHARD_UNSAFE = "ShardUnsafe", "A shard's ZIP would write outside its folder or is too large."

@@ -18,6 +18,17 @@ from fedjob_operator.stages.job_store import JobStore
 LOCATION = StoreLocation(endpoint="http://store.test", bucket="jobs")
 
 
+class MemoryForms:
+    """Presigned forms of a bucket, as fedjob.storage.client_uploads makes them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def presign_form(self, key: str, *, most: int, seconds: int) -> dict[str, Any]:
+        fields = {"key": key, "most": str(most), "seconds": str(seconds)}
+        return {"url": f"http://store.test/{self._name}", "fields": fields}
+
+
 class MemoryBucket:
     """Objects by key.
 
@@ -78,6 +89,9 @@ class MemoryBucket:
 
     def presign_get(self, key: str, seconds: int) -> str:
         return f"http://store.test/{self.name}/{key}?seconds={seconds}"
+
+    def client_uploads(self) -> MemoryForms:
+        return MemoryForms(self.name)
 
     def _require(self, key: str) -> None:
         if key not in self.objects:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, IncompleteReadError
@@ -46,6 +47,9 @@ class MemoryClient:
     Attributes:
         objects: Key to (bytes, metadata).
         uploads: Parts of multipart uploads that are not complete, by upload id.
+        upload_keys: The key of every upload id.
+        modified: Time at which each object was written or upload started, by key or upload id.
+        clock: The store's time, seconds since the epoch.
         calls: (method, key) of every request.
         faults: Method to what happens at its next calls: an exception is raised, a function is
             called with the client; None lets the call through.
@@ -55,9 +59,12 @@ class MemoryClient:
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.uploads: dict[str, tuple[dict[str, str], dict[int, bytes]]] = {}
+        self.upload_keys: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         self.faults: dict[str, list[BaseException | Callable[[MemoryClient], None] | None]] = {}
         self.cuts: list[int | None] = []
+        self.modified: dict[str, float] = {}
+        self.clock = 1_800_000_000.0
         self.bucket_exists = True
         self.closed = 0
         self._lock = threading.RLock()
@@ -79,7 +86,7 @@ class MemoryClient:
                 raise refusal("PutObject", 400, "BadDigest")
             if IfNoneMatch == "*" and Key in self.objects:
                 raise refusal("PutObject", 412, "PreconditionFailed")
-            self.objects[Key] = (bytes(Body), dict(Metadata))
+            self.store(Key, Body, Metadata)
             return {"ETag": self._etag(Key)}
 
     def get_object(
@@ -100,13 +107,23 @@ class MemoryClient:
             if Key not in self.objects:
                 raise refusal("HeadObject", 404)
             data, metadata = self.objects[Key]
-            return {"ContentLength": len(data), "ETag": self._etag(Key), "Metadata": metadata}
+            return {
+                "ContentLength": len(data),
+                "ETag": self._etag(Key),
+                "Metadata": metadata,
+                "LastModified": self._modified(Key),
+            }
 
     def list_objects_v2(self, Prefix: str, ContinuationToken: str = "", **_: Any) -> dict[str, Any]:
         with self._call("list_objects_v2", Prefix):
             keys = sorted(k for k in self.objects if k.startswith(Prefix) and k > ContinuationToken)
             page = [
-                {"Key": key, "Size": len(self.objects[key][0]), "ETag": self._etag(key)}
+                {
+                    "Key": key,
+                    "Size": len(self.objects[key][0]),
+                    "ETag": self._etag(key),
+                    "LastModified": self._modified(key),
+                }
                 for key in keys[:PAGE]
             ]
             more = len(keys) > PAGE
@@ -133,6 +150,8 @@ class MemoryClient:
         with self._call("create_multipart_upload", Key):
             name = f"upload-{len(self.calls)}"
             self.uploads[name] = (dict(Metadata), {})
+            self.upload_keys[name] = Key
+            self.modified[name] = self.clock
             return {"UploadId": name}
 
     def upload_part(
@@ -153,14 +172,67 @@ class MemoryClient:
             metadata, parts = self.uploads.pop(UploadId)
             numbers = [part["PartNumber"] for part in MultipartUpload["Parts"]]
             assert numbers == sorted(numbers), "S3 wants the parts in order"
-            self.objects[Key] = (b"".join(parts[number] for number in numbers), metadata)
+            self.store(Key, b"".join(parts[number] for number in numbers), metadata)
 
     def abort_multipart_upload(self, Key: str, UploadId: str, **_: Any) -> None:
         with self._call("abort_multipart_upload", Key):
             self.uploads.pop(UploadId, None)
 
-    def generate_presigned_url(self, _: str, Params: dict[str, str], ExpiresIn: int) -> str:
-        return f"http://store/{Params['Bucket']}/{Params['Key']}?{ExpiresIn}"
+    def list_multipart_uploads(
+        self, Prefix: str, KeyMarker: str = "", UploadIdMarker: str = "", **_: Any
+    ) -> dict[str, Any]:
+        with self._call("list_multipart_uploads", Prefix):
+            found = sorted(
+                (self.upload_keys[name], name)
+                for name in self.uploads
+                if self.upload_keys[name].startswith(Prefix)
+            )
+            found = [entry for entry in found if entry > (KeyMarker, UploadIdMarker)]
+            page = [
+                {
+                    "Key": key,
+                    "UploadId": name,
+                    "Initiated": self._modified(name),
+                }
+                for key, name in found[:PAGE]
+            ]
+            more = len(found) > PAGE
+            last = (
+                {"NextKeyMarker": page[-1]["Key"], "NextUploadIdMarker": page[-1]["UploadId"]}
+                if more
+                else {}
+            )
+            return {"Uploads": page, "IsTruncated": more, **last}
+
+    def list_parts(
+        self, Key: str, UploadId: str, PartNumberMarker: int = 0, **_: Any
+    ) -> dict[str, Any]:
+        with self._call("list_parts", Key):
+            if UploadId not in self.uploads:
+                raise refusal("ListParts", 404, "NoSuchUpload")
+            parts = self.uploads[UploadId][1]
+            numbers = sorted(number for number in parts if number > PartNumberMarker)
+            page = [
+                {"PartNumber": n, "Size": len(parts[n]), "ETag": f'"{n}"'} for n in numbers[:PAGE]
+            ]
+            more = len(numbers) > PAGE
+            last = {"NextPartNumberMarker": numbers[PAGE - 1]} if more else {}
+            return {"Parts": page, "IsTruncated": more, **last}
+
+    def store(self, key: str, data: bytes, metadata: dict[str, str]) -> None:
+        """Writes an object at the store's time."""
+        self.objects[key] = (bytes(data), dict(metadata))
+        self.modified[key] = self.clock
+
+    def generate_presigned_post(
+        self, bucket: str, key: str, Conditions: list[Any], ExpiresIn: int
+    ) -> dict[str, Any]:
+        policy = f"{Conditions[0][1]}-{Conditions[0][2]} bytes for {ExpiresIn} s"
+        return {"url": f"http://store/{bucket}", "fields": {"key": key, "policy": policy}}
+
+    def generate_presigned_url(self, _: str, Params: dict[str, Any], ExpiresIn: int) -> str:
+        part = f"&{Params['UploadId']}&{Params['PartNumber']}" if "UploadId" in Params else ""
+        return f"http://store/{Params['Bucket']}/{Params['Key']}?{ExpiresIn}{part}"
 
     def _call(self, method: str, key: str) -> threading.RLock:
         with self._lock:
@@ -179,6 +251,9 @@ class MemoryClient:
         if key not in self.objects:
             raise refusal(operation, 404, "NoSuchKey")
         return self.objects[key]
+
+    def _modified(self, key: str) -> datetime:
+        return datetime.fromtimestamp(self.modified.get(key, self.clock), UTC)
 
     def _etag(self, key: str) -> str:
         return f'"{hashlib.md5(self.objects[key][0]).hexdigest()}"'

@@ -4,6 +4,17 @@
 {{- printf "%s-store" (include "fedjob.fullname" .) -}}
 {{- end -}}
 
+{{- define "fedjob.tunnelName" -}}
+{{- printf "%s-tunnel" (include "fedjob.fullname" .) -}}
+{{- end -}}
+
+{{/* namespace/pod:port to which clients without keys forward a port; empty if there is none. */}}
+{{- define "fedjob.tunnel" -}}
+{{- if and .Values.store.enabled .Values.store.tunnel.enabled (not .Values.storage.clientEndpoint) -}}
+{{- printf "%s/%s-0:8333" .Release.Namespace (include "fedjob.tunnelName" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "fedjob.storeSecret" -}}
 {{- default (include "fedjob.storeName" .) .Values.store.existingSecret -}}
 {{- end -}}

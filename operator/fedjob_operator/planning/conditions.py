@@ -15,6 +15,7 @@ from fedjob.spec.models.status import Condition, ConditionType
 from fedjob_operator.planning.completion import exhausted
 from fedjob_operator.planning.pod_trouble import connected, pod_trouble, why_absent, worker_trouble
 from fedjob_operator.planning.status_inputs import Mode, StatusInputs
+from fedjob_operator.planning.transfers import upload_message, upload_wait
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.observed import Problem, Stage
 from fedjob_operator.state.record import Failure, Result
@@ -33,6 +34,10 @@ _STEPS = frozenset(
         ConditionType.TRAINING,
     }
 )
+
+
+UPLOADING = "Uploading"
+"""Reason of a job that waits for files of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,10 @@ def accepted(inputs: StatusInputs) -> ConditionValue:
     if inputs.waits_for:
         return ConditionValue(kind, False, Reason.ADMISSION_REFUSED, inputs.waits_for)
     if inputs.mode is Mode.PREPARING and preparation is not None and not preparation.prepared:
+        if upload_wait(inputs.view) is not None:
+            problem = inputs.view.observations.problems.get(Stage.UPLOADS)
+            if problem is None:
+                return ConditionValue(kind, False, UPLOADING, upload_message(inputs.view))
         if problem is not None:
             return ConditionValue(kind, False, problem.reason, problem.message)
         return ConditionValue(kind, False, "Checking", "checking the model file and the shards")

@@ -14,6 +14,7 @@ from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.running_job import plan_running_job
 from fedjob_operator.planning.status import build_status
 from fedjob_operator.planning.status_inputs import Mode, StatusInputs
+from fedjob_operator.planning.transfers import with_results
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.record import Record
 
@@ -29,6 +30,10 @@ def plan(view: JobView) -> Actions:
         waits_for = "the objects of an earlier job of this name are being deleted"
         inputs = StatusInputs(view=view, mode=Mode.WAITING, record=view.record, waits_for=waits_for)
         return Actions(status=build_status(inputs), again=FOREIGN_OWNER_SECONDS, server=server.pod)
+    return with_results(view, _plan_run(view))
+
+
+def _plan_run(view: JobView) -> Actions:
     end = known_end(view.job, view.record)
     if end is not None:
         return plan_ended_run(view, *settle(view, end))

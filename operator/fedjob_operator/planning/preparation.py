@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import (
@@ -17,9 +18,13 @@ from fedjob_operator.naming import (
     worker_names,
 )
 from fedjob_operator.planning.job_view import JobView
-from fedjob_operator.resources.secrets import kit_secret, url_expires, url_secret
+from fedjob_operator.planning.transfers import upload_wait
+from fedjob_operator.resources.secrets import kit_secret, last_log, url_expires, url_secret
 from fedjob_operator.state.observed import ChildKey, Stage
 from fedjob_operator.state.record import Prepared, Record, ShardPlace
+
+_LATER_FIELDS = (("shards", "upload"),)
+"""Section and name of optional fields that the first digests did not cover."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +52,9 @@ class Preparation:
 
 def inputs_digest(job: FederatedJob) -> str:
     """Hash of what the job folder and the list of shards depend on."""
-    sections = {"model", "shards", "training", "components", "storage", "federation"}
-    return digest_of(job.spec.model_dump(mode="json", include=sections))
+    sections = ("model", "shards", "training", "components", "storage", "federation")
+    dumped = _dump(job)
+    return digest_of({name: dumped[name] for name in sections})
 
 
 def image_digest(job: FederatedJob) -> str:
@@ -61,9 +67,19 @@ def image_digest(job: FederatedJob) -> str:
 
 def spec_digest(job: FederatedJob) -> str:
     """Hash of the spec without ttlSecondsAfterFinished, which changes nothing about a run."""
-    return digest_of(
-        job.spec.model_dump(mode="json", exclude={"run_policy": {"ttl_seconds_after_finished"}})
-    )
+    return digest_of(_dump(job, exclude={"run_policy": {"ttl_seconds_after_finished"}}))
+
+
+def _dump(job: FederatedJob, exclude: Any = None) -> Body:
+    """The spec as it is hashed; fields that came later count only where they are set.
+
+    An operator that knows a new field must find the digests that its predecessor wrote.
+    """
+    dumped: Body = job.spec.model_dump(mode="json", exclude=exclude)
+    for section, name in _LATER_FIELDS:
+        if dumped[section][name] is None:
+            del dumped[section][name]
+    return dumped
 
 
 def survey(view: JobView, record: Record) -> Preparation:
@@ -78,7 +94,12 @@ def survey(view: JobView, record: Record) -> Preparation:
     candidates = (view.observations.prepared, record.prepared)
     prepared = next((p for p in candidates if p is not None and p.made_from == current), None)
     if prepared is None:
-        stages, again = _due(view, {Stage.INPUTS})
+        wait = upload_wait(view)
+        stages, again = _due(view, {Stage.INPUTS if wait is None else Stage.UPLOADS})
+        if wait:
+            return Preparation(
+                prepared=None, complete=False, stages=frozenset(), again=max(wait, again or 0.0)
+            )
         return Preparation(prepared=None, complete=False, stages=stages, again=again)
     missing: set[Stage] = set()
     if not prepared.workspace:
@@ -93,7 +114,7 @@ def survey(view: JobView, record: Record) -> Preparation:
         missing.add(Stage.URLS)
     wanted = set(missing)
     renewal = urls.expires - view.defaults.url_seconds / 2 - view.now
-    if renewal < 0:
+    if renewal < 0 or not urls.logs:
         wanted.add(Stage.URLS)
     stages, again = _due(view, wanted)
     if renewal > 0:
@@ -149,27 +170,35 @@ class _Urls:
         secrets: Secrets to write.
         complete: Whether every worker has a URL.
         expires: When the first of them expires, seconds since the epoch.
+        logs: Whether every worker's current pod has a form for its log.
     """
 
     secrets: tuple[Body, ...]
     complete: bool
     expires: float
+    logs: bool
 
 
 def _urls(view: JobView, shards: list[ShardPlace]) -> _Urls:
     bodies: list[Body] = []
     expiries: list[float] = []
+    logs = True
     for worker, shard in zip(worker_names(len(shards)), shards, strict=True):
         key = f"{shard.bucket}/{shard.key}"
         secret = view.owned.get(("Secret", url_name(view.job.metadata.name, worker)))
         expires = url_expires(secret, key)
         signed = view.observations.urls.get(worker)
-        if signed is not None and signed.key == key and signed.expires >= expires + 1:
+        last = last_log(secret)
+        newer = signed is not None and (signed.expires >= expires + 1 or signed.last_log > last)
+        if signed is not None and signed.key == key and newer:
             bodies.append(url_secret(view.job, worker, signed))
-            expires = signed.expires
+            expires, last = signed.expires, signed.last_log
         expiries.append(expires)
+        slot = view.record.workers.get(worker)
+        logs = logs and last >= (slot.ordinal if slot is not None else 0)
     return _Urls(
         secrets=tuple(bodies),
         complete=all(expires > 0 for expires in expiries),
         expires=min(expiries, default=float("inf")),
+        logs=logs,
     )

@@ -21,11 +21,12 @@ from fedjob.spec.models.status import (
 )
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.completion import exhausted
-from fedjob_operator.planning.conditions import LONGEST_MESSAGE, conditions
+from fedjob_operator.planning.conditions import LONGEST_MESSAGE, UPLOADING, conditions
 from fedjob_operator.planning.pod_trouble import connected
 from fedjob_operator.planning.progress import progress
 from fedjob_operator.planning.status_inputs import Mode, StatusInputs
 from fedjob_operator.planning.status_writes import HEARTBEAT_SECONDS
+from fedjob_operator.planning.transfers import transfer_status
 from fedjob_operator.state.record import Failure, Result
 
 _STEPS = (
@@ -55,6 +56,7 @@ def build_status(inputs: StatusInputs) -> Body:
         image=_image(inputs),
         start_time=_start_time(inputs),
         completion_time=_completion_time(inputs),
+        transfer=transfer_status(inputs.view),
         **progress(inputs),
     )
     return dict(_without_empty(status.model_dump(mode="json", by_alias=True, exclude_none=True)))
@@ -122,6 +124,8 @@ def _summary(
         condition = found[kind]
         if condition.status == "True" or (under_way and state is JobState.STARTING):
             continue
+        if condition.reason == UPLOADING:
+            state = JobState.UPLOADING
         recovering = found.get(ConditionType.RECOVERING)
         if state is JobState.STARTING and recovering is not None and recovering.status == "True":
             return JobState.RECOVERING, condition.reason, condition.message

@@ -30,8 +30,11 @@ from fedjob_operator.state.record import KEY, Prepared, Record, ShardPlace
 def server_config(job: FederatedJob, prepared: Prepared, store: StoreLocation) -> ServerConfig:
     """The server's configuration."""
     names = worker_names(len(prepared.workers))
+    # The list of uploads was for the operator; the server's shards are in `workers`.
+    shards = job.spec.shards.model_copy(update={"upload": None})
+    spec = job.spec.model_copy(update={"shards": shards})
     return build_server_config(
-        job,
+        job.model_copy(update={"spec": spec}),
         _paths("server"),
         admin_kit=ADMIN_KIT,
         num_classes=prepared.num_classes,
@@ -63,11 +66,13 @@ def _paths(name: str) -> SitePaths:
 
 def config_map(job: FederatedJob, prepared: Prepared, store: StoreLocation, *, gpus: bool) -> Body:
     """All configurations of the job; each pod mounts only its own file."""
-    data = {SERVER_FILE: server_config(job, prepared, store).model_dump_json(by_alias=True)}
+    # Fields that are not set are left out: the runtime of a job that runs may not know new ones.
+    server = server_config(job, prepared, store)
+    data = {SERVER_FILE: server.model_dump_json(by_alias=True, exclude_none=True)}
     names = worker_names(len(prepared.workers))
     for name, shard in zip(names, prepared.workers, strict=True):
         config = worker_config(job, name, shard, gpus=gpus)
-        data[worker_file(name)] = config.model_dump_json(by_alias=True)
+        data[worker_file(name)] = config.model_dump_json(by_alias=True, exclude_none=True)
     return _config_map(metadata_of(job, config_name(job.metadata.name)), data)
 
 

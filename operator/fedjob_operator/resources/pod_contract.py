@@ -19,6 +19,17 @@ URL = "/etc/fedjob/url"
 """Mount of a worker's presigned URL."""
 URL_FILE = "url"
 """File name of the URL within that mount."""
+
+
+def log_form_file(ordinal: int) -> str:
+    """File name of the presigned form for the log of a worker's pod, within URL."""
+    return f"log-{ordinal}.json"
+
+
+ENV_LOG_FORM = "FEDJOB_LOG_FORM"
+"""Environment variable of a worker: path of the form for its log."""
+ENV_KEEP_LOG = "FEDJOB_KEEP_LOG"
+"""Environment variable of a server: set, it keeps its log in the store."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 (a mount of the pod)
 
 FL_PORT = 8002

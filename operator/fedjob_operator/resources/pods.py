@@ -29,6 +29,8 @@ from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.resources.pod_contract import (
     ADMIN_KIT,
     CONFIG,
+    ENV_KEEP_LOG,
+    ENV_LOG_FORM,
     FL_PORT,
     HOME,
     HTTP_PORT,
@@ -37,6 +39,7 @@ from fedjob_operator.resources.pod_contract import (
     SHARED_MEMORY,
     STORE_KEYS,
     URL,
+    log_form_file,
     worker_file,
 )
 from fedjob_operator.state.observed import Defaults
@@ -103,7 +106,11 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
     probe = {"httpGet": {"path": "/healthz", "port": HTTP_PORT}, "timeoutSeconds": 5}
     container = {
         "command": ["tini", "--", "fedjob-server", "--config", f"{CONFIG}/{SERVER_FILE}"],
-        "env": [*_environment(spec, defaults), *(_key(keys, key) for key in STORE_KEYS)],
+        "env": [
+            *_environment(spec, defaults),
+            {"name": ENV_KEEP_LOG, "value": "true"},
+            *(_key(keys, key) for key in STORE_KEYS),
+        ],
         "ports": [
             {"name": "fl", "containerPort": FL_PORT, "protocol": "TCP"},
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
@@ -153,7 +160,10 @@ def worker_pod(
         resources["limits"] = {**resources.get("limits", {}), GPU: str(spec.gpu)}
     container = {
         "command": ["tini", "--", "fedjob-worker", "--config", f"{CONFIG}/{worker_file(worker)}"],
-        "env": _environment(spec, defaults),
+        "env": [
+            *_environment(spec, defaults),
+            {"name": ENV_LOG_FORM, "value": f"{URL}/{log_form_file(start.ordinal)}"},
+        ],
         "resources": resources,
     }
     volumes = [

@@ -21,6 +21,8 @@ from fedjob_operator.naming import (
 from fedjob_operator.resources.pod_contract import URL_FILE
 from fedjob_operator.state.observed import SignedUrl
 
+LAST_LOG = "fedjob.dev/last-log"
+"""Annotation with the number of the last pod that has a form for its log."""
 SHARD_KEY = "fedjob.dev/shard"
 """Annotation with the object that a presigned URL reads, as `bucket/key`."""
 
@@ -47,9 +49,20 @@ def url_secret(job: FederatedJob, worker: str, signed: SignedUrl) -> Body:
         job,
         url_name(job.metadata.name, worker),
         worker=worker,
-        annotations={EXPIRES: rfc3339(signed.expires), SHARD_KEY: signed.key},
+        annotations={
+            EXPIRES: rfc3339(signed.expires),
+            SHARD_KEY: signed.key,
+            LAST_LOG: str(signed.last_log),
+        },
     )
-    return sealed(_secret(meta, {URL_FILE: signed.url.encode()}))
+    forms = {name: text.encode() for name, text in signed.forms.items()}
+    return sealed(_secret(meta, {URL_FILE: signed.url.encode(), **forms}))
+
+
+def last_log(secret: Body | None) -> int:
+    """The last pod of the slot that has a form for its log; -1 where none has."""
+    text = annotation(secret, LAST_LOG) if secret is not None else ""
+    return int(text) if text.isdigit() else -1
 
 
 def url_expires(secret: Body | None, key: str) -> float:

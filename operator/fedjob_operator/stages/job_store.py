@@ -33,16 +33,30 @@ class JobStore:
         reached: The store as the operator reaches it.
         credentials: The access keys.
         layout: The job's object keys.
+        default: Whether it is the operator's default store.
     """
 
     location: StoreLocation
     reached: StoreLocation
     credentials: Credentials = field(repr=False)
     layout: Layout
+    default: bool = True
 
     def bucket(self, name: str = "") -> Bucket:
         """A bucket for reading and writing; by default the job's own."""
         location = self.reached.model_copy(update={"bucket": name or self.reached.bucket})
+        return _opened(location, self.credentials)
+
+    def for_clients(self, endpoint: str | None) -> Bucket:
+        """The job's bucket for presigning requests of clients outside the cluster.
+
+        Args:
+            endpoint: URL under which they reach the operator's default store; None: the one under
+                which the operator does.
+        """
+        location = self.reached
+        if endpoint is not None and self.default:
+            location = location.model_copy(update={"endpoint": endpoint})
         return _opened(location, self.credentials)
 
     def signing(self, name: str) -> Bucket:
@@ -95,6 +109,7 @@ async def open_store(
         reached=reached,
         credentials=credentials,
         layout=layout_of(job, defaults),
+        default=location.endpoint == defaults.endpoint,
     )
 
 

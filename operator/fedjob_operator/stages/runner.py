@@ -6,31 +6,46 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fedjob.backoff import Backoff
 from fedjob.errors import FedjobError
+from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGE_SECONDS, STAGES
-from fedjob_operator.naming import Key
+from fedjob_operator.naming import Key, record_name
 from fedjob_operator.planning.preparation import inputs_digest, spec_digest
+from fedjob_operator.planning.transfers import results_ask, upload_ask
 from fedjob_operator.settings import Settings
 from fedjob_operator.stages.image import build_image
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
+from fedjob_operator.stages.ownership import MayAct, owner_of
 from fedjob_operator.stages.presigned_urls import sign_urls
+from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.stages.round_log import read_log
 from fedjob_operator.stages.startup_kits import make_kits
-from fedjob_operator.stages.workspace import Owner, upload_workspace
+from fedjob_operator.stages.uploads import (
+    SHARE,
+    UploadJob,
+    UploadLimits,
+    abort_uploads,
+    look_at_uploads,
+)
+from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Defaults, Problem, Stage
-from fedjob_operator.state.record import Prepared
+from fedjob_operator.state.record import Prepared, read_record
 
 PARALLEL = 4
 """Stages that run at once, over all jobs: each may hold a job folder and a few threads."""
+TRANSFERS_PARALLEL = 2
+"""Looks at uploads and answers about results at once: they must not wait for a large job, and no
+job's stages for them."""
 KITS_PARALLEL = 2
 """Kits that are made at once: each takes seconds of CPU."""
 STAGE_BACKOFF = Backoff(first=2.0, longest=60.0)
@@ -70,6 +85,9 @@ class Preparer:
         self._reading: dict[Key, asyncio.Lock] = {}
         self._slots = asyncio.Semaphore(PARALLEL)
         self._kit_slots = asyncio.Semaphore(KITS_PARALLEL)
+        self._transfer_slots = asyncio.Semaphore(TRANSFERS_PARALLEL)
+        self._uploading: dict[Key, FederatedJob] = {}
+        self._aborts: set[asyncio.Task[None]] = set()
 
     def start(
         self, key: Key, job: FederatedJob, stages: Iterable[Stage], prepared: Prepared | None
@@ -98,10 +116,15 @@ class Preparer:
                 task.cancel()
         self._inputs.pop(key, None)
         self._reading.pop(key, None)
+        unfinished = self._uploading.pop(key, None)
+        if unfinished is not None:
+            task = asyncio.create_task(self._abort_uploads(key, unfinished))
+            self._aborts.add(task)
+            task.add_done_callback(self._aborts.discard)
 
     async def close(self) -> None:
         """Cancels all stages."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._aborts]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -110,7 +133,7 @@ class Preparer:
         self, key: Key, job: FederatedJob, stage: Stage, prepared: Prepared | None
     ) -> None:
         began = time.monotonic()
-        slots = self._kit_slots if stage is Stage.KITS else self._slots
+        slots = self._slots_of(stage)
         problem: Problem | None = None
         try:
             async with slots:
@@ -140,16 +163,23 @@ class Preparer:
         tries = before.tries + 1 if before is not None and before.made_from == made_from else 1
         return Problem(reason, message, time.time() + stage_delay(tries), tries, made_from)
 
+    def _slots_of(self, stage: Stage) -> asyncio.Semaphore:
+        if stage in (Stage.UPLOADS, Stage.RESULTS):
+            return self._transfer_slots
+        return self._kit_slots if stage is Stage.KITS else self._slots
+
     def _step(
         self, stage: Stage
     ) -> Callable[[Key, FederatedJob, Prepared | None], Coroutine[Any, Any, None]]:
         return {
+            Stage.UPLOADS: self._look_at_uploads,
             Stage.INPUTS: self._read,
             Stage.WORKSPACE: self._upload,
             Stage.IMAGE: self._build,
             Stage.KITS: self._kits,
             Stage.URLS: self._urls,
             Stage.LOG: self._log_of_rounds,
+            Stage.RESULTS: self._offer_results,
         }[stage]
 
     async def _store(self, job: FederatedJob) -> JobStore:
@@ -181,14 +211,9 @@ class Preparer:
 
     async def _upload(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
-        store, meta = await self._store(job), job.metadata
-        owner = Owner(uid=str(meta.uid), created=meta.creation_timestamp or "")
-
-        def may_act() -> None:
-            self._cluster.may_act(f"the job folder of {'/'.join(key)}")
-
+        store, may_act = await self._store(job), self._may_act(key, "the job folder")
         checksum = await asyncio.to_thread(
-            upload_workspace, store, owner, inputs.files, inputs.copies, may_act
+            upload_workspace, store, owner_of(job), inputs.files, inputs.copies, may_act
         )
         self._merge(key, job, prepared, workspace=checksum)
 
@@ -207,9 +232,73 @@ class Preparer:
         if prepared is not None:
             store = await self._store(job)
             seconds = self._settings.url_seconds
-            urls = await asyncio.to_thread(sign_urls, store, prepared.workers, time.time(), seconds)
+            record = read_record(
+                self._cache.observe(key).children.get(("ConfigMap", record_name(key[1])))
+            )
+            ordinals = {name: slot.ordinal for name, slot in record.workers.items()}
+            urls = await asyncio.to_thread(
+                sign_urls, store, prepared.workers, time.time(), seconds, ordinals
+            )
             self._cache.learn(key, urls=urls)
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)
         self._cache.learn(key, log_status=await asyncio.to_thread(read_log, job, store))
+
+    def _may_act(self, key: Key, what: str) -> MayAct:
+        return lambda: self._cluster.may_act(f"{what} of {'/'.join(key)}")
+
+    async def _look_at_uploads(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
+        self._uploading[key] = job
+        store, settings = await self._store(job), self._settings
+        limits = UploadLimits(
+            file_bytes=settings.upload_max_file_bytes,
+            total_bytes=settings.upload_max_bytes,
+            days=settings.upload_days,
+            url_seconds=settings.url_seconds,
+        )
+        upload = UploadJob(
+            owner=owner_of(job),
+            files=expected_files(job.spec),
+            ask=upload_ask(job),
+            tunnel=self._tunnel(store),
+        )
+        before, began = self._cache.observations(key).uploads, time.monotonic()
+        found = await asyncio.to_thread(
+            look_at_uploads,
+            store,
+            upload,
+            limits,
+            signing=store.for_clients(settings.store_client_endpoint),
+            may_act=self._may_act(key, "the uploads"),
+            before=before,
+            now=time.time(),
+        )
+        spent = SHARE * (time.monotonic() - began)
+        self._cache.learn(key, uploads=replace(found, interval=max(found.interval, spent)))
+        if found.complete:
+            self._uploading.pop(key, None)
+
+    async def _abort_uploads(self, key: Key, job: FederatedJob) -> None:
+        """Removes the parts that a deleted job has in the store; they would be paid for ever."""
+        try:
+            store, may_act = await self._store(job), self._may_act(key, "the uploads")
+            await asyncio.to_thread(abort_uploads, store, owner_of(job), may_act)
+        except FedjobError as error:
+            _log.warning(f"unfinished uploads are left: {error}", extra={"job": "/".join(key)})
+
+    async def _offer_results(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
+        store, settings = await self._store(job), self._settings
+        results = ResultsJob(
+            owner=owner_of(job),
+            ask=results_ask(job),
+            url_seconds=settings.url_seconds,
+            tunnel=self._tunnel(store),
+        )
+        signing = store.for_clients(settings.store_client_endpoint)
+        found = await asyncio.to_thread(offer_results, store, signing, results, time.time())
+        self._cache.learn(key, results=found)
+
+    def _tunnel(self, store: JobStore) -> Tunnel | None:
+        """Only the operator's own store is behind the tunnel."""
+        return self._settings.tunnel() if store.default else None

@@ -58,6 +58,9 @@ def find_shards(
         StoreError: The store cannot be read.
     """
     spec = job.spec.shards
+    if spec.upload is not None:
+        found = [FoundShard(f.name, own, layout.shard(f.name), f.sha256) for f in spec.upload.files]
+        return sorted(found, key=lambda shard: shard.name)
     if spec.items is not None:
         places = ((item, split_uri(item.uri)) for item in spec.items)
         found = [FoundShard(i.name, bucket, key, i.sha256) for i, (bucket, key) in places]
@@ -120,7 +123,7 @@ def inspect_all(
         try:
             info = bucket.head(shard.key)
             if shard.sha256 and info is not None and info.sha256 not in (None, shard.sha256):
-                problem = f"has SHA-256 {info.sha256}, spec.shards.items says {shard.sha256}"
+                problem = f"has SHA-256 {info.sha256}, spec.shards says {shard.sha256}"
                 fix = "upload the right file, or name the right checksum in a new job"
                 fault = Fault(shard.name, problem, fix)
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))

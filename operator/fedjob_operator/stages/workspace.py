@@ -1,42 +1,19 @@
 """Uploads the job folder to S3, and takes over the job's prefix from an earlier job of the name.
 
-A deleted job leaves its round log behind. A new job of the same name must not continue it, so the
-prefix records its owner, and the rounds of an earlier owner are deleted before anything runs. An
-operator that has lost its lease may still be running this: it checks the lease before every write,
-and never deletes what a later job of the name has written.
+An operator that has lost its lease may still be running this: it checks the lease before every
+write, and never deletes what a later job of the name has written.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from fedjob.reasons import Reason
-from fedjob.storage.bucket import Bucket
 from fedjob.storage.job_upload import job_folder_key, upload
-from fedjob.storage.layout import Layout
-from fedjob_operator.stages.errors import StageError
 from fedjob_operator.stages.job_store import JobStore
-
-MayAct = Callable[[], None]
-"""Raises if this operator must not change anything any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The job that a prefix belongs to.
-
-    Attributes:
-        uid: The job's uid.
-        created: Its creationTimestamp; such texts sort by time.
-    """
-
-    uid: str
-    created: str
+from fedjob_operator.stages.ownership import MayAct, Owner, take_ownership
 
 
 def checksum(files: Mapping[str, bytes]) -> str:
@@ -72,7 +49,7 @@ def upload_workspace(
     """
     bucket = store.bucket()
     with tempfile.TemporaryDirectory() as scratch:
-        _take_ownership(bucket, store.layout, owner, may_act)
+        take_ownership(bucket, store.layout, owner, may_act)
         plan = {}
         for number, (path, content) in enumerate(sorted(files.items())):
             file = Path(scratch) / str(number)
@@ -85,33 +62,3 @@ def upload_workspace(
             may_act()
             bucket.upload_file(file, target)
     return checksum(files)
-
-
-def _take_ownership(bucket: Bucket, layout: Layout, owner: Owner, may_act: MayAct) -> None:
-    key = layout.under(layout.attempts, "owner.json")
-    found = _read_owner(bucket, key)
-    if found is not None and found.uid == owner.uid:
-        return
-    if found is not None and found.created > owner.created:
-        message = (
-            f"{bucket.uri(key)}: a later job of this name has started, so this one has ended; "
-            "no action is needed"
-        )
-        raise StageError(Reason.FENCED, message)
-    for prefix in (layout.rounds, layout.attempts):
-        may_act()
-        bucket.delete_prefix(prefix)
-    # The owner is written last: after an interruption, all deletions are repeated.
-    may_act()
-    bucket.put_bytes(key, json.dumps(asdict(owner)).encode())
-
-
-def _read_owner(bucket: Bucket, key: str) -> Owner | None:
-    """The recorded owner; None if there is none or the record is incomplete."""
-    if bucket.head(key) is None:
-        return None
-    try:
-        record = json.loads(bucket.get_bytes(key))
-        return Owner(uid=str(record.get("uid")), created=str(record.get("created") or ""))
-    except (ValueError, AttributeError):
-        return None

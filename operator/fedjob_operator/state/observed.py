@@ -10,6 +10,7 @@ from fedjob.protocol.server_status import ServerStatus
 from fedjob.reasons import Reason
 from fedjob_operator.naming import Body
 from fedjob_operator.state.record import Prepared
+from fedjob_operator.state.transfers import Results, Uploads
 
 ChildKey = tuple[str, str]
 """Kind and name."""
@@ -18,12 +19,14 @@ ChildKey = tuple[str, str]
 class Stage(StrEnum):
     """What is prepared in the background, before and while a job runs."""
 
+    UPLOADS = "uploads"
     INPUTS = "inputs"
     WORKSPACE = "workspace"
     IMAGE = "image"
     KITS = "kits"
     URLS = "urls"
     LOG = "log"
+    RESULTS = "results"
     APPLY = "apply"
 
 
@@ -67,11 +70,15 @@ class SignedUrl:
         url: Secret until it expires.
         key: The object it reads, as `bucket/key`.
         expires: Seconds since the epoch.
+        forms: Presigned forms for what the worker keeps in the store: JSON by file name.
+        last_log: The last pod of the slot that has a form for its log; -1: none has.
     """
 
     url: str = field(repr=False)
     key: str
     expires: float
+    forms: Mapping[str, str] = field(default_factory=dict, repr=False)
+    last_log: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,8 @@ class Observations:
         name_conflicts: Names that the job needs and another owner has, with the time until which
             the operator relies on that.
         image_checked: When this process last found or built the image.
+        uploads: What has arrived of a client's uploads; None before the store was looked at.
+        results: The last answer to a request for results; None where this process gave none.
     """
 
     prepared: Prepared | None = None
@@ -114,6 +123,8 @@ class Observations:
     gpus: int | None = None
     name_conflicts: Mapping[ChildKey, float] = field(default_factory=dict)
     image_checked: float = 0.0
+    uploads: Uploads | None = None
+    results: Results | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from fedjob.errors import Fault, InvalidInputError
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.checksum import content_md5, sha256_of
 from fedjob.storage.client import connect, translated
+from fedjob.storage.client_uploads import LONGEST_PRESIGN, ClientUploads, check_lifetime
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.download import receive_bytes, receive_file, receive_range, recorded_sha256
 from fedjob.storage.errors import (
@@ -32,10 +32,10 @@ from fedjob.storage.upload import Progress, send_file
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+__all__ = ["LONGEST_PRESIGN", "SMALL", "Bucket"]
+
 SMALL = 1 << 20
 """Bytes of an object that is held in memory, unless its reader allows more."""
-LONGEST_PRESIGN = 3600
-"""Seconds that a presigned URL may live (CONTRACT row 38)."""
 
 
 class Bucket:
@@ -147,7 +147,7 @@ class Bucket:
         except ObjectMissingError:
             return None
         sha256 = recorded_sha256(answer["Metadata"])
-        return ObjectInfo(key, answer["ContentLength"], answer["ETag"], sha256)
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"], sha256, _seconds(answer))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects under a prefix, page by page; order is the store's."""
@@ -157,7 +157,9 @@ class Bucket:
             with translated(where):
                 page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
-                yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"])
+                yield ObjectInfo(
+                    entry["Key"], entry["Size"], entry["ETag"], modified=_seconds(entry)
+                )
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
@@ -294,15 +296,16 @@ class Bucket:
             key: The object; need not exist yet.
             seconds: 1 to 3,600.
         """
-        if not 1 <= seconds <= LONGEST_PRESIGN:
-            raise InvalidInputError(
-                [Fault("presigned URL", f"{seconds} s is not a lifetime", "use 1 to 3600 seconds")]
-            )
+        check_lifetime(seconds)
         where = self.where(key)
         with translated(where):
             return self._client.generate_presigned_url(
                 "get_object", Params={"Bucket": where.bucket, "Key": key}, ExpiresIn=seconds
             )
+
+    def client_uploads(self) -> ClientUploads:
+        """What lets clients without keys send objects to this bucket."""
+        return ClientUploads(self.location.bucket, self._client, self.where)
 
     def open_seekable(self, key: str) -> BinaryIO:
         """The object as a file that fetches only what is read, and notices when it is replaced."""
@@ -342,3 +345,9 @@ class Bucket:
                     read_timeout=read_timeout,
                 )
             return self._made
+
+
+def _seconds(answer: Mapping[str, Any]) -> float:
+    """When an object was written, seconds since the epoch; 0 where the store does not say."""
+    modified = answer.get("LastModified")
+    return float(modified.timestamp()) if modified is not None else 0.0

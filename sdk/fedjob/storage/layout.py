@@ -94,6 +94,11 @@ class Layout:
         return f"{self.root}files_out/"
 
     @property
+    def logs(self) -> str:
+        """The log of each start of the server and of each worker's pod."""
+        return f"{self.files_out}logs/"
+
+    @property
     def rounds(self) -> str:
         """The log of committed rounds."""
         return f"{self.root}rounds/"
@@ -110,6 +115,10 @@ class Layout:
     def checkpoint(self, suffix: str) -> str:
         """The key of the initial weights; the suffix (`.pt`) decides how they are read."""
         return self.under(self.model, f"checkpoint{suffix}")
+
+    def site_log(self, site: str, start: int) -> str:
+        """The log of one start: the server's by its attempt, a worker's by its pod's number."""
+        return self.under(self.logs, f"{site}/{_number(start)}.log")
 
     def result(self, file: str) -> str:
         """The key of a result, by its name in `fedjob.protocol.result_files`."""

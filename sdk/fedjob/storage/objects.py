@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -16,12 +16,14 @@ class ObjectInfo:
         etag: Of this version, with its quotes.
         sha256: Of its bytes, in hex, as recorded when fedjob wrote it; None in listings and for
             objects that fedjob did not write.
+        modified: When it was written, seconds since the epoch by the store's clock; 0 if unknown.
     """
 
     key: str
     size: int
     etag: str
     sha256: str | None = None
+    modified: float = field(default=0.0, compare=False)
 
 
 class Outcome(StrEnum):

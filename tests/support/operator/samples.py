@@ -91,7 +91,7 @@ def observations_of(job: FederatedJob, workers: int = 2, **more: Any) -> Observa
     names = worker_names(workers)
     kits = Kits("set-1", {s: {"rootCA.pem": b"x"} for s in ("server", "admin", *names)})
     urls = {
-        name: SignedUrl(f"http://store/{i}", f"jobs/shards/s{i}.zip", NOW + 3600)
+        name: SignedUrl(f"http://store/{i}", f"jobs/shards/s{i}.zip", NOW + 3600, {}, 2)
         for i, name in enumerate(names)
     }
     fields: dict[str, Any] = {"prepared": prepared_of(job, workers), "kits": kits, "urls": urls}

@@ -138,7 +138,9 @@ def test_values_reach_the_operator() -> None:
                 "prefix": "team/a",
                 "endpoint": "https://s3.test",
                 "region": "eu-west-1",
+                "clientEndpoint": "https://s3.outside.test",
             },
+            "uploads": {"maxFileBytes": 5368709120, "maxBytes": 2e12, "days": 0.5},
             "builds": {
                 "insecure": True,
                 "credentialsSecret": "registry",
@@ -161,6 +163,10 @@ def test_values_reach_the_operator() -> None:
         store_prefix="team/a",
         store_endpoint="https://s3.test",
         store_region="eu-west-1",
+        store_client_endpoint="https://s3.outside.test",
+        upload_max_file_bytes=5368709120,
+        upload_max_bytes=2_000_000_000_000,
+        upload_days=0.5,
         registry_insecure=True,
         registry_ca="/etc/fedjob/ca/ca.crt",
         registry_config="/etc/fedjob/registry/config.json",
@@ -171,6 +177,7 @@ def test_the_embedded_parts_reach_the_operator() -> None:
     found = settings(ALL)
     assert found.store_bucket == "fedjob"
     assert found.store_endpoint == "http://fedjob-store.fedjob-system.svc:8333"
+    assert found.store_tunnel == "fedjob-system/fedjob-tunnel-0:8333"
     assert found.repository == "fedjob-registry.fedjob-system.svc:5000/fedjob/jobs"
     assert not found.registry_insecure
     assert found.registry_ca

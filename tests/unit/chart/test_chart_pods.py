@@ -108,7 +108,8 @@ def pods_of(case: str) -> dict[str, Object]:
 def test_all_pods_are_looked_at() -> None:
     assert set(pods_of("default")) == {"fedjob-operator"}
     everything = pods_of("everything")
-    assert set(everything) == {"fedjob-operator", "fedjob-store", "fedjob-registry"}
+    parts = ("operator", "store", "tunnel", "registry")
+    assert set(everything) == {f"fedjob-{part}" for part in parts}
     assert [c["name"] for c in containers(everything["fedjob-operator"])] == ["bucket", "operator"]
 
 

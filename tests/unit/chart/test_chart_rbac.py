@@ -17,6 +17,11 @@ MODES: dict[str, dict[str, Any]] = {
     "everything": ALL,
     "namespaced, no nodes": {"namespaces": ["a"], "rbac": {"readNodes": False}},
 }
+EVERYONE = {
+    "apiGroup": "rbac.authorization.k8s.io",
+    "kind": "Group",
+    "name": "system:authenticated",
+}
 DANGEROUS_VERBS = {"*", "escalate", "bind", "impersonate", "deletecollection", "update"}
 CHILD_VERBS = {"get", "list", "watch", "create", "patch", "delete"}
 
@@ -70,6 +75,7 @@ def operator_roles(objects: list[Object]) -> list[Object]:
     bound = {
         (b["roleRef"]["kind"], b["metadata"].get("namespace"), b["roleRef"]["name"])
         for b in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+        if EVERYONE not in b["subjects"]
     }
     return [
         role
@@ -83,6 +89,21 @@ def test_cluster_mode_is_one_cluster_role() -> None:
     role = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-operator")
     assert allowed(role["rules"]) == EXPECTED
     assert [r["metadata"]["name"] for r in of_kind(objects, "Role")] == ["fedjob-operator-lease"]
+
+
+def test_everyone_may_reach_the_tunnel_and_no_other_pod() -> None:
+    """A port-forward to the store's pod would reach ports of SeaweedFS without authentication."""
+    role = only(render(ALL), "Role", "fedjob-tunnel")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert allowed(role["rules"]) == {"/pods": {"get"}, "/pods/portforward": {"create", "get"}}
+    assert {name for rule in role["rules"] for name in rule["resourceNames"]} == {"fedjob-tunnel-0"}
+    binding = only(render(ALL), "RoleBinding", "fedjob-tunnel")
+    assert binding["metadata"]["namespace"] == NAMESPACE
+    assert binding["subjects"] == [EVERYONE]
+    store = {"store": {"enabled": True, "tunnel": {"enabled": False}}}
+    for values in (store, {"store": {"enabled": True}, "rbac": {"create": False}}, {}):
+        names = {r["metadata"]["name"] for r in of_kind(render(values), "Role", "RoleBinding")}
+        assert "fedjob-tunnel" not in names
 
 
 def test_namespaced_mode_is_a_role_in_each() -> None:
@@ -132,6 +153,8 @@ def test_bindings_lead_to_a_role_and_the_account(mode: str, account: dict[str, A
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         ref = binding["roleRef"]
         assert (ref["kind"], binding["metadata"].get("namespace"), ref["name"]) in roles
+        if ref["name"] == "fedjob-tunnel":
+            continue
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
         ]
@@ -147,6 +170,15 @@ def test_users_get_their_jobs_and_nothing_else() -> None:
         assert {r.partition("/")[0] for r in allowed(found["rules"])} == {GROUP}
         label = f"rbac.authorization.k8s.io/aggregate-to-{role}"
         assert found["metadata"]["labels"][label] == "true"
+    user = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-user")
+    verbs = {"get", "list", "watch", "create", "update", "patch", "delete"}
+    assert allowed(user["rules"]) == {
+        f"{GROUP}/{PLURAL}": verbs,
+        f"{GROUP}/{PLURAL}/status": {"get"},
+    }
+    assert not [name for name in user["metadata"]["labels"] if "aggregate" in name]
+    bound = {b["roleRef"]["name"] for b in of_kind(objects, "RoleBinding", "ClusterRoleBinding")}
+    assert user["metadata"]["name"] not in bound
     view = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-view")
     assert set().union(*allowed(view["rules"]).values()) == {"get", "list", "watch"}
 

@@ -22,6 +22,19 @@
 {{- end }}
 {{- end -}}
 
+{{- define "fedjob.transferEnv" -}}
+- name: FEDJOB_STORE_CLIENT_ENDPOINT
+  value: {{ .Values.storage.clientEndpoint | quote }}
+- name: FEDJOB_STORE_TUNNEL
+  value: {{ include "fedjob.tunnel" . | quote }}
+- name: FEDJOB_UPLOAD_MAX_FILE_BYTES
+  value: {{ int64 .Values.uploads.maxFileBytes | quote }}
+- name: FEDJOB_UPLOAD_MAX_BYTES
+  value: {{ int64 .Values.uploads.maxBytes | quote }}
+- name: FEDJOB_UPLOAD_DAYS
+  value: {{ .Values.uploads.days | quote }}
+{{- end -}}
+
 {{- define "fedjob.operatorEnv" -}}
 - name: FEDJOB_NAMESPACE
   valueFrom:
@@ -36,6 +49,7 @@
   value: {{ join "," .Values.storage.shared | quote }}
 - name: FEDJOB_STORE_ALLOWED_ENDPOINTS
   value: {{ join "," .Values.storage.allowedEndpoints | quote }}
+{{ include "fedjob.transferEnv" . }}
 - name: FEDJOB_BASE_IMAGE
   value: {{ include "fedjob.image" (dict "root" . "image" .Values.jobs.image) | quote }}
 - name: FEDJOB_REPOSITORY

@@ -7,9 +7,11 @@ after a drain; any other: an error that may pass, start it again.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +19,8 @@ from fedjob.errors import FedjobError
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.storage.bucket import Bucket
-from fedjob.storage.errors import StoreUnreachableError
+from fedjob.storage.errors import StoreError, StoreUnreachableError
+from fedjob.storage.layout import Layout
 from fedjob_runtime.server.clock import Stopped
 from fedjob_runtime.server.supervisor.end_of_run import save_status
 from fedjob_runtime.server.supervisor.metrics import registry_of
@@ -25,8 +28,11 @@ from fedjob_runtime.server.supervisor.status_server import StatusServer
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from fedjob_runtime.server.supervisor.supervisor import Supervisor
 from fedjob_runtime.server.supervisor.transport_limits import raise_file_limit
+from fedjob_runtime.site_log.kept import ENV_KEEP_LOG, kept_log
 
 EXIT_BROKEN = 75
+LOG_SECONDS = 5.0
+"""Seconds that the store may take for the log: a stopping pod does not wait longer."""
 LINGER_SECONDS = 2.0
 """Seconds that the last status is still served, so that a long-poll sees it."""
 
@@ -43,6 +49,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     Path(config.home).mkdir(parents=True, exist_ok=True)
     raise_file_limit()
     status = StatusStore(ServerStatus(total=config.spec.federation.num_rounds))
+    send = partial(_keep_log, config, status) if os.environ.get(ENV_KEEP_LOG) else None
+    with kept_log(Path(config.home), send, _say):
+        return _run(config, status)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"fedjob-server: {line}\n")
+    sys.stdout.flush()
+
+
+def _keep_log(config: ServerConfig, status: StatusStore, data: bytes) -> bool:
+    """Stores the log of this start; False before it has a number.
+
+    Raises:
+        OSError: The store refuses it or does not answer.
+    """
+    attempt = status.status.attempt
+    if not attempt:
+        return False
+    layout = Layout(config.namespace, config.name, config.store.prefix)
+    try:
+        with Bucket(config.store, attempts=1, read_timeout=LOG_SECONDS) as bucket:
+            bucket.put_bytes(layout.site_log("server", attempt), data)
+    except StoreError as error:
+        raise OSError(str(error)) from error
+    return True
+
+
+def _run(config: ServerConfig, status: StatusStore) -> int:
     supervisor = Supervisor(config, status, Bucket(config.store))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +37,8 @@ from fedjob_runtime.protocol import (
     ENV_SHARD,
     ENV_WORKER,
 )
+from fedjob_runtime.site_log.kept import ENV_LOG_FORM, kept_log
+from fedjob_runtime.site_log.post_form import post_form
 from fedjob_runtime.termination_message import leave_termination_message
 from fedjob_runtime.worker.shard_download import prepare_shard
 
@@ -44,6 +47,8 @@ EXIT_MEMORY = 137
 """As a container ends whose main process the kernel killed."""
 HEARTBEAT_SECONDS = 2
 DRAIN_SECONDS = 3.0
+LOG_SECONDS = 5.0
+"""Seconds that the store may take for the log: a stopping pod does not wait longer."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = WorkerConfig.model_validate_json(parser.parse_args(argv).config.read_text())
     home = Path(config.home)
     home.mkdir(parents=True, exist_ok=True)
+    form = os.environ.get(ENV_LOG_FORM)
+    send = partial(post_form, Path(form), timeout=LOG_SECONDS) if form else None
+    with kept_log(home, send, say):
+        return _run(config, home)
+
+
+def _run(config: WorkerConfig, home: Path) -> int:
     try:
         write_json(home / "worker.json", {"state": "Preparing", "message": ""})
         # It imports torch while the shard is fetched.

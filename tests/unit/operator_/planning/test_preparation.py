@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,24 @@ def test_existing_kits_are_not_made_again() -> None:
     assert len(names(actions.delete, "Pod")) == 3
     partial = Kits("set-3", {"server": {}})
     assert plan_for(job, knowing(lost, kits=partial), NOW).stages == {Stage.KITS}
+
+
+def test_forms_for_logs_are_made_before_the_pods_run_out_of_them() -> None:
+    """Also where an operator that knew no logs has written the Secret."""
+    job = a_job()
+    observed = all_running(started(job))
+    restarted = replace(observed, observations=Observations())
+    assert not plan_for(job, restarted, NOW).stages
+    key = ("Secret", "digits-url-worker-1")
+    body = copy.deepcopy(observed.children[key])
+    body["metadata"]["annotations"].pop("fedjob.dev/last-log")
+    older = replace(restarted, children={**observed.children, key: body})
+    assert plan_for(job, older, NOW).stages == {Stage.URLS}
+    urls = observations_of(job).urls
+    signed = replace(older, observations=Observations(urls=urls))
+    actions = plan_for(job, signed, NOW)
+    assert names(actions.apply) == ["digits-url-worker-1"]
+    assert not actions.stages
 
 
 def test_older_url_does_not_replace_a_newer_one() -> None:

@@ -29,3 +29,12 @@ def test_configurations_are_what_the_processes_read() -> None:
     cpu = json.loads(config_map(job, prepared, STORE, gpus=False)["data"]["worker-0.json"])
     assert cpu["device"] == "cpu"
     assert "s1.zip" not in data["worker-0.json"]
+
+
+def test_fields_that_are_not_set_and_uploads_are_left_out() -> None:
+    """The runtime of a job that runs may be older than the operator, and refuses other fields."""
+    files = [{"name": "s0.zip", "sha256": "0" * 64, "size": 1}]
+    job = a_job(shards={"upload": {"files": files}, "validation": "s0.zip"})
+    data = config_map(job, prepared_of(job), STORE, gpus=True)["data"]
+    assert "null" not in "".join(data.values())
+    assert json.loads(data["server.json"])["spec"]["shards"] == {"validation": "s0.zip"}

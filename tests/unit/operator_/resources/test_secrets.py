@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from fedjob_operator.naming import annotation
-from fedjob_operator.resources.secrets import kit_secret, url_expires, url_secret
+from fedjob_operator.resources.secrets import kit_secret, last_log, url_expires, url_secret
 from fedjob_operator.state.observed import SignedUrl
 from support.operator.samples import (
     NOW,
@@ -28,3 +28,8 @@ def test_contents_of_secrets() -> None:
     url["metadata"]["annotations"]["fedjob.dev/expires"] = "soon"
     assert url_expires(url, "jobs/k") == 0
     assert "http://u" not in repr(SignedUrl("http://u", "k", 0))
+    assert last_log(url) == -1
+    with_forms = url_secret(job, "worker-0", SignedUrl("u", "k", 0, {"log-3.json": "{}"}, 3))
+    assert base64.b64decode(with_forms["data"]["log-3.json"]) == b"{}"
+    assert last_log(with_forms) == 3
+    assert last_log(None) == -1

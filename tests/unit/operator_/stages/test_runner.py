@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
+from fedjob.protocol.transfer import KEY_ANNOTATION, RESULTS_ANNOTATION, WHOLE
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.resources.configmaps import record_map
 from fedjob_operator.settings import read_settings
 from fedjob_operator.stages import runner
 from fedjob_operator.stages.errors import StageError
 from fedjob_operator.stages.runner import Preparer, stage_delay
+from fedjob_operator.stages.uploads import LEAST_SECONDS
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Kits, Problem, Stage
-from fedjob_operator.state.record import Prepared
+from fedjob_operator.state.record import PodSlot, Prepared, Record, ShardPlace
 from support.operator.samples import DEFAULTS, UID, a_job
+from support.s3_client import refusal
+from support.upload_store import PUBLIC, UploadStore
 
 KEY = ("team", "digits")
 JOB = a_job()
@@ -142,6 +147,121 @@ def test_success_clears_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
         running.start()
         await running.finish()
         assert running.problem() is None
+
+    asyncio.run(run())
+
+
+class Uploading(Running):
+    """A preparer whose store is in memory, with a job that is uploaded to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def no_kits(_job: FederatedJob, _workers: int) -> Kits:
+            return Kits(name="set", files={})
+
+        super().__init__(monkeypatch, no_kits)
+        self.store = UploadStore(monkeypatch.setattr)
+
+        async def opened(*_: Any) -> UploadStore:
+            return self.store
+
+        monkeypatch.setattr(runner, "open_store", opened)
+        monkeypatch.setattr(self.preparer, "_may_act", lambda *_: lambda: None)
+        files = [{"name": "a.zip", "sha256": "0" * 64, "size": 2 * WHOLE}]
+        self.job = a_job(shards={"upload": {"files": files}})
+
+    def look(self) -> None:
+        self.preparer.start(KEY, self.job, [Stage.UPLOADS], None)
+
+
+def test_what_has_arrived_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        uploading.look()
+        await uploading.finish()
+        found = uploading.cache.observations(KEY).uploads
+        assert found is not None
+        assert (found.total_files, found.bytes) == (1, 0)
+        assert found.interval >= LEAST_SECONDS
+        assert uploading.woken == 1
+
+    asyncio.run(run())
+
+
+def test_parts_of_a_deleted_job_are_removed_in_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        uploading.look()
+        await uploading.finish()
+        assert len(uploading.store.client.uploads) == 1
+        uploading.preparer.forget(KEY)
+        await asyncio.gather(*uploading.preparer._aborts)
+        assert uploading.store.client.uploads == {}
+        uploading.preparer.forget(KEY)
+        assert not uploading.preparer._aborts
+
+    asyncio.run(run())
+
+
+def test_a_store_that_fails_then_leaves_a_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        uploading.look()
+        await uploading.finish()
+        uploading.store.client.faults["list_multipart_uploads"] = [refusal("X", 503)]
+        uploading.preparer.forget(KEY)
+        await asyncio.gather(*uploading.preparer._aborts)
+
+    asyncio.run(run())
+    assert "unfinished uploads are left" in caplog.text
+
+
+def test_transfers_wait_for_no_other_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        slots = uploading.preparer._slots
+        for _ in range(runner.PARALLEL):
+            await slots.acquire()
+        uploading.look()
+        await uploading.finish()
+        assert uploading.cache.observations(KEY).uploads is not None
+
+    asyncio.run(run())
+
+
+def test_results_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        annotations = {KEY_ANNOTATION: PUBLIC, RESULTS_ANNOTATION: "n1"}
+        meta = uploading.job.metadata.model_copy(update={"annotations": annotations})
+        job = uploading.job.model_copy(update={"metadata": meta})
+        uploading.preparer.start(KEY, job, [Stage.RESULTS], None)
+        await uploading.finish()
+        found = uploading.cache.observations(KEY).results
+        assert found is not None
+        assert found.ask.results == "n1"
+        assert "no results yet" in found.message
+
+    asyncio.run(run())
+
+
+def test_forms_for_logs_begin_with_the_current_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        record = Record(workers={"worker-0": PodSlot(ordinal=3)})
+        body = record_map(uploading.job, record)
+        body["metadata"]["resourceVersion"] = "1"
+        uploading.cache.saw_child("ConfigMap", body)
+        shard = ShardPlace(name="a.zip", bucket="jobs", key="k")
+        prepared = Prepared(made_from="inputs", workers=[shard])
+        uploading.preparer.start(KEY, uploading.job, [Stage.URLS], prepared)
+        await uploading.finish()
+        (signed,) = uploading.cache.observations(KEY).urls.values()
+        assert signed.last_log == 5
+        assert "log-3.json" in signed.forms
 
     asyncio.run(run())
 

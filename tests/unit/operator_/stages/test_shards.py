@@ -84,4 +84,4 @@ def test_faults_of_all_shards_are_reported_with_the_reason_of_the_first() -> Non
     text = str(caught.value)
     assert "s3://jobs/gone.zip does not exist" in text
     assert "b.zip" in text
-    assert "spec.shards.items says " + "0" * 64 in text
+    assert "spec.shards says " + "0" * 64 in text

@@ -8,7 +8,8 @@ import pytest
 
 from fedjob.reasons import Reason
 from fedjob_operator.stages.errors import StageError
-from fedjob_operator.stages.workspace import Owner, checksum, upload_workspace
+from fedjob_operator.stages.ownership import Owner
+from fedjob_operator.stages.workspace import checksum, upload_workspace
 from support.memory_bucket import MemoryStore
 
 FILES = {"app/custom/model_def.py": b"class Net: ...", "meta.json": b"{}"}
