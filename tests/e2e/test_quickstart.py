@@ -57,7 +57,7 @@ def test_readme_leads_to_a_complete_job_and_its_model(kube: Kube, tmp_path: Path
         let_helm_have_the_crd(kube)
         try:
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p)' EXIT\n{script}"],
+                ["bash", "-euo", "pipefail", "-c", script],
                 cwd=ROOT,
                 env={**os.environ, "KUBECONFIG": str(kube.kubeconfig)},
                 capture_output=True,
