@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.formats import epoch
 from fedjob.protocol.transfer import (
     MOST_REQUESTS,
     WHOLE,
@@ -30,7 +31,6 @@ from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.ownership import MayAct, Owner, owner_key, read_owner, take_ownership
 from fedjob_operator.state.transfers import SealedUpload, TransferAsk, Uploads
-from fedjob_operator.times import epoch
 
 LEAST_SECONDS = 2.0
 """Between two looks at the store while bytes arrive."""

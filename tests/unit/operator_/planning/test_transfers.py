@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fedjob.formats import rfc3339
 from fedjob.protocol.transfer import KEY_ANNOTATION, RESULTS_ANNOTATION, WANT_ANNOTATION
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
@@ -20,7 +21,6 @@ from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import Observations, Observed, Problem, Stage
 from fedjob_operator.state.record import Failure, Record
 from fedjob_operator.state.transfers import Results, SealedUpload, TransferAsk, Uploads
-from fedjob_operator.times import rfc3339
 from support.operator.runs import condition
 from support.operator.samples import (
     NOW,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fedjob.errors import InvalidInputError
+from fedjob.formats import epoch
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, WHOLE, ExpectedFile, Tunnel
 from fedjob.reasons import Reason
@@ -25,7 +26,6 @@ from fedjob_operator.stages.uploads import (
     look_at_uploads,
 )
 from fedjob_operator.state.transfers import TransferAsk, Uploads
-from fedjob_operator.times import epoch
 from support.upload_store import PUBLIC, ROOT, UploadStore, file_of, offer_in, parts_in
 
 OWNER = Owner("uid-1", "2026-11-24T10:00:00Z")
