@@ -26,8 +26,8 @@ from fedjob.preparation.prepared import LocalFiles
 from fedjob.protocol.result_files import MODEL
 from fedjob.storage.layout import Layout
 from support.examples import EXAMPLES, make_shards
-from support.one_process import Outcome, run_in_one_process
 from support.repository import ROOT
+from support.runtime.one_process import Outcome, run_in_one_process
 
 pytestmark = pytest.mark.e2e
 
@@ -106,6 +106,8 @@ CASES = {
     "notebook": Example(by_config_map, "val_accuracy", 0.03, weights=1e-4),
 }
 AT_ONCE = 3
+HINTED = "notebook"
+"""The example whose job has an entry of `extra` that replaces fedjob's own."""
 
 
 def here(name: str, shards: Path, folder: Path) -> Outcome:
@@ -127,6 +129,8 @@ def submit(deployment: OperatorDeployment, name: str, shards: Path) -> None:
     spec = yaml.safe_load((EXAMPLES / name / "job.yaml").read_text())["spec"]
     spec["federation"]["numRounds"] = ROUNDS
     spec["model"] = CASES[name].ship(deployment, name, spec["model"])
+    if name == HINTED:
+        spec["training"]["extra"] = {"NUM_CLIENTS": 9}
     deployment.submit(name, **spec)
 
 
@@ -143,14 +147,25 @@ def test_examples_have_the_same_result_here_and_on_the_cluster(
         if index + AT_ONCE < len(names):
             later = names[index + AT_ONCE]
             submit(deployment, later, shards[later])
+        check_hints(deployment, name, status)
         compare(deployment, name, status, expected)
         deployment.delete(name)
+
+
+def check_hints(deployment: OperatorDeployment, name: str, status: Any) -> None:
+    """Requires the condition Hints and its Warning Event where the job looks mistaken."""
+    hints = [c for c in status["conditions"] if c["type"] == "Hints"]
+    events = deployment.get("events", f"--field-selector=involvedObject.name={name}")["items"]
+    warned = [e["message"] for e in events if e["reason"] == "ProbableMistake"]
+    assert warned == [condition["message"] for condition in hints]
+    assert len(hints) == (name == HINTED), hints
+    if hints:
+        assert "spec.training.extra.NUM_CLIENTS is 9 and replaces fedjob's own" in warned[0]
 
 
 def compare(deployment: OperatorDeployment, name: str, status: Any, expected: Outcome) -> None:
     """Requires the same tensors, samples and metric."""
     example = CASES[name]
-    assert not [c for c in status["conditions"] if c["type"] == "Hints"], status["conditions"]
     assert status["rounds"]["completed"] == ROUNDS
     samples = [sum(p["samples"] for p in line["participants"]) for line in expected.rounds]
     assert [line["samples"] for line in status["history"]] == samples

@@ -13,8 +13,8 @@ import yaml
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles
 from support.field_shards import write_shard
-from support.one_process import Outcome, run_in_one_process
 from support.repository import ROOT
+from support.runtime.one_process import Outcome, run_in_one_process
 
 PAGE = (ROOT / "docs/how-to/training-code.md").read_text()
 ROWS = "".join(f"{n},1,{n % 3},0.5,{n % 2}\n" for n in range(10)).encode()

@@ -21,7 +21,7 @@ from fedjob.spec import FederatedJob
 from fedjob.spec.validation.parse import parse_job
 from integration.local_run.tiny_job import fedjob, finish
 from support.field_shards import FIELD, job_text, make_shards, write_encoded
-from support.one_process import Outcome, run_in_one_process
+from support.runtime.one_process import Outcome, run_in_one_process
 
 
 def validated(name: str, folder: Path, *options: str) -> tuple[int, str]:

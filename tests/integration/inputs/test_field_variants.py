@@ -13,7 +13,7 @@ from fedjob.errors import InvalidInputError
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles, PreparedRun
 from support.field_shards import write_shard
-from support.one_process import Outcome, run_in_one_process
+from support.runtime.one_process import Outcome, run_in_one_process
 
 HEAD = "import torch\nfrom torch import nn\n\n\n"
 NET = (
