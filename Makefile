@@ -52,6 +52,7 @@ generate: $(VENV)/.dev ## write the generated files again
 	@mkdir -p $(INTO)charts/fedjob/files
 	cp $(INTO)crds/federatedjobs.fedjob.dev.yaml $(INTO)charts/fedjob/files/
 	$(BIN)/python -m fedjob.spec.schema.reference > $(INTO)docs/reference/spec.md
+	PYTHONPATH=tests $(BIN)/python -m support.sdk.python_reference > $(INTO)docs/reference/python.md
 
 unit: $(VENV)/.dev programs ## fast tests, no processes
 	$(PYTEST) tests/unit -n 2

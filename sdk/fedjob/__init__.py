@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fedjob.client.cluster import Client
     from fedjob.client.from_model import from_model
     from fedjob.client.job import FederatedJob, JobCheck
     from fedjob.client.local import LocalClient
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "fedjob.client.cluster": ("Client",),
     "fedjob.client.from_model": ("from_model",),
     "fedjob.client.job": ("FederatedJob", "JobCheck"),
     "fedjob.client.local": ("LocalClient",),
@@ -68,6 +70,7 @@ _MODULES = {
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Client",
     "ClientInfo",
     "ComponentRef",
     "Fault",

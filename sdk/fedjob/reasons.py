@@ -1,7 +1,8 @@
 """The catalogue of failure reasons: what a condition, a failed client or an event may name.
 
 Each has a page, docs/reference/reasons/<Reason>.md: what it means, its likely cause, what to do.
-A test requires a page for every reason, and a reason for every page.
+A test requires a page for every reason, and a reason for every page. docs/contributing/layout.md
+says for each which module decides it.
 """
 
 from __future__ import annotations

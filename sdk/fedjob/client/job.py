@@ -215,7 +215,7 @@ class FederatedJob(resource.FederatedJob):
 
         Examples:
             >>> job.validate(shards="shards/").num_classes
-            10
+            2
             >>> job.validate(shards="elsewhere/")
             Traceback (most recent call last):
             fedjob.errors.InvalidInputError: shards: elsewhere is not a folder; ...

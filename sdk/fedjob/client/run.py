@@ -22,11 +22,11 @@ class Run:
     Examples:
         >>> run = LocalClient().submit(job, shards="shards/")
         >>> for status in run.follow():
-        ...     print(status.rounds_text)
-        0/5
-        ...
-        >>> run.wait().rounds[-1].metrics
-        {'loss': 0.1}
+        ...     last = status.rounds_text
+        >>> last
+        '5/5'
+        >>> run.wait().rounds[-1].metrics["loss"]
+        0.1
     """
 
     def __init__(self, handle: RunHandle) -> None:
@@ -178,7 +178,7 @@ class Run:
         Examples:
             >>> for line in run.logs("worker-0", round=1):
             ...     print(line)
-            epoch 1 loss 0.5
+            2026-01-02T03:00:30Z epoch 1 loss 0.5
         """
         return self._handle.logs(site, follow=follow, round=round, previous=previous)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,6 +131,40 @@ def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
     faults.check()
     inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
     return _hints(job, inputs, files)
+
+
+@dataclass(frozen=True)
+class CheckedCode:
+    """A job's code, without a fault.
+
+    Attributes:
+        text: model_def.py.
+        files: The files beside it.
+        info: What model_def.py holds.
+        requirements: As pip takes them.
+    """
+
+    text: str
+    files: Mapping[str, bytes]
+    info: SourceInfo
+    requirements: tuple[str, ...]
+
+
+def code_of_job(job: FederatedJob, files: LocalFiles) -> CheckedCode:
+    """The code of a job that is rendered without its shards.
+
+    Raises:
+        InvalidInputError: Every fault of the resource and the model file.
+    """
+    faults = FaultList()
+    with faults.collected():
+        check_job(job)
+    found = _model(job, files, faults)
+    faults.check()
+    if found.model is None or found.info is None:
+        raise AssertionError("unreachable: a model that is None comes with a fault")
+    lines = tuple(line.text for line in found.requirements)
+    return CheckedCode(found.model.source.text, found.model.files, found.info, lines)
 
 
 @dataclass(frozen=True)

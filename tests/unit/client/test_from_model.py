@@ -6,7 +6,7 @@ import pytest
 
 import fedjob
 from fedjob.spec.validation.parse import parse_job
-from support.sdk_models import MODEL_DEF, SCALING, write_model
+from support.sdk.models import MODEL_DEF, SCALING, write_model
 
 
 def test_class_is_enough(model):

@@ -4,7 +4,7 @@ import pytest
 
 import fedjob
 from fedjob.client.job import FederatedJob
-from support.sdk_models import MODEL_DEF, write_model
+from support.sdk.models import MODEL_DEF, write_model
 
 
 def test_job_file_with_a_model_file(tmp_path, shards):

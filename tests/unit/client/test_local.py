@@ -4,7 +4,7 @@ import pytest
 
 import fedjob
 from fedjob.client.local import LocalClient
-from support.finished_run import finish
+from support.sdk.finished_run import finish
 
 
 def test_complete_run_is_found_again_and_not_run_again(job, shards, out, finished):

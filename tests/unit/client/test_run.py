@@ -4,7 +4,7 @@ import pytest
 
 import fedjob
 from fedjob.client.local import LocalClient
-from support.finished_run import finish
+from support.sdk.finished_run import finish
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`fedjob report`: the report of a run in a folder, also of one that has not ended."""
+"""`fedjob report`: the report of a run, in a folder or in a cluster."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
 from fedjob.cli.display.console import error_console, error_json, output_console, print_json
 from fedjob.cli.options import Json
-from fedjob.engines.local.run_folder import RunFolder
 from fedjob.errors import FedjobError
 
 
@@ -19,22 +19,29 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of a `fedjob run` (its --out).")
-    ],
+    name: JobOrFolder,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write. \\[default: report.html in DIR, NAME-report.html here]",
+        ),
+    ] = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
     json: Json = False,
 ) -> None:
     """Write report.html from the committed rounds, and print its path.
 
-    Works during the run, after it, and after it was stopped.
+    Of a run on this machine it works during the run, after it, and after it was stopped; of a run
+    in a cluster, once it is complete.
     """
-    from fedjob.engines.base import RunHandle
-    from fedjob.engines.local.handle import LocalHandle
-
     try:
-        run: RunHandle = LocalHandle(RunFolder.at(folder))
+        run = run_handle(name, context, namespace, kubeconfig)
         with error_console().status("reading the committed rounds"):
-            written = run.report()
+            written = run.report(out)
     except FedjobError as error:
         if json:
             print_json(error_json(error))

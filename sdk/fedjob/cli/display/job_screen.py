@@ -50,7 +50,7 @@ def job_screen(
         parts.append(Text(f"model    {found.uri}  {size(found.size)}", overflow="fold"))
     recent = list(events)[-MOST_EVENTS:]
     if recent:
-        parts.append(_events(recent, now))
+        parts.extend(_events(recent, now))
     parts.extend(Text(f"! {note}", style="yellow", no_wrap=True, overflow="ellipsis")
                  for note in notes[-2:])  # fmt: skip
     return Group(*parts)
@@ -126,16 +126,16 @@ def _metrics(status: RunStatus) -> list[Text]:
     return lines
 
 
-def _events(events: Sequence[RunEvent], now: datetime) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, justify="right")
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for event in events:
+def _events(events: Sequence[RunEvent], now: datetime) -> list[Text]:
+    """One line an event; the message is cut at the terminal's edge, and nothing before it."""
+    ages = [since(event.time, now) for event in events]
+    widest = max(len(each) for each in ages)
+    reasons = max(len(event.reason) for event in events)
+    lines = []
+    for event, text in zip(events, ages, strict=True):
         style = "yellow" if event.type == "Warning" else "dim"
         about = f"{event.about}: " if event.about else ""
-        grid.add_row(
-            Text(since(event.time, now), style="dim"), Text(event.reason, style=style),
-            Text(f"{about}{event.message}", style=style),
-        )  # fmt: skip
-    return grid
+        line = Text(f"{text:>{widest}}  ", style="dim", no_wrap=True, overflow="ellipsis")
+        line.append(f"{event.reason:<{reasons}}  {about}{event.message}", style=style)
+        lines.append(line)
+    return lines

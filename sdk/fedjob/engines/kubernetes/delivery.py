@@ -79,11 +79,12 @@ def deliver_round(run: KubernetesHandle, number: int, path: Path, progress: Prog
     """
     results = run.results(number)
     data = results.read(f"rounds/{number}/commit.json")
-    key = f"rounds/{number}/{MODEL}"
-    digests = {}
+    missing = True
     if data is not None:
-        digests[key] = Commit.model_validate_json(data).sha256
-    if data is None or results.fetch({key: path}, sha256=digests, progress=progress):
+        commit = Commit.model_validate_json(data)
+        key = f"rounds/{number}/{commit.model_file}"
+        missing = bool(results.fetch({key: path}, sha256={key: commit.sha256}, progress=progress))
+    if missing:
         status = run.status()
         done = status.completed if status is not None else 0
         fix = f"give a round from 0 to {done}" if done else "wait for the first round"

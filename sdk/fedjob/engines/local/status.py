@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fedjob.engines.local.record import RunRecord
-from fedjob.engines.local.results.report_files import read_commit, read_commits, read_facts
+from fedjob.engines.local.results.report_files import (
+    last_noted_round,
+    read_commit,
+    read_commits,
+    read_facts,
+)
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.local.server_status import read_file
 from fedjob.engines.result import RunResult, RunState, read_result, round_lines
@@ -49,7 +54,8 @@ def live_status(server: ServerStatus, folder: RunFolder, record: RunRecord) -> R
         reason=server.reason,
         message=server.message,
         attempt=server.attempt,
-        completed=server.completed,
+        # A server that has just started does not know yet what is committed.
+        completed=max(server.completed, last_noted_round(folder)),
         total=total,
         current=server.current,
         connected=len(server.connected),

@@ -84,3 +84,14 @@ def test_no_line_is_wider_than_the_terminal():
     status = run(message=long, clients=[client(0, message=long)])
     for width in (80, 200):
         assert max(len(line) for line in shown(job_screen(status, events, NOW), width)) <= width
+
+
+def test_reasons_of_events_are_whole_however_long_their_messages():
+    events = [
+        RunEvent(time=NOW - timedelta(seconds=9), reason="Accepted", message="fine"),
+        RunEvent(time=NOW - timedelta(hours=4), type="Warning", reason="WorkerLost",
+                 message="y" * 100, about="digits-worker-1"),
+    ]  # fmt: skip
+    found = shown(job_screen(run(history=[]), events, NOW))[-2:]
+    assert found[0] == "  9s  Accepted    fine"
+    assert found[1] == f"4h0m  WorkerLost  digits-worker-1: {'y' * 44}…"

@@ -79,6 +79,12 @@ def test_live_status_is_the_servers(folder):
     assert found.retries == {"grpc": 1}
 
 
+def test_server_that_has_just_started_takes_no_round_back(folder):
+    note_commits(folder, [commit(0), commit(1)])
+    found = live_status(ServerStatus(phase=RunPhase.STARTING), folder, RECORD)
+    assert found.rounds_text == "1/3"
+
+
 def test_run_is_complete_only_when_it_is_delivered(folder):
     server = ServerStatus(phase=RunPhase.COMPLETE, completed=3, total=3)
     assert live_status(server, folder, RECORD).state == "Training"

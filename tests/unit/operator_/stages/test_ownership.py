@@ -12,7 +12,7 @@ from fedjob_operator.stages.ownership import (
     take_ownership,
 )
 from support.operator.samples import UID, a_job
-from support.upload_store import ROOT, UploadStore
+from support.operator.upload_store import ROOT, UploadStore
 
 OLD, NEW = Owner("uid-1", "2026-11-24T10:00:00Z"), Owner("uid-2", "2026-11-24T10:00:05Z")
 

@@ -10,7 +10,7 @@ from fedjob_operator.stages import results as module
 from fedjob_operator.stages.ownership import Owner, take_ownership
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.state.transfers import Results, TransferAsk
-from support.upload_store import ROOT, UploadStore
+from support.operator.upload_store import ROOT, UploadStore
 
 OWNER, OLD = Owner("uid-1", "2026-11-24T10:00:00Z"), Owner("uid-0", "2026-11-24T09:00:00Z")
 NOW = 1_800_000_000.0

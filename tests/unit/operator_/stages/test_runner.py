@@ -21,8 +21,8 @@ from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Kits, Problem, Stage
 from fedjob_operator.state.record import PodSlot, Prepared, Record, ShardPlace
 from support.operator.samples import DEFAULTS, UID, a_job
+from support.operator.upload_store import PUBLIC, UploadStore
 from support.s3_client import refusal
-from support.upload_store import PUBLIC, UploadStore
 
 KEY = ("team", "digits")
 JOB = a_job()

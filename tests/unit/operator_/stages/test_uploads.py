@@ -26,7 +26,7 @@ from fedjob_operator.stages.uploads import (
     look_at_uploads,
 )
 from fedjob_operator.state.transfers import TransferAsk, Uploads
-from support.upload_store import PUBLIC, ROOT, UploadStore, file_of, offer_in, parts_in
+from support.operator.upload_store import PUBLIC, ROOT, UploadStore, file_of, offer_in, parts_in
 
 OWNER = Owner("uid-1", "2026-11-24T10:00:00Z")
 LATER = Owner("uid-2", "2026-11-24T11:00:00Z")

@@ -10,7 +10,7 @@ from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import Control, Handover
-from fedjob_runtime.server.supervisor.retry_policy import Failure, RoundTries
+from fedjob_runtime.server.supervisor.failure_policy import Failure, RoundTries
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 
 STALLED_SECONDS = 120.0

@@ -19,8 +19,8 @@ from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import Handover, SegmentReport
 from fedjob_runtime.server.supervisor.client_status import waiting_message
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
+from fedjob_runtime.server.supervisor.failure_policy import delay_before, judge_tries
 from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
-from fedjob_runtime.server.supervisor.retry_policy import delay_before, judge_tries
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.segment_job import write_segment
 from fedjob_runtime.server.supervisor.segment_monitor import (

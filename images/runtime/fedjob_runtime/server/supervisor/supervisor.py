@@ -21,10 +21,10 @@ from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
 from fedjob_runtime.server.supervisor.committer import CommittedRun, Committer
 from fedjob_runtime.server.supervisor.end_of_run import ReleasingParent, finish, release_workers
+from fedjob_runtime.server.supervisor.failure_policy import Failure
 from fedjob_runtime.server.supervisor.nvflare_server import Parent
 from fedjob_runtime.server.supervisor.publish import publish
 from fedjob_runtime.server.supervisor.restore import restore
-from fedjob_runtime.server.supervisor.retry_policy import Failure
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.segment_loop import (
     POLL_SECONDS,
@@ -64,13 +64,7 @@ class NewCommitter(Protocol):
     """Makes a committer; the arguments are those of `Committer`."""
 
     def __call__(
-        self,
-        log: RoundLog,
-        handover: Handover,
-        run: CommittedRun,
-        *,
-        attempt: int,
-        last: int,
+        self, log: RoundLog, handover: Handover, run: CommittedRun, *, attempt: int, last: int
     ) -> RunningCommitter:
         """A committer that has not been started."""
 

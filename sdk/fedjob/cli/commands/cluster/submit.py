@@ -66,13 +66,16 @@ def submit(
         raise
     if json and last is not None:
         print_json(last.model_dump(mode="json", by_alias=True))
+    elif not wait and last is not None and last.state is JobState.FAILED:
+        ended(run.name, last)
     elif not wait:
         output_console().print(
             f"`fedjob watch {run.name}` shows the run, `fedjob result {run.name}` fetches its model"
             f"{_options(run)}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    raise typer.Exit(exit_code(last) if wait else 0)
+    refused = last is not None and last.state is JobState.FAILED
+    raise typer.Exit(exit_code(last) if wait or refused else 0)
 
 
 def exit_code(status: RunStatus | None) -> int:

@@ -124,6 +124,7 @@ class UploadSession:
         self._total = sum(file.size for file in files.values())
         self._done = 0
         self._counted = False
+        self._expired = False
         self._lock = threading.Lock()
 
     def run(self) -> JobResource:
@@ -145,8 +146,13 @@ class UploadSession:
                 self._show(self._total)
                 return job
             offer = self._open(job)
-            if offer is not None and self._send(offer, job):
+            if offer is None:
+                continue
+            self._expired = False
+            if self._send(offer, job):
                 progressed = self._clock()
+            if self._expired and not self._has_offer(self._jobs.get(self._name)):
+                self._ask(progressed)
 
     def _next(self, progressed: float) -> JobResource | None:
         """The job when there is something to do; None where the operator should be asked.
@@ -161,12 +167,21 @@ class UploadSession:
                     f"{self._name} was deleted while its files were being sent; submit it again"
                 )
             job = each.job
-            upload = job.status.transfer.upload if job.status.transfer else None
-            if _arrived(job) or (job.status.state in FINAL and job.seen):
+            if _arrived(job) or (job.status.state in FINAL and job.seen) or self._has_offer(job):
                 return job
-            if upload is not None and upload.sealed and (upload.sequence or 0) > self._sequence:
-                return job
+            if job.suspended:
+                raise TransferStalledError(
+                    f"{self._name} was suspended, so its files are not taken; `fedjob resume "
+                    f"{self._name}`, then submit it again: it continues"
+                )
         return None
+
+    def _has_offer(self, job: JobResource) -> bool:
+        """Whether the status has an offer that was not taken yet."""
+        upload = job.status.transfer.upload if job.status.transfer else None
+        if upload is None or not upload.sealed:
+            return False
+        return (upload.sequence or 0) > self._sequence
 
     def _ask(self, progressed: float) -> None:
         """Ask the operator for a new offer.
@@ -235,6 +250,7 @@ class UploadSession:
             for future in done:
                 error = future.exception()
                 if isinstance(error, OfferExpiredError):
+                    self._expired = True
                     return sum(each.done() and not each.exception() for each in futures)
                 if error is not None:
                     raise error

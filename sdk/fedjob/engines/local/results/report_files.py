@@ -88,6 +88,12 @@ def read_commit(folder: RunFolder, number: int) -> Commit | None:
         return None
 
 
+def last_noted_round(folder: RunFolder) -> int:
+    """The last round that `note_commits` kept; 0 where there is none."""
+    names = (path.stem for path in folder.commits.glob("*.json"))
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
 def _no_run(folder: RunFolder) -> InvalidInputError:
     problem = "has no run of fedjob that can be read"
     fix = "give the folder that `fedjob run` printed (its --out)"

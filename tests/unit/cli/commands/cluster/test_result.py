@@ -67,10 +67,11 @@ def rounds(fake, store, status):
         data = f"round {number}".encode()
         commit = Commit(
             round=number, attempt=1, sha256=hashlib.sha256(data).hexdigest(), size=len(data),
-            participants=[], metrics={}, times=RoundTimes(total=1.0), started="x", ended="x",
+            model_file=f"model-{number}.safetensors", participants=[], metrics={},
+            times=RoundTimes(total=1.0), started="x", ended="x",
         )  # fmt: skip
         store.objects[f"rounds/{number}/commit.json"] = commit.model_dump_json().encode()
-        store.objects[f"rounds/{number}/model.safetensors"] = data
+        store.objects[f"rounds/{number}/{commit.model_file}"] = data
 
 
 def test_model_of_one_round_also_while_it_runs(fedjob, rounds, tmp_path):

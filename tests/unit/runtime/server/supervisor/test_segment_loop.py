@@ -11,8 +11,8 @@ import pytest
 from fedjob.protocol.commit import ClientFailure
 from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
+from fedjob_runtime.server.supervisor.failure_policy import MAX_TRIES
 from fedjob_runtime.server.supervisor.nvflare_server import SegmentRefusedError
-from fedjob_runtime.server.supervisor.retry_policy import MAX_TRIES
 from fedjob_runtime.server.supervisor.segment_loop import MAX_FRUITLESS, START_GRACE
 from fedjob_runtime.server.supervisor.segment_monitor import SCHEDULE_SECONDS
 from support.supervised_run import (

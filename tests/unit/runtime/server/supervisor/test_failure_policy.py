@@ -6,7 +6,7 @@ import pytest
 
 from fedjob.protocol.commit import ClientFailure
 from fedjob.reasons import Reason
-from fedjob_runtime.server.supervisor.retry_policy import (
+from fedjob_runtime.server.supervisor.failure_policy import (
     BACKOFF,
     MAX_TRIES,
     RoundTries,

@@ -1,0 +1,21 @@
+"""The engine suite on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fedjob
+from support.sdk.engine_suite import EngineSuite
+
+pytestmark = pytest.mark.federation
+
+
+class TestLocalEngine(EngineSuite):
+    """One folder of runs."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def client(cls, folder: Path) -> fedjob.LocalClient:
+        return fedjob.LocalClient(folder / "runs")
