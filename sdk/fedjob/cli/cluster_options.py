@@ -81,7 +81,7 @@ def jobs_api(
         default: A namespace that the job's file names; the option comes before it.
 
     Raises:
-        FedjobError: There is no kubeconfig, or it lacks the context.
+        FedjobError: No kubeconfig was found, or it lacks the context.
     """
     from fedjob.engines.kubernetes.access import ApiServer, Target
     from fedjob.engines.kubernetes.jobs import JobsApi

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
-from fedjob.cli.display.console import error_console, error_json, output_console, print_json
+from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
-from fedjob.errors import FedjobError
 
 
 def register(app: typer.Typer) -> None:
@@ -38,14 +37,10 @@ def report(
     Of a run on this machine it works during the run, after it, and after it was stopped; of a run
     in a cluster, once it is complete.
     """
-    try:
+    with errors_as_json(json):
         run = run_handle(name, context, namespace, kubeconfig)
         with error_console().status("reading the committed rounds"):
             written = run.report(out)
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json:
         print_json({"report": str(written.path), "rounds": written.rounds})
     else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import json as json_module
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -32,7 +33,7 @@ def table_console() -> Console:
 
 def print_json(value: Mapping[str, object]) -> None:
     """One JSON object on stdout: all that a script gets to read there."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_module.dumps(value, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
@@ -45,6 +46,21 @@ def error_json(error: FedjobError) -> dict[str, object]:
         "exitCode": error.exit_code,
         "faults": [{"field": f.field, "problem": f.problem, "fix": f.fix} for f in faults],
     }
+
+
+@contextmanager
+def errors_as_json(json: bool) -> Iterator[None]:
+    """Prints an error of the block for scripts; the entry point then shows it to people.
+
+    Args:
+        json: Whether the command was called with --json.
+    """
+    try:
+        yield
+    except FedjobError as error:
+        if json:
+            print_json(error_json(error))
+        raise
 
 
 def show_error(error: FedjobError, console: Console | None = None) -> None:

@@ -111,7 +111,14 @@ class KubernetesEngine(Engine):
         manifest = _manifest(self._submission.manifest, before, key if needed else None)
         job = self._jobs.apply(manifest)
         self._observer.note(f"{self._jobs.namespace}/{job.name} {_outcome(before, job)}")
-        if needed:
+        if needed and job.suspended:
+            # The operator makes no offers for it.
+            self._observer.note(
+                f"{job.name} is suspended: its files are not sent; submit it again without "
+                f"runPolicy.suspend",
+                warning=True,
+            )
+        elif needed:
             upload = before.status.transfer.upload if before and before.status.transfer else None
             session = UploadSession(
                 self._jobs, job.name, files, key,

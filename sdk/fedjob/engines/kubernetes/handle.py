@@ -78,7 +78,7 @@ class KubernetesHandle(RunHandle):
         return job is not None and not (job.ended or job.suspended or job.deleting)
 
     def status(self) -> RunStatus | None:
-        """The run at this moment; None where there is no job of this name."""
+        """The run at this moment; None where no job has this name."""
         job = self._jobs.find(self._name)
         return None if job is None else status_of(job)
 
@@ -88,7 +88,7 @@ class KubernetesHandle(RunHandle):
         It survives broken connections and restarts of the API server.
 
         Raises:
-            JobNotFoundError: There is no job of this name.
+            JobNotFoundError: No job has this name.
         """
         yield from self._follow(None)
 
@@ -99,7 +99,7 @@ class KubernetesHandle(RunHandle):
             timeout: Seconds to wait at most; None waits for as long as it takes.
 
         Raises:
-            JobNotFoundError: There is no job of this name.
+            JobNotFoundError: No job has this name.
             UnavailableError: The run was suspended or deleted, or is still running after `timeout`
                 seconds.
         """
@@ -206,7 +206,7 @@ class KubernetesHandle(RunHandle):
         """The resource.
 
         Raises:
-            JobNotFoundError: There is no job of this name.
+            JobNotFoundError: No job has this name.
         """
         return self._jobs.get(self._name)
 

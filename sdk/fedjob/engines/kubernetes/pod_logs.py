@@ -38,7 +38,7 @@ class Pod:
         start: Its number among the pods of the site.
         restarts: Of its container, in place.
         ended: Whether its container will not run again.
-        begun: Whether its container has run: before that there is no log.
+        begun: Whether its container has run: before that it has no log.
     """
 
     name: str

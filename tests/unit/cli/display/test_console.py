@@ -1,10 +1,12 @@
 """Errors for a person and for a script."""
 
 import io
+import json
 
+import pytest
 from rich.console import Console
 
-from fedjob.cli.display.console import error_json, show_error
+from fedjob.cli.display.console import error_json, errors_as_json, show_error
 from fedjob.engines.local.interruption import InterruptedRunError
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
 
@@ -41,3 +43,13 @@ def test_errors_for_scripts():
         "faults": [{"field": "a", "problem": "b", "fix": "c"}],
     }
     assert error_json(FedjobError("x"))["faults"] == []
+
+
+def test_error_of_a_block_is_printed_for_scripts_and_raised(capsys):
+    with pytest.raises(UnavailableError), errors_as_json(True):
+        raise UnavailableError("gone")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["error"], found["exitCode"], found["faults"]) == ("gone", 3, [])
+    with pytest.raises(UnavailableError), errors_as_json(False):
+        raise UnavailableError("gone")
+    assert capsys.readouterr().out == ""

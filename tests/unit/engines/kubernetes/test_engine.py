@@ -127,6 +127,14 @@ def test_submission_that_is_suspended_itself_stays_so(jobs, observer, tmp_path):
     assert jobs.get("digits").suspended
 
 
+def test_files_of_a_suspended_submission_are_not_sent(jobs, store, observer, shards, tmp_path):
+    found = submission(shards)
+    found.manifest["spec"]["runPolicy"] = {"suspend": True}
+    engine_of(jobs, found, observer, tmp_path).submit()
+    assert store.asked == []
+    assert "is suspended: its files are not sent" in observer.notes[-1]
+
+
 def test_job_that_is_complete_says_so(fake, jobs, observer, tmp_path):
     engine = engine_of(jobs, submission(), observer, tmp_path)
     engine.submit()

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
-from fedjob.cli.display.console import error_console, error_json, output_console, print_json
+from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
-from fedjob.errors import EXIT_INVALID, FedjobError
+from fedjob.errors import EXIT_INVALID
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def cancel(
 
     `fedjob suspend` stops a run that is to continue later.
     """
-    try:
+    with errors_as_json(json):
         run = run_handle(name, context, namespace, kubeconfig)
         status = run.status()
         if (
@@ -42,10 +42,6 @@ def cancel(
             error_console().print("nothing was deleted; give --yes to delete without a question")
             raise typer.Exit(EXIT_INVALID)
         run.cancel()
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json:
         print_json({"name": run.name, "namespace": run.namespace, "deleted": True})
         return

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
-from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
 from fedjob.engines.kubernetes.diagnosis import Check, Outcome, diagnose
-from fedjob.errors import EXIT_UNAVAILABLE, FedjobError
+from fedjob.errors import EXIT_UNAVAILABLE
 
 _SIGNS = {
     Outcome.OK: ("✓", "green"),
@@ -36,13 +36,9 @@ def doctor(
 
     Each fault comes with its fix. Exits with 3 when something is missing.
     """
-    try:
+    with errors_as_json(json):
         jobs = jobs_api(context, namespace, kubeconfig)
         checks = list(diagnose(jobs.api, jobs.namespace))
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json:
         print_json({
             "checks": [

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
-from fedjob.cli.display.console import error_console, error_json, print_json, table_console
+from fedjob.cli.display.console import error_console, errors_as_json, print_json, table_console
 from fedjob.cli.display.jobs_table import events_table
 from fedjob.cli.options import Json
-from fedjob.errors import FedjobError
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +29,8 @@ def events(
 
     Where Events may not be read, the job's conditions are shown in their place.
     """
-    try:
+    with errors_as_json(json):
         found = run_handle(name, context, namespace, kubeconfig).events()
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json:
         print_json({"events": [event.model_dump(mode="json", by_alias=True) for event in found]})
     elif found:

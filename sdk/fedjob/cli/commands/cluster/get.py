@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
-from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.display.job_screen import job_screen
 from fedjob.cli.display.screen import rounds_table
 from fedjob.cli.options import Json
-from fedjob.errors import Fault, FedjobError, InvalidInputError
+from fedjob.errors import Fault, InvalidInputError
 
 _ALL = 10_000
 
@@ -30,7 +30,7 @@ def get(
     json: Json = False,
 ) -> None:
     """Show one job: state, rounds, clients with their last heartbeat, metrics, events."""
-    try:
+    with errors_as_json(json):
         run = run_handle(name, context, namespace, kubeconfig)
         status = run.status()
         if status is None:
@@ -41,10 +41,6 @@ def get(
             print_json(status.model_dump(mode="json", by_alias=True))
             return
         events = run.events()
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     console = output_console()
     console.print(job_screen(status, events, datetime.now(UTC), most_clients=_ALL))
     if status.history:

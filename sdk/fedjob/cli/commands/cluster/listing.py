@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
-from fedjob.cli.display.console import error_console, error_json, print_json, table_console
+from fedjob.cli.display.console import error_console, errors_as_json, print_json, table_console
 from fedjob.cli.display.jobs_table import JobLine, jobs_table
 from fedjob.cli.options import Json
 from fedjob.engines.kubernetes.run_values import status_of
-from fedjob.errors import FedjobError
 from fedjob.formats import rfc3339
 
 
@@ -32,13 +31,9 @@ def list_jobs(
     json: Json = False,
 ) -> None:
     """List the jobs, with rounds, clients, metric and the time left."""
-    try:
+    with errors_as_json(json):
         jobs = jobs_api(context, namespace, kubeconfig)
         found = jobs.all(everywhere=everywhere)
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     lines = [JobLine(status_of(job), datetime.fromtimestamp(job.created, UTC)) for job in found]
     if json:
         shown = [

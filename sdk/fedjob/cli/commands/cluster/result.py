@@ -9,7 +9,7 @@ import typer
 
 from fedjob.cli.cluster_options import Context, Job, Kubeconfig, Namespace, job_handle
 from fedjob.cli.commands.cluster.submit import detached
-from fedjob.cli.display.console import error_console, error_json, output_console, print_json
+from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import follow_view
 from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.following import follow_run
@@ -22,7 +22,6 @@ from fedjob.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     Fault,
-    FedjobError,
     InvalidInputError,
 )
 
@@ -65,21 +64,18 @@ def result(
     run = job_handle(name, context, namespace, kubeconfig)
     folder = (out or Path("fedjob-out") / name).expanduser().absolute()
     try:
-        if wait:
-            with follow_view(error_console()) as view:
-                follow_run(run, view)
-        if best or round_ is not None:
-            number = best_round(run) if round_ is None else round_
-            _one_round(run, number, folder, json=json)
-            return
-        failed = _all(run, folder, json=json)
+        with errors_as_json(json):
+            if wait:
+                with follow_view(error_console()) as view:
+                    follow_run(run, view)
+            if best or round_ is not None:
+                number = best_round(run) if round_ is None else round_
+                _one_round(run, number, folder, json=json)
+                return
+            failed = _all(run, folder, json=json)
     except Interrupted:
         detached(run)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

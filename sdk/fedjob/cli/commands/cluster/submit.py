@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
-from fedjob.cli.display.console import error_console, error_json, output_console, print_json
+from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import LineFollow, LiveFollow, follow_view
 from fedjob.cli.display.status_text import why
 from fedjob.cli.display.upload_progress import UploadProgress
@@ -17,7 +17,7 @@ from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_
 from fedjob.engines.kubernetes.engine import KubernetesEngine
 from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.engines.run_status import RunStatus
-from fedjob.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNAVAILABLE, FedjobError
+from fedjob.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNAVAILABLE
 from fedjob.formats import size
 from fedjob.preparation.submission import Submission, submission_of_text
 from fedjob.spec.models.status import JobState
@@ -47,7 +47,7 @@ def submit(
     Needs a kubeconfig with rights on FederatedJobs, and no keys of a store. Repeated after an
     interruption, it sends what is missing. Ctrl-C detaches; the run is not stopped.
     """
-    try:
+    with errors_as_json(json):
         text, source = read_job_text(file)
         files = local_files(file, shards, model_file, checkpoint)
         with error_console().status("checking the job, its model and its shards"):
@@ -60,19 +60,18 @@ def submit(
         _send(engine, submission, observer)
         run = engine.handle
         last = _watch(run, observer) if wait else run.status()
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json and last is not None:
         print_json(last.model_dump(mode="json", by_alias=True))
+    elif not wait and last is not None and last.state is JobState.FAILED:
+        ended(run.name, last)
     elif not wait:
         output_console().print(
             f"`fedjob watch {run.name}` shows the run, `fedjob result {run.name}` fetches its model"
             f"{_options(run)}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    raise typer.Exit(exit_code(last) if wait else 0)
+    refused = last is not None and last.state is JobState.FAILED
+    raise typer.Exit(exit_code(last) if wait or refused else 0)
 
 
 def exit_code(status: RunStatus | None) -> int:

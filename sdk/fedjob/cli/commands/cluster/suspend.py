@@ -5,9 +5,8 @@ from __future__ import annotations
 import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
-from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
-from fedjob.errors import FedjobError
 
 
 def register(app: typer.Typer) -> None:
@@ -24,13 +23,9 @@ def suspend(
     json: Json = False,
 ) -> None:
     """Stop a run in order; committed rounds stay, and `fedjob resume` continues it."""
-    try:
+    with errors_as_json(json):
         run = run_handle(name, context, namespace, kubeconfig)
         run.suspend()
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     if json:
         print_json({"name": run.name, "namespace": run.namespace, "suspended": True})
         return

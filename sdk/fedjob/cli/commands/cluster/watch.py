@@ -6,13 +6,13 @@ import typer
 
 from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
 from fedjob.cli.commands.cluster.submit import detached, ended, exit_code
-from fedjob.cli.display.console import error_json, output_console, print_json
+from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import follow_view
 from fedjob.cli.following import follow_run
 from fedjob.cli.interruption import Interrupted
 from fedjob.cli.options import Json
 from fedjob.engines.kubernetes.handle import KubernetesHandle
-from fedjob.errors import EXIT_INTERRUPTED, FedjobError
+from fedjob.errors import EXIT_INTERRUPTED
 
 
 def register(app: typer.Typer) -> None:
@@ -36,23 +36,20 @@ def watch(
     """
     run = None
     try:
-        run = run_handle(name, context, namespace, kubeconfig)
-        if json:
-            last = None
-            for status in run.follow():
-                last = status
-            if last is not None:
-                print_json(last.model_dump(mode="json", by_alias=True))
-        else:
-            with follow_view(output_console()) as view:
-                last = follow_run(run, view)
-            ended(name, last)
+        with errors_as_json(json):
+            run = run_handle(name, context, namespace, kubeconfig)
+            if json:
+                last = None
+                for status in run.follow():
+                    last = status
+                if last is not None:
+                    print_json(last.model_dump(mode="json", by_alias=True))
+            else:
+                with follow_view(output_console()) as view:
+                    last = follow_run(run, view)
+                ended(name, last)
     except Interrupted:
         if isinstance(run, KubernetesHandle):
             detached(run)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except FedjobError as error:
-        if json:
-            print_json(error_json(error))
-        raise
     raise typer.Exit(exit_code(last))

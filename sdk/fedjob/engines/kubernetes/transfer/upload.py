@@ -169,6 +169,11 @@ class UploadSession:
             job = each.job
             if _arrived(job) or (job.status.state in FINAL and job.seen) or self._has_offer(job):
                 return job
+            if job.suspended:
+                raise TransferStalledError(
+                    f"{self._name} was suspended, so its files are not taken; `fedjob resume "
+                    f"{self._name}`, then submit it again: it continues"
+                )
         return None
 
     def _has_offer(self, job: JobResource) -> bool:

@@ -74,6 +74,15 @@ def test_wait_ends_with_the_run(fedjob, fake, job, status, state, code):
     assert json.loads(shown.out)["completed"] in (2, 5)
 
 
+def test_job_that_the_operator_refuses_exits_with_1(fedjob, fake, job, status):
+    fedjob("submit", job)
+    fake.put("digits", status={**status["failed"](), "message": "the files are too large"})
+    called = fedjob("submit", job)
+    assert called.code == 1
+    assert "failed: OutOfMemory: the files are too large" in called.err
+    assert called.out == ""
+
+
 def test_ctrl_c_while_sending_says_how_to_continue(fedjob, fake, job, shards, monkeypatch):
     def interrupted(self):
         self._observer.uploaded(1_000_000, 4_000_000)

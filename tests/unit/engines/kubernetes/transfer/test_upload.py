@@ -178,6 +178,14 @@ def test_deletion_of_the_job_ends_the_upload(fake, jobs, shards):
         session(jobs, shards).run()
 
 
+def test_suspension_of_the_job_ends_the_upload(fake, jobs, shards):
+    submit(fake, shards)
+    spec = {**fake.jobs["team", "digits"]["spec"], "runPolicy": {"suspend": True}}
+    threading.Timer(0.05, fake.put, ("digits",), {"spec": spec}).start()
+    with pytest.raises(TransferStalledError, match="fedjob resume digits"):
+        session(jobs, shards).run()
+
+
 def test_failed_job_ends_the_upload(fake, jobs, shards):
     submit(fake, shards)
     fake.put("digits", status={"state": "Failed", "message": "too large", "observedGeneration": 1})
