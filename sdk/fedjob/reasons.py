@@ -129,6 +129,10 @@ class Reason(StrEnum):
         "DtypeConverted",
         "Floats with whole values were taken for integers (a warning).",
     )
+    FILES_NOT_KEPT = (
+        "FilesNotKept",
+        "Files that the training function left were not kept (a warning).",
+    )
     TRAINING_WARNING = "TrainingWarning", "An answer came with a text of the author's (a warning)."
     RESULT_TOO_LARGE = "ResultTooLarge", "A worker's answer is larger than allowed."
     BAD_TASK_DATA = "BadTaskData", "A task came without the weights it needs."

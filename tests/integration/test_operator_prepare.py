@@ -219,7 +219,7 @@ def test_url_reads_one_shard_and_no_other(opened: JobStore) -> None:
     own = shard([1])
     put(opened, a=own, b=shard([2]))
     inputs = inputs_of(opened)
-    urls = sign_urls(opened, inputs.prepared.workers, NOW, 3600, {})
+    urls = sign_urls(opened, inputs.prepared.workers, NOW, 3600, ordinals={})
     assert urls["worker-0"].expires == NOW + 3600
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urls["worker-0"].url) as answer:

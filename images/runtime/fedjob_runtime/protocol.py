@@ -34,6 +34,8 @@ ENV_WORKER = "FEDJOB_WORKER"
 ENV_DEVICE = "FEDJOB_DEVICE"
 ENV_SHARD = "FEDJOB_SHARD"
 """Worker: the file name of its shard."""
+ENV_KEEP_FILES = "FEDJOB_KEEP_FILES"
+"""Worker: a KeptFiles as JSON; absent where nothing is kept."""
 
 
 def env_text(name: str) -> str:

@@ -76,6 +76,8 @@ def worker_pod_config(
 ) -> PodConfig:
     """What a worker is started with; a change of numRounds does not restart it."""
     own = job.spec.workers.model_dump(mode="json", exclude={"max_restarts", "gpu_fallback"})
+    if own["keep_files"] is None:
+        del own["keep_files"]  # pods of an operator that did not know it stay
     return PodConfig(
         {
             "its shard": prepared.workers[index].model_dump(mode="json"),

@@ -19,12 +19,22 @@ from fedjob_operator.naming import (
 )
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.transfers import upload_wait
-from fedjob_operator.resources.secrets import kit_secret, last_log, url_expires, url_secret
+from fedjob_operator.resources.secrets import (
+    kit_secret,
+    last_files,
+    last_log,
+    url_expires,
+    url_secret,
+)
 from fedjob_operator.state.observed import ChildKey, Stage
 from fedjob_operator.state.record import Prepared, Record, ShardPlace
 
-_LATER_FIELDS = (("shards", "upload"),)
+_LATER_FIELDS = (("shards", "upload"), ("workers", "keep_files"))
 """Section and name of optional fields that the first digests did not cover."""
+
+
+FEW_ROUNDS = 32
+"""Rounds ahead for which forms must exist: a Secret takes a minute or more to reach a pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +124,7 @@ def survey(view: JobView, record: Record) -> Preparation:
         missing.add(Stage.URLS)
     wanted = set(missing)
     renewal = urls.expires - view.defaults.url_seconds / 2 - view.now
-    if renewal < 0 or not urls.logs:
+    if renewal < 0 or not urls.forms:
         wanted.add(Stage.URLS)
     stages, again = _due(view, wanted)
     if renewal > 0:
@@ -170,35 +180,44 @@ class _Urls:
         secrets: Secrets to write.
         complete: Whether every worker has a URL.
         expires: When the first of them expires, seconds since the epoch.
-        logs: Whether every worker's current pod has a form for its log.
+        forms: Whether every worker has a form for the log of its current pod and, where the job
+            keeps files, for the next rounds.
     """
 
     secrets: tuple[Body, ...]
     complete: bool
     expires: float
-    logs: bool
+    forms: bool
 
 
 def _urls(view: JobView, shards: list[ShardPlace]) -> _Urls:
     bodies: list[Body] = []
     expiries: list[float] = []
-    logs = True
+    forms = True
+    keeps = view.job.spec.workers.keep_files is not None
+    total = view.job.spec.federation.num_rounds
+    status = view.server_status()
+    needed = min((status.completed if status is not None else 0) + FEW_ROUNDS, total)
     for worker, shard in zip(worker_names(len(shards)), shards, strict=True):
         key = f"{shard.bucket}/{shard.key}"
         secret = view.owned.get(("Secret", url_name(view.job.metadata.name, worker)))
         expires = url_expires(secret, key)
         signed = view.observations.urls.get(worker)
         last = last_log(secret)
-        newer = signed is not None and (signed.expires >= expires + 1 or signed.last_log > last)
+        files = last_files(secret)
+        newer = signed is not None and (
+            signed.expires >= expires + 1 or (signed.last_log, signed.last_files) > (last, files)
+        )
         if signed is not None and signed.key == key and newer:
             bodies.append(url_secret(view.job, worker, signed))
-            expires, last = signed.expires, signed.last_log
+            expires, last, files = signed.expires, signed.last_log, signed.last_files
         expiries.append(expires)
         slot = view.record.workers.get(worker)
-        logs = logs and last >= (slot.ordinal if slot is not None else 0)
+        forms = forms and last >= (slot.ordinal if slot is not None else 0)
+        forms = forms and (not keeps or files >= needed)
     return _Urls(
         secrets=tuple(bodies),
         complete=all(expires > 0 for expires in expiries),
         expires=min(expiries, default=float("inf")),
-        logs=logs,
+        forms=forms,
     )

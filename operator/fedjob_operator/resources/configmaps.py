@@ -56,6 +56,7 @@ def worker_config(job: FederatedJob, worker: str, shard: ShardPlace, *, gpus: bo
         shard=shard.name,
         sha256=shard.sha256,
         shard_url_file=f"{URL}/{URL_FILE}",
+        kept_forms=URL,
         device="auto" if gpus else "cpu",
     )
 

@@ -26,6 +26,11 @@ def log_form_file(ordinal: int) -> str:
     return f"log-{ordinal}.json"
 
 
+def files_form_file(number: int) -> str:
+    """File name of the presigned form for what a worker keeps of a round, within URL."""
+    return f"files-{number}.json"
+
+
 ENV_LOG_FORM = "FEDJOB_LOG_FORM"
 """Environment variable of a worker: path of the form for its log."""
 ENV_KEEP_LOG = "FEDJOB_KEEP_LOG"

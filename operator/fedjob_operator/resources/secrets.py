@@ -23,6 +23,8 @@ from fedjob_operator.state.observed import SignedUrl
 
 LAST_LOG = "fedjob.dev/last-log"
 """Annotation with the number of the last pod that has a form for its log."""
+LAST_FILES = "fedjob.dev/last-files"
+"""Annotation with the last round that has a form for its files."""
 SHARD_KEY = "fedjob.dev/shard"
 """Annotation with the object that a presigned URL reads, as `bucket/key`."""
 
@@ -53,6 +55,7 @@ def url_secret(job: FederatedJob, worker: str, signed: SignedUrl) -> Body:
             EXPIRES: rfc3339(signed.expires),
             SHARD_KEY: signed.key,
             LAST_LOG: str(signed.last_log),
+            **({LAST_FILES: str(signed.last_files)} if signed.last_files else {}),
         },
     )
     forms = {name: text.encode() for name, text in signed.forms.items()}
@@ -70,6 +73,12 @@ def url_expires(secret: Body | None, key: str) -> float:
     if secret is None or annotation(secret, SHARD_KEY) != key:
         return 0.0
     return epoch(annotation(secret, EXPIRES)) or 0.0
+
+
+def last_files(secret: Body | None) -> int:
+    """The last round that has a form for its files; 0 where none has."""
+    text = annotation(secret, LAST_FILES) if secret is not None else ""
+    return int(text) if text.isdigit() else 0
 
 
 def store_secret(job: FederatedJob, keys: Mapping[str, str]) -> Body:

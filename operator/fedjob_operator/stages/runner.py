@@ -25,7 +25,7 @@ from fedjob_operator.stages.image import build_image
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.ownership import MayAct, owner_of
-from fedjob_operator.stages.presigned_urls import sign_urls
+from fedjob_operator.stages.presigned_urls import KeptRounds, sign_urls
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.stages.round_log import read_log
 from fedjob_operator.stages.startup_kits import make_kits
@@ -237,9 +237,23 @@ class Preparer:
             )
             ordinals = {name: slot.ordinal for name, slot in record.workers.items()}
             urls = await asyncio.to_thread(
-                sign_urls, store, prepared.workers, time.time(), seconds, ordinals
+                sign_urls,
+                store,
+                prepared.workers,
+                time.time(),
+                seconds,
+                ordinals=ordinals,
+                kept=self._kept_rounds(key, job),
             )
             self._cache.learn(key, urls=urls)
+
+    def _kept_rounds(self, key: Key, job: FederatedJob) -> KeptRounds | None:
+        keep = job.spec.workers.keep_files
+        if keep is None:
+            return None
+        server = self._cache.observations(key).server
+        completed = server.status.completed if server is not None else 0
+        return KeptRounds(completed, job.spec.federation.num_rounds, keep.max_bytes)
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)

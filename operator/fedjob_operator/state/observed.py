@@ -72,6 +72,7 @@ class SignedUrl:
         expires: Seconds since the epoch.
         forms: Presigned forms for what the worker keeps in the store: JSON by file name.
         last_log: The last pod of the slot that has a form for its log; -1: none has.
+        last_files: The last round that has a form for its files; 0: none has.
     """
 
     url: str = field(repr=False)
@@ -79,6 +80,7 @@ class SignedUrl:
     expires: float
     forms: Mapping[str, str] = field(default_factory=dict, repr=False)
     last_log: int = -1
+    last_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

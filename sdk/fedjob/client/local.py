@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 from fedjob.client.job import FederatedJob
 from fedjob.client.python_names import in_python, python_names
 from fedjob.client.run import Run, Runs
 from fedjob.errors import Fault, FedjobWarning, InvalidInputError
-from fedjob.preparation.prepared import PreparedRun
 from fedjob.spec.models import job as resource
-from fedjob.workspace.components import CUSTOM
 
 DEFAULT_OUT = "fedjob-out"
 
@@ -71,12 +68,13 @@ class LocalClient:
         """
         from fedjob.engines.local.engine import LocalEngine
         from fedjob.engines.local.processes.commands import require_local_packages
+        from fedjob.engines.local.processes.overlay import with_packages
         from fedjob.engines.local.run_folder import RunFolder
 
         require_local_packages()
         with python_names():
             whole = job_of(job)
-            prepared = self._with_packages(whole.prepared(shards, checkpoint=checkpoint), install)
+            prepared = with_packages(whole.prepared(shards, checkpoint=checkpoint), install=install)
             folder = RunFolder.at(self._out / whole.metadata.name)
             warn_of(prepared.hints)
             return Run(LocalEngine(prepared, folder, fresh=fresh).submit())
@@ -123,23 +121,6 @@ class LocalClient:
             if folder.is_dir()
         )
         return [Run(handle) for handle in handles if handle.status() is not None]
-
-    def _with_packages(self, prepared: PreparedRun, install: bool) -> PreparedRun:
-        from fedjob.engines.local.processes.overlay import default_cache, missing_fault, overlay_for
-        from fedjob.workspace.requirements.installed import missing_requirements
-
-        missing = missing_requirements(prepared.requirements)
-        if not missing:
-            return prepared
-        if not install:
-            raise missing_fault(missing)
-        files = {
-            path.removeprefix(CUSTOM): content
-            for path, content in prepared.job_files.items()
-            if path.startswith(CUSTOM)
-        }
-        overlay = overlay_for(prepared.requirements, files, default_cache())
-        return replace(prepared, python_path=(overlay,))
 
 
 def job_of(job: resource.FederatedJob | str | Path) -> FederatedJob:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fedjob.protocol.config import ServerConfig, StoreLocation, WorkerConfig, WorkerShard
+from fedjob.protocol.config import KeptFiles, ServerConfig, StoreLocation, WorkerConfig, WorkerShard
 from fedjob.spec.models.job import FederatedJob
 
 
@@ -82,6 +82,8 @@ def build_worker_config(
     shard_url_file: str,
     device: Literal["auto", "cpu", "cuda"],
     sha256: str | None = None,
+    kept_folder: str | None = None,
+    kept_forms: str | None = None,
 ) -> WorkerConfig:
     """The configuration of `fedjob-worker`: its own shard and nothing of other workers.
 
@@ -93,7 +95,10 @@ def build_worker_config(
         shard_url_file: The file that contains the shard's presigned URL.
         device: The device to train on; `auto` prefers a GPU.
         sha256: The shard's expected checksum, if the job gives one.
+        kept_folder: Where files of the training function are kept, on one machine.
+        kept_forms: The folder of forms by which they are kept, in a pod.
     """
+    keep = job.spec.workers.keep_files
     return WorkerConfig(
         namespace=job.metadata.namespace,
         name=job.metadata.name,
@@ -106,4 +111,7 @@ def build_worker_config(
         kit=paths.kit,
         home=paths.home,
         device=device,
+        keep_files=KeptFiles(max_bytes=keep.max_bytes, folder=kept_folder, forms=kept_forms)
+        if keep is not None
+        else None,
     )

@@ -63,6 +63,14 @@ class ServerConfig(Model):
     device: Literal["cpu", "cuda"] = "cpu"
 
 
+class KeptFiles(Model):
+    """Where a worker keeps what its training function leaves: a folder, or presigned forms."""
+
+    max_bytes: int = Field(ge=1, description="Bytes of one round.")
+    folder: str | None = Field(None, description="Gets round-<n>/.")
+    forms: str | None = Field(None, description="Holds a form files-<n>.json for each round.")
+
+
 class WorkerConfig(Model):
     """The configuration of `fedjob-worker`.
 
@@ -84,3 +92,4 @@ class WorkerConfig(Model):
     kit: str = Field(description="fed_client.json, rootCA.pem, client.crt, client.key.")
     home: str
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    keep_files: KeptFiles | None = Field(None, description="None: nothing is kept.")

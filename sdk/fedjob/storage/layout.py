@@ -120,6 +120,10 @@ class Layout:
         """The log of one start: the server's by its attempt, a worker's by its pod's number."""
         return self.under(self.logs, f"{site}/{_number(start)}.log")
 
+    def kept_files(self, worker: str, round_number: int) -> str:
+        """What a worker's training function left in one round, as a ZIP."""
+        return self.under(self.files_out, f"files/{worker}/round-{_number(round_number)}.zip")
+
     def result(self, file: str) -> str:
         """The key of a result, by its name in `fedjob.protocol.result_files`."""
         return self.under(self.model_out, file)

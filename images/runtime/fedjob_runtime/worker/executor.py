@@ -38,6 +38,7 @@ from fedjob_runtime.protocol import (
     ENV_HOME,
     ENV_JOB_FOLDER,
     ENV_JOB_ID,
+    ENV_KEEP_FILES,
     ENV_SHARD,
     FAILURE,
     GENERATED_MODULE,
@@ -56,6 +57,7 @@ from fedjob_runtime.training.model import build_model, load_user_module, set_wei
 from fedjob_runtime.training.model_state import gives_part
 from fedjob_runtime.training.notes import CONVERSIONS, Note
 from fedjob_runtime.training.signatures import find_validate_function
+from fedjob_runtime.worker.kept_files import keep_files, kept_files_from
 from fedjob_runtime.worker.result_cache import Answer, AnswerStore
 from fedjob_runtime.worker.training_lock import training_lock
 
@@ -174,7 +176,14 @@ class TrainExecutor(Executor):
             partial=self._partial,
             logger=logger,
         )
-        notes = [str(note) for note in self._new(result.warnings)]
+        warnings = list(result.warnings)
+        keep = kept_files_from(os.environ.get(ENV_KEEP_FILES))
+        if keep is not None:
+            note = keep_files(keep, context.out_dir, context.round + 1)
+            if note is not None:
+                logger.warning("%s, round %d: %s", context.worker, context.round, note)
+                warnings.append(note)
+        notes = [str(note) for note in self._new(warnings)]
         part = self._partial or (model is not None and gives_part(model))
         return Answer(result.weights, result.samples, result.metrics, notes, part)
 

@@ -34,6 +34,7 @@ from fedjob_runtime.protocol import (
     ENV_HOME,
     ENV_JOB_FOLDER,
     ENV_JOB_ID,
+    ENV_KEEP_FILES,
     ENV_SHARD,
     ENV_WORKER,
 )
@@ -164,6 +165,7 @@ def _environment(config: WorkerConfig, home: Path, env: Mapping[str, str]) -> di
         ENV_WORKER: config.worker,
         ENV_DEVICE: config.device,
         ENV_SHARD: config.shard,
+        ENV_KEEP_FILES: config.keep_files.model_dump_json() if config.keep_files else "",
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +18,12 @@ from fedjob.cli.display.progress import progress_for
 from fedjob.cli.display.screen import rounds_table
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
 from fedjob.engines.local.processes.commands import require_local_packages
-from fedjob.engines.local.processes.overlay import default_cache, missing_fault, overlay_for
+from fedjob.engines.local.processes.overlay import with_packages
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.result import RunResult, RunState
 from fedjob.errors import EXIT_FAILED, FedjobError
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles, PreparedRun
-from fedjob.workspace.components import CUSTOM
-from fedjob.workspace.requirements.installed import missing_requirements
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +88,9 @@ def _run(
     console = error_console()
     with console.status("prepare: reading the job, its model and its shards"):
         prepared = prepare_text(text, source, files)
-    prepared = _with_requirements(prepared, install)
+    prepared = with_packages(
+        prepared, install=install, working=lambda names: console.status(f"install: {names}")
+    )
     name = prepared.job.metadata.name
     folder = RunFolder.at(out or Path("fedjob-out") / name)
     rounds = prepared.job.spec.federation.num_rounds
@@ -106,29 +105,6 @@ def _run(
     else:
         _show(result, folder)
     return result
-
-
-def _with_requirements(prepared: PreparedRun, install: bool) -> PreparedRun:
-    """The run, with the folder of packages that this Python lacks.
-
-    Raises:
-        MissingRequirementsError: It lacks some, and --install was not given; all of them at once.
-        InstallError: They could not be installed.
-    """
-    missing = missing_requirements(prepared.requirements)
-    if not missing:
-        return prepared
-    if not install:
-        raise missing_fault(missing)
-    names = ", ".join(str(item) for item in missing)
-    with error_console().status(f"install: {names}"):
-        files = {
-            path.removeprefix(CUSTOM): content
-            for path, content in prepared.job_files.items()
-            if path.startswith(CUSTOM)
-        }
-        overlay = overlay_for(prepared.requirements, files, default_cache())
-    return replace(prepared, python_path=(overlay,))
 
 
 def _summary(prepared: PreparedRun) -> str:

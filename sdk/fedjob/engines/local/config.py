@@ -42,6 +42,7 @@ def worker_configs(prepared: PreparedRun, folder: RunFolder) -> dict[str, Worker
             _paths(folder, name),
             shard=shard.name,
             shard_url_file=str(folder.url_file(name)),
+            kept_folder=str(folder.kept_files(name)),
             device="cpu" if prepared.job.spec.workers.gpu == 0 else "auto",
         )
         for name, shard in prepared.workers.items()

@@ -139,6 +139,10 @@ class RunFolder:
         """Holds the presigned URL of the worker's shard."""
         return self.state / "urls" / worker
 
+    def kept_files(self, worker: str) -> Path:
+        """What the worker's training function left, round by round (spec.workers.keepFiles)."""
+        return self.out / "files" / worker
+
     def log(self, name: str) -> Path:
         """The output of the process `name`."""
         return self.logs / f"{name}.log"

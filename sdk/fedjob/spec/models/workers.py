@@ -6,7 +6,23 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedjob.spec.models.base import Model
 from fedjob.spec.models.placement import Placement
+
+LARGEST_KEPT = 256 * 1024**2
+"""Bytes that a worker may keep of one round: they are held in memory while they are sent."""
+
+
+class KeepFiles(Model):
+    """What is kept of the files that the training function leaves in out_dir."""
+
+    max_bytes: int = Field(
+        ge=1,
+        le=LARGEST_KEPT,
+        description="Bytes of one round of one worker; a round with more is not kept, with a "
+        "warning.",
+        examples=[10485760],
+    )
 
 
 class WorkersSpec(Placement):
@@ -21,4 +37,9 @@ class WorkersSpec(Placement):
         ge=0,
         le=100,
         description="Replacements of one worker before the job continues without it.",
+    )
+    keep_files: KeepFiles | None = Field(
+        None,
+        description="Keeps the files of each round at files_out/files/<worker>/round-<n>.zip; on "
+        "one machine in OUT/files/. Absent: they are removed with the worker.",
     )

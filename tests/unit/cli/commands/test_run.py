@@ -113,7 +113,7 @@ def test_missing_requirement_is_installed_for_this_job_only(
         asked.append(([each.text for each in requirements], sorted(files)))
         return tmp_path / "packages"
 
-    monkeypatch.setattr(module, "overlay_for", overlay)
+    monkeypatch.setattr("fedjob.engines.local.processes.overlay.overlay_for", overlay)
     requiring(file, "fedjob-test-absent==1.0")
     result = fedjob("run", file, "--install")
     assert result.exit_code == 0, result.stderr

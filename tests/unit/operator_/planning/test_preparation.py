@@ -7,8 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob_operator.planning.preparation import spec_digest
-from fedjob_operator.state.observed import Kits, Observations, Problem, Stage
+from fedjob_operator.state.observed import (
+    Kits,
+    Observations,
+    Observed,
+    Problem,
+    ServerView,
+    Stage,
+)
 from support.operator.runs import (
     all_running,
     condition,
@@ -24,6 +32,7 @@ from support.operator.samples import (
     observed_of,
     plan_for,
     respecified,
+    simulate,
     without,
 )
 
@@ -95,6 +104,27 @@ def test_forms_for_logs_are_made_before_the_pods_run_out_of_them() -> None:
     actions = plan_for(job, signed, NOW)
     assert names(actions.apply) == ["digits-url-worker-1"]
     assert not actions.stages
+
+
+def test_forms_for_files_are_made_before_the_rounds_run_out_of_them() -> None:
+    job = a_job(workers={"gpu": 0, "keepFiles": {"maxBytes": 10}}, federation={"numRounds": 100})
+    observed = all_running(started(job))
+    assert plan_for(job, observed, NOW).stages == {Stage.URLS}
+    urls = {n: replace(u, last_files=64) for n, u in observations_of(job).urls.items()}
+    signed = knowing(observed, urls=urls)
+    actions = plan_for(job, signed, NOW)
+    assert len(names(actions.apply)) == 2
+    assert not actions.stages
+    with_forms = simulate(signed, actions)
+    assert not plan_for(job, with_forms, NOW).stages
+    late = knowing(with_forms, server=server_view(with_forms, 40))
+    assert plan_for(job, late, NOW).stages == {Stage.URLS}
+
+
+def server_view(observed: Observed, completed: int) -> ServerView:
+    pod = observed.children["Pod", "digits-server"]
+    status = ServerStatus(attempt=1, phase=RunPhase.TRAINING, completed=completed, total=100)
+    return ServerView(pod["metadata"]["uid"], status)
 
 
 def test_older_url_does_not_replace_a_newer_one() -> None:

@@ -15,11 +15,15 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
-from fedjob.workspace.requirements.installed import MissingRequirement
+from fedjob.preparation.prepared import PreparedRun
+from fedjob.workspace.components import CUSTOM
+from fedjob.workspace.requirements.installed import MissingRequirement, missing_requirements
 from fedjob.workspace.requirements.lines import RequirementLine
 
 Run = Callable[[list[str]], "subprocess.CompletedProcess[str]"]
@@ -42,6 +46,42 @@ def missing_fault(missing: Sequence[MissingRequirement]) -> MissingRequirementsE
     return MissingRequirementsError(
         [Fault("spec.model.requirements", f"not installed here: {names}", fix)]
     )
+
+
+def _silent(names: str) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def with_packages(
+    prepared: PreparedRun,
+    *,
+    install: bool,
+    working: Callable[[str], AbstractContextManager[object]] = _silent,
+) -> PreparedRun:
+    """The run, with a folder of the packages that this Python lacks.
+
+    Args:
+        prepared: The job.
+        install: Whether they may be installed, for this job only.
+        working: Open while pip works, with the names of what it installs.
+
+    Raises:
+        MissingRequirementsError: Packages are missing and may not be installed; all of them.
+        InstallError: They could not be installed.
+    """
+    missing = missing_requirements(prepared.requirements)
+    if not missing:
+        return prepared
+    if not install:
+        raise missing_fault(missing)
+    files = {
+        path.removeprefix(CUSTOM): content
+        for path, content in prepared.job_files.items()
+        if path.startswith(CUSTOM)
+    }
+    with working(", ".join(str(item) for item in missing)):
+        overlay = overlay_for(prepared.requirements, files, default_cache())
+    return replace(prepared, python_path=(overlay,))
 
 
 def default_cache() -> Path:
