@@ -157,8 +157,14 @@ def test_upload_survives_a_crash_of_the_operator_and_results_come_back(
     assert {"model_out/model.safetensors", "model_out/report.html"} <= found.keys()
     logs = {"server/1", "worker-0/0", "worker-1/0"}
     assert {f"files_out/logs/{name}.log" for name in logs} <= found.keys()
-    with urllib.request.urlopen(found["files_out/logs/worker-1/0.log"].url) as answer:
-        assert answer.read().count(b"RECORD ") == 2
+    # A worker sends the end of its log when it ends, which is after the job is complete.
+    deadline = time.monotonic() + 120
+    log = b""
+    while log.count(b"RECORD ") != 2:
+        assert time.monotonic() < deadline, log.decode()
+        time.sleep(1)
+        with urllib.request.urlopen(found["files_out/logs/worker-1/0.log"].url) as answer:
+            log = answer.read()
     with urllib.request.urlopen(found["model_out/model.safetensors"].url) as answer:
         digest = hashlib.sha256(answer.read()).hexdigest()
     assert digest == status["result"]["sha256"]
