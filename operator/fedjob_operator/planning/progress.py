@@ -35,7 +35,8 @@ def progress(inputs: StatusInputs) -> dict[str, Any]:
     completed = min(int((before.get("rounds") or {}).get("completed", 0)), total)
     if status is not None and (status.completed or status.attempt):
         fields |= _from_server(status)
-        completed = status.completed
+        # A server that has just started has not read the log of rounds yet, and reports 0.
+        completed = status.completed or completed
     end = inputs.end
     if isinstance(end, Result):
         completed = end.round

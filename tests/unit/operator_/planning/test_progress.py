@@ -56,6 +56,19 @@ def test_unknown_fields_keep_their_last_values() -> None:
         assert again[name] == status[name], name
 
 
+def test_server_that_has_not_read_the_log_takes_no_round_back() -> None:
+    job, observed = ready()
+    status = published(job, reporting(observed, a_status(completed=2)))
+    later = replace(observed, body={**observed.body, "status": status})
+    started = a_status(completed=0, history=[], attempt=2)
+    again = published(job, reporting(later, started))
+    assert again["rounds"] == status["rounds"]
+    assert again["history"] == status["history"]
+    assert again["attempt"] == 2
+    further = published(job, reporting(later, a_status(completed=3, attempt=2)))
+    assert further["rounds"]["completed"] == 3
+
+
 def test_result_without_history_has_no_size() -> None:
     job, observed = ready()
     status_of_server = a_status(RunPhase.COMPLETE, 5, history=[], result_key="m")
