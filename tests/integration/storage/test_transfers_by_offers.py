@@ -88,7 +88,7 @@ def fedjob(api: FakeApiServer, folder: Path, *arguments: str) -> subprocess.Pope
 
 
 def ends(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return out
 

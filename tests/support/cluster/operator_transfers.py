@@ -70,15 +70,13 @@ class OperatorTransfers:
             ask = TransferAsk(key=key, want=notes.get(WANT_ANNOTATION, ""))
             found = look_at_uploads(
                 self._store,
-                self._store.for_clients(None),
                 UploadJob(owner=owner, files=files, ask=ask),
                 UploadLimits(
                     file_bytes=10**12, total_bytes=10**12, days=36500.0,
                     url_seconds=self.url_seconds,
                 ),
-                lambda: None,
-                before,
-                time.time(),
+                signing=self._store.for_clients(None), may_act=lambda: None, before=before,
+                now=time.time(),
             )  # fmt: skip
             self._uploads[uid] = found
             transfer["upload"] = _upload(found, sum(file.size for file in files))
