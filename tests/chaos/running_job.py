@@ -91,7 +91,9 @@ class RunningJob:
     def model(self, commit: Commit) -> dict[str, Any]:
         """The model of a committed round; waits while S3 is still down."""
         key = self._log.model_key(commit)
-        data = self._patience.call(lambda: self._bucket.get_bytes(key), self._bucket.close)
+        data = self._patience.call(
+            lambda: self._bucket.get_bytes(key, commit.size), self._bucket.close
+        )
         return dict(load(data))
 
     def completed(self) -> int:

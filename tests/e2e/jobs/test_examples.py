@@ -171,7 +171,7 @@ def compare(deployment: OperatorDeployment, name: str, status: Any, expected: Ou
     assert [line["samples"] for line in status["history"]] == samples
     metric = status["metrics"][example.metric]
     assert metric == pytest.approx(expected.metrics[-1][example.metric], abs=example.tolerance)
-    model = load(deployment.bucket.get_bytes(Layout(deployment.jobs, name).result(MODEL)))
+    model = load(deployment.bucket.get_bytes(Layout(deployment.jobs, name).result(MODEL), 1 << 30))
     assert {n: (t.shape, t.dtype) for n, t in model.items()} == {
         n: (t.shape, t.dtype) for n, t in expected.weights.items()
     }

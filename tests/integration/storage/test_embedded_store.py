@@ -106,7 +106,7 @@ def test_data_outlives_kill_9_on_the_same_ports_and_a_stop_on_others(tmp_path: P
     ):
         assert set(again.ports) != set(ports)
         assert (bucket.get_bytes("x"), bucket.get_bytes("y")) == (b"before", b"after")
-        assert bucket.get_bytes("large") == bytes(5_000_000)
+        assert bucket.get_bytes("large", 5_000_000) == bytes(5_000_000)
 
 
 def test_stop_leaves_nothing(tmp_path: Path) -> None:
