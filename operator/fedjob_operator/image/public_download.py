@@ -49,7 +49,8 @@ def get_public(
     session.mount("https://", _PinnedAdapter(host, trusted_context(ca_pem)))
     return session.get(
         pinned,
-        headers={**headers, "Host": parts.netloc},
+        # Nobody closes the session, so it must keep no connection.
+        headers={**headers, "Host": parts.netloc, "Connection": "close"},
         stream=True,
         allow_redirects=False,
         timeout=TIMEOUT,

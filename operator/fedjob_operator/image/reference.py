@@ -89,6 +89,10 @@ class Reference:
         """Registry and repository, without tag and digest."""
         return f"{self.registry}/{self.repository}"
 
+    def is_within(self, repository: str) -> bool:
+        """Whether it is the repository of this name (with its registry), or one below it."""
+        return f"{self.name}/".startswith(f"{repository}/")
+
     @property
     def version(self) -> str:
         """The version to request: the digest, else the tag, else `latest`."""

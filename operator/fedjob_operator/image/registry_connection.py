@@ -127,7 +127,7 @@ class Connection:
         failures = 0
         while True:
             try:
-                response = self._send(method, url, dict(headers or {}), data)
+                response = self._send(method, url, headers or {}, data)
                 if not stream or response.status_code not in expect:
                     _read(response)
             except requests.exceptions.SSLError as error:
@@ -165,33 +165,32 @@ class Connection:
             raise RegistryNotAllowedError(host or url, f"the registry {self.host} sends us there")
         return url
 
-    def _send(self, method: str, url: str, headers: dict[str, str], data: Any) -> requests.Response:
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], data: Any
+    ) -> requests.Response:
         response = self._authorized(method, url, headers, data)
-        target = response.headers.get("Location", "")
         for _ in range(_REDIRECTS):
             if response.status_code not in _MOVED or method != "GET" or "/blobs/" not in url:
                 break
             # Registries serve blobs from object stores: their own business, if it is public.
             response.close()
-            response = self._redirected(urljoin(url, target), headers)
-            url, target = urljoin(url, target), response.headers.get("Location", "")
+            url = urljoin(url, response.headers.get("Location", ""))
+            response = self._redirected(url, headers)
         return response
 
     def _redirected(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        headers = {name: value for name, value in headers.items() if name != "Authorization"}
         if urlsplit(url).netloc in {self.host, *self._access.hosts}:
-            return self._authorized("GET", self._address(url), dict(headers), None)
+            return self._authorized("GET", self._address(url), headers, None)
         return get_public(url, headers, self._access.ca_pem)
 
     def _authorized(
-        self, method: str, url: str, headers: dict[str, str], data: Any
+        self, method: str, url: str, headers: Mapping[str, str], data: Any
     ) -> requests.Response:
         if urlsplit(url).netloc != self.host:
             return self._once(method, url, headers, data)
         sent = self._authorization
-        if sent is not None:
-            headers["Authorization"] = sent
-        response = self._once(method, url, headers, data)
+        with_it = headers if sent is None else {**headers, "Authorization": sent}
+        response = self._once(method, url, with_it, data)
         if response.status_code not in _CLOSED:
             return response
         # The token may have expired or have another scope: the challenge names the one needed.

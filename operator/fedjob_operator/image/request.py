@@ -87,7 +87,7 @@ class ImageRequest:
         """
         secret = self.secret_name or "the pull Secret"
         credentials = credentials_for(self.pull_secret, reference, secret)
-        if credentials is None and self._is_operators(reference.name):
+        if credentials is None and any(map(reference.is_within, self.operator_repositories)):
             secret = OPERATORS
             credentials = credentials_for(self.operator_config, reference, secret)
         own = reference.registry == self.target_reference().registry
@@ -98,9 +98,6 @@ class ImageRequest:
             insecure=self.insecure if own else self.base_insecure,
             hosts=self.hosts,
         )
-
-    def _is_operators(self, name: str) -> bool:
-        return any(f"{name}/".startswith(f"{own}/") for own in self.operator_repositories)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from fedjob.errors import Fault
 from fedjob.spec.models.job import FederatedJob
+from fedjob.storage.layout import Layout
 from fedjob_operator.planning.store_location import location_of
 from fedjob_operator.state.observed import Defaults
 
@@ -58,8 +59,8 @@ def access_faults(job: FederatedJob, defaults: Defaults) -> list[Fault]:
 
 
 def _own_root(job: FederatedJob, defaults: Defaults) -> str:
-    before = f"{defaults.prefix.strip('/')}/" if defaults.prefix.strip("/") else ""
-    return f"s3://{defaults.bucket}/{before}jobs/{job.metadata.namespace}/"
+    layout = Layout(job.metadata.namespace, job.metadata.name, defaults.prefix)
+    return f"s3://{defaults.bucket}/{layout.namespace_root}"
 
 
 def _is_below(uri: str, root: str) -> bool:

@@ -103,24 +103,29 @@ def registry_faults(
         ImageRequestInvalidError: One cannot be parsed.
     """
     ask = "ask the operator's owner to list it in builds.allowedRegistries"
-    known = {*map(canonical_registry, settings.allowed_registries)}
-    for name in (settings.base_image, settings.repository):
-        if name:
-            known.add(Reference.parse(name, "the operator's settings").registry)
+    own = _setting(settings.base_image), _setting(settings.repository)
+    known = {
+        *map(canonical_registry, settings.allowed_registries),
+        *(reference.registry for reference in own if reference is not None),
+    }
     everything = ANY_REGISTRY in settings.allowed_registries
-    for field, text in (("spec.image.base", base), ("spec.image.repository", repository)):
-        registry = Reference.parse(text, field).registry
-        if registry not in known and not everything:
-            problem = f"the operator does not use the registry {registry}"
+    source = Reference.parse(base, "spec.image.base")
+    target = Reference.parse(repository, "spec.image.repository")
+    for field, reference in (("spec.image.base", source), ("spec.image.repository", target)):
+        if reference.registry not in known and not everything:
+            problem = f"the operator does not use the registry {reference.registry}"
             yield Fault(field, problem, f"leave it out for the operator's own, or {ask}")
-    if not settings.repository:
+    shared = own[1]
+    if shared is None or not target.is_within(shared.name):
         return
-    shared = Reference.parse(settings.repository, "the operator's settings").name
-    own, name = f"{shared}/{job.metadata.namespace}", Reference.parse(repository, "").name
-    inside = f"{name}/".startswith(f"{shared}/")
-    if inside and not f"{name}/".startswith(f"{own}/"):
-        problem = f"{name} holds images of other namespaces"
-        yield Fault("spec.image.repository", problem, f"leave it out, or write {own}")
+    namespaces = f"{shared.name}/{job.metadata.namespace}"
+    if not target.is_within(namespaces):
+        problem = f"{target.name} holds images of other namespaces"
+        yield Fault("spec.image.repository", problem, f"leave it out, or write {namespaces}")
+
+
+def _setting(text: str) -> Reference | None:
+    return Reference.parse(text, "the operator's settings") if text else None
 
 
 def _own_repository(job: FederatedJob, settings: Settings) -> str:
@@ -129,12 +134,8 @@ def _own_repository(job: FederatedJob, settings: Settings) -> str:
 
 def _operator_repositories(job: FederatedJob, settings: Settings) -> frozenset[str]:
     """What the operator's own credentials are for."""
-    names = [_own_repository(job, settings)]
-    if settings.base_image:
-        names.append(Reference.parse(settings.base_image, "the operator's settings").name)
-    return frozenset(
-        Reference.parse(name, "the operator's settings").name for name in names if name
-    )
+    both = _setting(_own_repository(job, settings)), _setting(settings.base_image)
+    return frozenset(reference.name for reference in both if reference is not None)
 
 
 async def pull_configs(cluster: Cluster, job: FederatedJob) -> dict[str, str]:

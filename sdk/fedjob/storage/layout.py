@@ -55,8 +55,13 @@ class Layout:
     @property
     def root(self) -> str:
         """Everything of the job; ends with a slash, as all prefixes here do."""
+        return f"{self.namespace_root}{self.name}/"
+
+    @property
+    def namespace_root(self) -> str:
+        """Everything of all jobs of the namespace."""
         before = f"{self.prefix.removesuffix('/')}/" if self.prefix else ""
-        return f"{before}jobs/{self.namespace}/{self.name}/"
+        return f"{before}jobs/{self.namespace}/"
 
     @property
     def scripts(self) -> str:
