@@ -1,5 +1,7 @@
 """Rows 24 and 26: a hand-written model file is read, never run, and all its faults come at once."""
 
+import sys
+
 import pytest
 
 from fedjob.errors import EXIT_INVALID
@@ -33,7 +35,6 @@ REFUSED = {
     "null-byte": (MODEL + "x = '\0'\n", "null byte", ""),
     "surrogate": (MODEL + "# \ud800", "cannot be read as Python", "plain source"),
     "deep": (MODEL + "x = " + "(" * 300 + ")" * 300, "", ""),
-    "deep-expression": (MODEL + "x = 1" + " + 1" * 900, "nested too deeply", "split"),
     "too-large": (MODEL + "#" * (1 << 20), "larger than 1 MiB", "keep weights"),
     "no-class": (HEAD + "x = 1\n", "no class Net", "name its model class"),
     "other-class": (MODEL.replace("class Net", "class Netz"), "it has Netz", "did you mean Netz"),
@@ -81,6 +82,20 @@ def test_a_file_that_cannot_work_is_refused(text, problem, fix):
     assert caught.value.exit_code == EXIT_INVALID
     assert any(problem in str(f) and fix in f.fix for f in caught.value.faults), caught.value
     assert all(fault.field and fault.fix for fault in caught.value.faults)
+
+
+def test_an_expression_nested_too_deeply_is_refused():
+    """Row 26. The interpreter's limit is set here: importing parts of torch raises it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    try:
+        with pytest.raises(InvalidSourceError) as caught:
+            check_source(MODEL + "x = 1" + " + 1" * 5000, "Net")
+    finally:
+        sys.setrecursionlimit(limit)
+    (fault,) = caught.value.faults
+    assert "nested too deeply" in str(fault)
+    assert "split" in fault.fix
 
 
 def test_a_missing_train_function_is_named_with_the_nearest():
