@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -21,6 +20,7 @@ from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
 from fedjob_operator.planning.preparation import inputs_digest
 from fedjob_operator.planning.store_access import split_uri
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.model_files import ModelInputs, read_model
@@ -54,7 +54,7 @@ async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> I
         FedjobError: With a reason; all faults of one kind at once.
     """
     author = await read_model(cluster, job, store)
-    return await asyncio.to_thread(make_inputs, job, author, store)
+    return await run_blocking(make_inputs, job, author, store)
 
 
 def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inputs:
