@@ -1,4 +1,4 @@
-"""TENANCY F: an image installs what its lock file names, and nothing with another hash."""
+"""An image installs what its lock file names, and nothing with another hash."""
 
 from __future__ import annotations
 

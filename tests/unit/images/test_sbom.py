@@ -1,4 +1,4 @@
-"""TENANCY F: what the list of an image's contents is read from."""
+"""What the list of an image's contents is read from."""
 
 from __future__ import annotations
 
