@@ -1,4 +1,4 @@
-"""Jobs whose endpoints never finish an answer delay no other namespace's job (TENANCY C3)."""
+"""Jobs whose endpoints never finish an answer delay no other namespace's job."""
 
 from __future__ import annotations
 
