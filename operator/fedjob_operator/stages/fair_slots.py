@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 
 class FairSlots:
@@ -19,7 +21,7 @@ class FairSlots:
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._held: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
         self._waiting: list[tuple[str, asyncio.Future[None]]] = []
 
     async def acquire(self, namespace: str) -> None:
@@ -37,23 +39,32 @@ class FairSlots:
                 self.release(namespace)  # granted just before the cancellation
             raise
 
+    @asynccontextmanager
+    async def slot(self, namespace: str) -> AsyncIterator[None]:
+        """A slot for the block."""
+        await self.acquire(namespace)
+        try:
+            yield
+        finally:
+            self.release(namespace)
+
     def release(self, namespace: str) -> None:
         """Gives a slot back."""
-        self._held[namespace] -= 1
-        if not self._held[namespace]:
-            del self._held[namespace]
+        self._taken[namespace] -= 1
+        if not self._taken[namespace]:
+            del self._taken[namespace]
         self._grant()
 
-    def held(self, namespace: str) -> int:
+    def taken_by(self, namespace: str) -> int:
         """Slots that a namespace holds."""
-        return self._held[namespace]
+        return self._taken[namespace]
 
     def _grant(self) -> None:
         while True:
-            free = self._total - self._held.total()
+            free = self._total - self._taken.total()
             entry = min(
-                (entry for entry in self._waiting if self._held[entry[0]] < free),
-                key=lambda entry: self._held[entry[0]],
+                (entry for entry in self._waiting if self._taken[entry[0]] < free),
+                key=lambda entry: self._taken[entry[0]],
                 default=None,
             )
             if entry is None:
@@ -61,5 +72,5 @@ class FairSlots:
             self._waiting.remove(entry)
             namespace, granted = entry
             if not granted.done():
-                self._held[namespace] += 1
+                self._taken[namespace] += 1
                 granted.set_result(None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +25,8 @@ from fedjob_operator.state.observed import Stage
 PARALLEL = 8
 """Stages that read inputs, write job folders or build images at once, over all jobs: each may hold
 a job folder and a few threads. One namespace gets half of them at most (see `FairSlots`)."""
+INSPECTIONS_PARALLEL = 3
+"""Processes that inspect shards at once, two of one namespace: each may take 256 MiB."""
 QUICK_PARALLEL = 4
 """Presigned URLs and readings of the log of rounds at once: a running job needs them, so they wait
 for no job that is being prepared."""
@@ -81,6 +83,7 @@ class Lanes:
     def __init__(self, deadlines: Mapping[Stage, float] = DEADLINES) -> None:
         self._deadlines = deadlines
         self._prepare = FairSlots(PARALLEL)
+        self._inspections = FairSlots(INSPECTIONS_PARALLEL)
         self._quick = FairSlots(QUICK_PARALLEL)
         self._kits = FairSlots(KITS_PARALLEL)
         self._transfers = FairSlots(TRANSFERS_PARALLEL)
@@ -93,6 +96,10 @@ class Lanes:
         if stage in (Stage.URLS, Stage.LOG):
             return self._quick
         return self._kits if stage is Stage.KITS else self._prepare
+
+    def inspecting(self, key: Key) -> AbstractAsyncContextManager[None]:
+        """A slot for a process that inspects shards, within a stage's own slot."""
+        return self._inspections.slot(key[0])
 
     async def run(self, key: Key, stage: Stage, step: Callable[[], Awaitable[None]]) -> None:
         """Waits for a slot, and ends the step with its threads when its time is up.

@@ -193,7 +193,8 @@ class Preparer:
             same = known is not None and known.prepared.made_from == inputs_digest(job)
             if known is not None and same and not reread:
                 return known
-            inputs = await read_inputs(self._cluster, job, await self._store(job))
+            store = await self._store(job)
+            inputs = await read_inputs(self._cluster, job, store, self._lanes.inspecting(key))
             self._inputs[key] = inputs
             return inputs
 

@@ -32,9 +32,9 @@ def test_each_namespace_leaves_room_for_the_next(total: int, shares: list[int]) 
         waiting = []
         for number in range(len(shares)):
             waiting += await ask(slots, *[f"n{number}"] * 10)
-        held = [slots.held(f"n{number}") for number in range(len(shares))]
+        taken = [slots.taken_by(f"n{number}") for number in range(len(shares))]
         await give_up(waiting)
-        return held
+        return taken
 
     assert asyncio.run(run()) == shares
 
@@ -74,14 +74,27 @@ def test_cancelled_wait_takes_no_slot() -> None:
         waiting = await ask(slots, "b")
         await give_up(waiting)
         slots.release("a")
-        assert (slots.held("a"), slots.held("b")) == (0, 0)
+        assert (slots.taken_by("a"), slots.taken_by("b")) == (0, 0)
         await first
         await slots.acquire("c")
         (granted,) = await ask(slots, "d")
         slots.release("c")
         granted.cancel()  # it has the slot, and has not run since
         await asyncio.gather(granted, return_exceptions=True)
-        assert slots.held("d") == 0
+        assert slots.taken_by("d") == 0
         await slots.acquire("e")
 
     asyncio.run(run())
+
+
+def test_slot_of_a_block_is_given_back_when_it_fails() -> None:
+    slots = FairSlots(1)
+
+    async def fail() -> None:
+        async with slots.slot("a"):
+            assert slots.taken_by("a") == 1
+            raise ValueError("in it")
+
+    with pytest.raises(ValueError, match="in it"):
+        asyncio.run(fail())
+    assert slots.taken_by("a") == 0

@@ -37,7 +37,7 @@ def stage_threads() -> list[str]:
 
 
 async def until_free(lanes: Lanes, stage: Stage) -> None:
-    await until(lambda: not lanes.slots(stage).held("team"))
+    await until(lambda: not lanes.slots(stage).taken_by("team"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_slot_is_held_until_the_last_thread_has_ended() -> None:
         await asyncio.to_thread(entered.wait)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert lanes.slots(Stage.INPUTS).held("team") == 1
+        assert lanes.slots(Stage.INPUTS).taken_by("team") == 1
         assert lanes.health().oldest == "team/digits: inputs"
         release.set()
         await until_free(lanes, Stage.INPUTS)
@@ -118,7 +118,7 @@ def test_one_namespace_takes_no_slot_of_another_and_of_no_other_lane() -> None:
         await lanes.run(("other", "a"), Stage.INPUTS, lambda: step("another namespace"))
         await lanes.run(KEY, Stage.URLS, lambda: step("URLs of the same one"))
         assert not any(task.done() for task in tasks)
-        assert lanes.slots(Stage.INPUTS).held("team") == PARALLEL // 2
+        assert lanes.slots(Stage.INPUTS).taken_by("team") == PARALLEL // 2
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
