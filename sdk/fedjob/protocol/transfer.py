@@ -3,9 +3,9 @@
 The client writes annotations; the operator answers in `status.transfer` with a sealed offer
 (`fedjob.protocol.sealing`): presigned requests that each reach one object under the job's prefix.
 
-- Uploads: `expected_files` reads from the spec what is sent, and `KEY_ANNOTATION` holds the client's public key.
-  `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it. Changing
-  `WANT_ANNOTATION` to any other text asks for a new offer.
+- Uploads: the spec names the files (`expected_files`) and `KEY_ANNOTATION` holds the client's
+  public key. `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it.
+  Changing `WANT_ANNOTATION` to any other text asks for a new offer.
 - Results: `RESULTS_ANNOTATION` holds the text of a `ResultsRequest`; the offer that answers it has
   the same text as its `nonce`.
 """

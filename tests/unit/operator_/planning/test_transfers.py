@@ -100,9 +100,7 @@ def test_the_store_is_looked_at_in_intervals_and_when_the_client_asks() -> None:
 
 def test_progress_counts_files_where_the_model_is_sent_too() -> None:
     job = uploaded_job(**{KEY_ANNOTATION: KEY, WANT_ANNOTATION: "1"})
-    sent = ModelUpload(
-        checkpoint=UploadCheckpoint(suffix=".pt", sha256="0" * 64, size=4000 * MB)
-    )
+    sent = ModelUpload(checkpoint=UploadCheckpoint(suffix=".pt", sha256="0" * 64, size=4000 * MB))
     model = job.spec.model.model_copy(update={"upload": sent})
     job = job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
     observed = observed_of(job, Observations(uploads=seen(total_files=6)))

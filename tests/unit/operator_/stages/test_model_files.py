@@ -246,7 +246,8 @@ def test_uploaded_file_with_other_bytes_is_refused():
         upload={"files": [announced(b"original", path="a.bin")]},
         reason=Reason.CHECKSUM_MISMATCH,
     )
-    assert f"s3://bucket/{ROOT}files/a.bin: has SHA-256 {announced(b'replaced')['sha256']}" in message
+    found = announced(b"replaced")["sha256"]
+    assert f"s3://bucket/{ROOT}files/a.bin: has SHA-256 {found}" in message
     assert "submit it again" in message
     source = refused(
         source={"upload": announced(b"original")},
