@@ -208,7 +208,7 @@ def test_viewer_without_the_right_to_fetch_learns_that_rounds_are_missing(fake, 
     fake.put("digits", status=status(
         "Failed", rounds={"completed": 25, "total": 30}, history=lines(6, 25)
     ))  # fmt: skip
-    fake.plan(Planned(403, "no", method="PATCH"))
+    fake.plan(403, "no", method="PATCH")
     assert len(run.result().rounds) == 20
     assert notes[0].startswith("only the last 20 rounds are known: not allowed")
 
