@@ -1,6 +1,6 @@
 """Lists what is in an image, as CycloneDX JSON: Debian packages, Python packages, Go modules.
 
-    python images/sbom.py localhost:5001/fedjob/runtime:0.1.0 > out/sbom/runtime.cdx.json
+    python images/sbom.py localhost:5001/fedjob/runtime:0.2.0 > out/sbom/runtime.cdx.json
 
 It reads the image's files, not what its Dockerfile asks for. `make sbom` makes one for each image.
 """

@@ -24,6 +24,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
+from fedjob import __version__
 from support.repository import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +41,10 @@ PACKAGES = {
 # Known and harmless: requirements.in explains the missing kubernetes package, and Debian's torch
 # is patched for Debian's sympy.
 KNOWN_GAPS = {
-    "runtime": ("fedjob 0.1.0 requires kubernetes,", "torch 2.6.0+debian has requirement sympy"),
+    "runtime": (
+        f"fedjob {__version__} requires kubernetes,",
+        "torch 2.6.0+debian has requirement sympy",
+    ),
     "operator": (),
 }
 
