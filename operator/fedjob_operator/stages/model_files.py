@@ -57,7 +57,7 @@ async def read_model(cluster: Cluster, job: FederatedJob, store: JobStore) -> Mo
             raise
         except InvalidInputError as error:
             faults += [Fault(f"{where}: {f.field}", f.problem, f.fix) for f in error.faults]
-    files |= await asyncio.to_thread(_uploaded_files, store, job)
+    files |= await run_blocking(_uploaded_files, store, job)
     # A whole folder of code in S3 holds the model file too, as `--model-file DIR` does.
     again = files.pop(MODEL_FILE, source.content)
     if again != source.content:
@@ -88,7 +88,7 @@ async def read_source_file(cluster: Cluster, job: FederatedJob, store: JobStore)
             return read_source(data, MODEL_FILE if ref.key.endswith(".py") else ref.key)
         if source.upload is not None:
             digest = source.upload.sha256
-            data = await asyncio.to_thread(_uploaded, store, MODEL_SOURCE, digest)
+            data = await run_blocking(_uploaded, store, MODEL_SOURCE, digest)
             return read_source(data, MODEL_FILE)
         uri = source.uri or ""
         name = uri if uri.endswith(".ipynb") else "spec.model.source.uri"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +150,15 @@ def test_stage_that_cannot_be_ended_makes_the_operator_unhealthy(
         assert lanes.health().ok
 
     asyncio.run(run())
+
+
+def test_blocking_calls_of_stages_and_images_belong_to_a_run() -> None:
+    """A thread of the event loop's own pool would outlive its job and its deadline."""
+    root = Path(lanes_module.__file__).parents[1]
+    for folder in ("stages", "image"):
+        for path in (root / folder).glob("*.py"):
+            text = path.read_text()
+            assert "to_thread" not in text, path.name
+            assert "run_in_executor" not in text, path.name
+            if "ThreadPoolExecutor" in text:
+                assert "in_same_run(" in text, path.name
