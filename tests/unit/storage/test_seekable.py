@@ -42,7 +42,7 @@ def test_reads_what_a_file_would(size: int) -> None:
 
 
 def test_seek_before_the_start_is_refused() -> None:
-    # An OSError, as of files: zipfile then says that the file is no ZIP.
+    # An OSError, as of files: zipfile takes it for a file that is too short.
     with pytest.raises(OSError, match="before the start"):
         RangedReader(10, Source(b"x" * 10)).seek(-1)
 
