@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.preparation.checkpoint import check_checkpoint
-from fedjob.preparation.fault_list import FaultList
+from fedjob.preparation.fault_list import FaultList, faults_of
 from fedjob.preparation.model_files import LocalModel, read_local_model
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
 from fedjob.preparation.readable_sections import readable_sections
@@ -17,7 +17,7 @@ from fedjob.spec import (
     FederatedJob,
 )
 from fedjob.spec.validation.checks import GENERATED_FILES
-from fedjob.spec.validation.parse import check_job, parse_job
+from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.components import CUSTOM
@@ -65,9 +65,7 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     if job.spec.run_policy.suspend:
         fix = "write suspend: false; on this machine Ctrl-C suspends and running again resumes"
         faults.add("spec.runPolicy.suspend", "is true, so the job would not run", fix)
@@ -121,9 +119,7 @@ def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
     Raises:
         InvalidInputError: Every fault of the resource and the model file.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     found = _model(job, files, faults)
     if files.checkpoint is not None:
         check_checkpoint(job, files.checkpoint, faults)
@@ -155,9 +151,7 @@ def code_of_job(job: FederatedJob, files: LocalFiles) -> CheckedCode:
     Raises:
         InvalidInputError: Every fault of the resource and the model file.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     found = _model(job, files, faults)
     faults.check()
     if found.model is None or found.info is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fedjob.preparation.checkpoint import check_file
-from fedjob.preparation.fault_list import FaultList
+from fedjob.preparation.fault_list import faults_of
 from fedjob.preparation.model_files import LocalModel, read_local_model
 from fedjob.preparation.prepare import prepare
 from fedjob.preparation.prepared import LocalFiles, LocalShard
@@ -17,7 +17,6 @@ from fedjob.preparation.shipped_model import MAX_SOURCE, shipped_model
 from fedjob.protocol.transfer import SHARDS
 from fedjob.spec import FederatedJob
 from fedjob.spec.models.job import API_VERSION, KIND
-from fedjob.spec.validation.parse import check_job
 from fedjob.workspace.manifest_use import NO_MANIFEST
 from fedjob.workspace.requirements.lines import all_requirements
 from fedjob.workspace.source.check import check_model
@@ -54,9 +53,7 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     model_here = _model_is_here(job, files)
     shards_here = _shards_are_here(job, files)
     checkpoint, files = files.checkpoint, replace(files, checkpoint=None)

@@ -132,12 +132,7 @@ class LocalHandle(RunHandle):
         return result
 
     def logs(
-        self,
-        site: str,
-        *,
-        follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
-        previous: bool = False,
+        self, site: str, *, follow: bool = False, round: int | None = None, previous: bool = False
     ) -> Iterator[str]:
         """The lines that `server` or `worker-<i>` has printed in its last start.
 

@@ -4,6 +4,7 @@ import hashlib
 import threading
 
 import pytest
+from pydantic import ValidationError
 
 from fedjob.engines.kubernetes.jobs import JobsApi
 from fedjob.engines.kubernetes.transfer import upload
@@ -232,5 +233,5 @@ def test_error_of_the_operator_that_tests_use_ends_an_upload_at_once(fake, jobs,
     operator = OperatorTransfers(fake, None)
     ended = UploadSession(jobs, "digits", files_of(shards), KEY).run()
     assert ended.status.state == "Failed"
-    with pytest.raises(AttributeError, match="NoneType"):
+    with pytest.raises(ValidationError, match=r"spec\.model"):
         operator.stop()
