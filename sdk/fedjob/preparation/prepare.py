@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fedjob.preparation.checkpoint import check_checkpoint
 from fedjob.preparation.fault_list import FaultList, faults_of
-from fedjob.preparation.model_files import LocalModel, read_local_model
+from fedjob.preparation.model_files import LocalModel, check_local_model, read_local_model
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
 from fedjob.preparation.readable_sections import readable_sections
 from fedjob.preparation.shards import DEFAULT_FOLDER, InspectedShards, inspect_shards, shard_files
@@ -32,7 +32,6 @@ from fedjob.workspace.manifest_use import (
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.requirements.lines import RequirementLine, all_requirements
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo
 
 
@@ -197,14 +196,7 @@ def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
         requirements = all_requirements(spec.requirements, model.files)
     with faults.collected():
         try:
-            info = readable = check_model(
-                model.source.text,
-                model.files,
-                class_name=spec.class_name,
-                train_function=spec.train_function,
-                filename=model.name,
-                requirements=[line.text for line in requirements],
-            )
+            info = readable = check_local_model(spec, model, requirements)
         except InvalidSourceError as error:
             readable = error.info
             raise
