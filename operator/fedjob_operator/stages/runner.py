@@ -29,7 +29,6 @@ from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.lanes import DEADLINES, Lanes, StagesHealth
 from fedjob_operator.stages.ownership import MayAct, owner_of
 from fedjob_operator.stages.presigned_urls import KeptRounds, sign_urls
-from fedjob_operator.stages.refused_uploads import remove_refused
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.stages.round_log import keep_history, read_log
 from fedjob_operator.stages.startup_kits import make_kits
@@ -39,6 +38,7 @@ from fedjob_operator.stages.uploads import (
     UploadLimits,
     abort_uploads,
     look_at_uploads,
+    remove_refused,
 )
 from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
