@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -25,6 +25,7 @@ from fedjob.storage.errors import (
     StoreError,
     Where,
 )
+from fedjob.storage.object_copy import DEFAULT_SIZES, CopySizes, copy_object
 from fedjob.storage.objects import ObjectInfo, Outcome, Upload
 from fedjob.storage.seekable import RangedReader
 from fedjob.storage.upload import Progress, send_file
@@ -287,6 +288,41 @@ class Bucket:
             etag=info.etag,
             sha256=sha256 or info.sha256,
             progress=progress,
+        )
+
+    def copy_from(
+        self,
+        source: Bucket,
+        key: str,
+        target: str,
+        *,
+        may_write: Callable[[], None],
+        sizes: CopySizes = DEFAULT_SIZES,
+    ) -> bool:
+        """Has the store copy an object of another of its buckets; see `object_copy`.
+
+        Args:
+            source: The other bucket, at the same endpoint; our keys may read it.
+            key: What to copy.
+            target: The key here.
+            may_write: Called before every write; raises to stop.
+            sizes: How large requests are.
+
+        Returns:
+            Whether it was copied; False where the same version is here already.
+
+        Raises:
+            ObjectMissingError: It does not exist.
+            ObjectChangedError: It was replaced meanwhile.
+        """
+        info = source._require(key)
+        return copy_object(
+            self._client,
+            source.where(key),
+            info,
+            self.where(target),
+            may_write=may_write,
+            sizes=sizes,
         )
 
     def presign_get(self, key: str, seconds: int = LONGEST_PRESIGN) -> str:
