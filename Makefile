@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 
-.PHONY: help demo environment test lint types verify generate unit programs integration bench format clean \
+.PHONY: help demo environment test lint types verify generate unit programs integration bombs fuzz bench format clean \
   cluster cluster-down images sbom lock e2e chaos
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,13 @@ e2e: images $(VENV)/.dev $(SHARDS)/validation.zip ## tests on the cluster, three
 
 chaos: images $(VENV)/.dev $(SHARDS)/validation.zip ## the fault matrix on the cluster: two and a half hours; prints what became of each job
 	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py && $(PYTEST) tests/e2e -m chaos
+
+bombs: $(VENV)/.dev ## memory that hostile input of every kind takes; prints the table of docs/concepts/bombs.md
+	PYTHONPATH=tests $(BIN)/python -m support.bombs.measure
+
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.dev ## random input for the readers of hostile files, FUZZ_SECONDS (600) each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/integration/security/test_fuzz.py -s
 
 bench: $(VENV)/.dev ## fedjob beside NVFlare by hand; prints ratios
 	$(BIN)/python tests/bench/compare.py

@@ -25,6 +25,8 @@ _LAYER_TYPES = {
     DOCKER_MANIFEST: "application/vnd.docker.image.rootfs.diff.tar.gzip",
 }
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
+MOST_VALUES = 100_000
+"""Values of a manifest or a config; an image of 127 layers has some 2,000."""
 _EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -106,7 +108,8 @@ def platform_digest(index: Document, platform: Platform, name: str) -> str:
     """
     offered = []
     for entry in _list(_object(index.body, name), "manifests", name):
-        its = entry.get("platform") or {}
+        stated = entry.get("platform")
+        its = stated if isinstance(stated, dict) else {}
         offered.append(f"{its.get('os')}/{its.get('architecture')}")
         if offered[-1] == str(platform) and entry.get("mediaType") in MANIFESTS:
             return str(entry.get("digest"))
@@ -130,7 +133,8 @@ def layer_descriptors(manifest: Document, name: str) -> list[dict[str, Any]]:
 
 def diff_ids(config: bytes, name: str) -> list[str]:
     """The digests of the uncompressed layers, lowest first."""
-    found = _object(config, name).get("rootfs", {}).get("diff_ids")
+    rootfs = _object(config, name).get("rootfs")
+    found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(found, list):
         raise _broken(name, "its config has no rootfs.diff_ids")
     return [str(each) for each in found]
@@ -138,7 +142,9 @@ def diff_ids(config: bytes, name: str) -> list[str]:
 
 def labels(config: bytes, name: str) -> dict[str, str]:
     """The labels in an image's config."""
-    return dict(_object(config, name).get("config", {}).get("Labels") or {})
+    inner = _object(config, name).get("config")
+    found = inner.get("Labels") if isinstance(inner, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
@@ -165,6 +171,9 @@ def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
         config["history"] = [*config["history"], step]
     new_config = _bytes(config)
 
+    described = manifest.get("config")
+    if not isinstance(described, dict) or not isinstance(described.get("mediaType"), str):
+        raise _broken(name, "its manifest does not describe its config")
     media_type = base.manifest.media_type
     on_top = {
         "mediaType": _LAYER_TYPES[media_type],
@@ -175,7 +184,7 @@ def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
         "schemaVersion": 2,
         "mediaType": media_type,
         "config": {
-            "mediaType": manifest["config"]["mediaType"],
+            "mediaType": described["mediaType"],
             "size": len(new_config),
             "digest": sha256_digest(new_config),
         },
@@ -189,9 +198,13 @@ def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
 
 
 def _object(body: bytes, name: str) -> dict[str, Any]:
+    # Before it is parsed: a value of two bytes takes sixty in memory.
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise _broken(name, f"its manifest or config has more than {MOST_VALUES} values")
     try:
         value = json.loads(body)
-    except ValueError:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # also a character that no encoding has
         value = None
     if not isinstance(value, dict):
         raise _broken(name, "its manifest or config is not a JSON object")

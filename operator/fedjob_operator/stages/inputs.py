@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -15,7 +16,6 @@ from fedjob.workspace.manifest_use import for_classes, manifest_use, style_fault
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.requirements.lines import all_requirements
 from fedjob.workspace.shard.archive import ShardInfo
-from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.model_file import SourceInfo
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
@@ -26,6 +26,7 @@ from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.model_files import ModelInputs, read_model
 from fedjob_operator.stages.shards import FoundShard, find_shards, inspect_all
+from fedjob_operator.stages.source_check import check_source
 from fedjob_operator.state.record import Prepared, ShardPlace
 
 MOST_HINTS = 20
@@ -52,7 +53,7 @@ async def read_inputs(
     cluster: Cluster,
     job: FederatedJob,
     store: JobStore,
-    inspecting: AbstractAsyncContextManager[None] | None = None,
+    inspecting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Inputs:
     """Reads and checks everything that the job refers to.
 
@@ -60,15 +61,19 @@ async def read_inputs(
         cluster: Reads ConfigMaps.
         job: The job.
         store: The job's store.
-        inspecting: Entered while shards are inspected, which takes memory; None: at once.
+        inspecting: Entered while the author's files and shards are parsed, which takes memory;
+            by default at once.
 
     Raises:
         FedjobError: With a reason; all faults of one kind at once.
     """
     author = await read_model(cluster, job, store)
-    info, found = await run_blocking(_check, job, author, store)
+    # Not while the store is listed: one that never answers must take no slot of a process.
+    async with inspecting():
+        info = await run_blocking(_check, job, author)
+    found = await run_blocking(find_shards, job, store.layout, store.location.bucket, store.bucket)
     use, validation = manifest_use(job, info), job.spec.shards.validation
-    async with inspecting or nullcontext():
+    async with inspecting():
         shards = await run_blocking(
             inspect_all,
             found,
@@ -81,19 +86,16 @@ async def read_inputs(
     )
 
 
-def _check(
-    job: FederatedJob, author: ModelInputs, store: JobStore
-) -> tuple[SourceInfo, list[FoundShard]]:
-    """What the model file defines, and the job's shards."""
+def _check(job: FederatedJob, author: ModelInputs) -> SourceInfo:
+    """What the model file defines."""
     model = job.spec.model
-    info = check_model(
+    return check_source(
         author.source.text,
         author.files,
         class_name=model.class_name,
         train_function=model.train_function,
         requirements=_requirements(job, author),
     )
-    return info, find_shards(job, store.layout, store.location.bucket, store.bucket)
 
 
 def _requirements(job: FederatedJob, author: ModelInputs) -> list[str]:

@@ -24,6 +24,8 @@ from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 
 MODEL_FILE = "model_def.py"
+MOST_SOURCE = 1 << 20
+"""Bytes of the model file, which is parsed: its syntax tree takes a hundred times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ async def read_model(cluster: Cluster, job: FederatedJob, store: JobStore) -> Mo
         StoreError: An object does not exist, or the store cannot be reached.
     """
     source = await read_source_file(cluster, job, store)
+    if len(source.content) > MOST_SOURCE:
+        problem = f"has {len(source.content)} bytes; at most {MOST_SOURCE} are allowed"
+        fault = Fault("spec.model.source", problem, "put data into the shards")
+        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault]))
     files: dict[str, bytes] = {}
     faults: list[Fault] = []
     for index, item in enumerate(job.spec.model.files):

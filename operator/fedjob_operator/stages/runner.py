@@ -222,7 +222,9 @@ class Preparer:
             if known is not None and same and not reread:
                 return known
             store = await self._store(job)
-            inputs = await read_inputs(self._cluster, job, store, self._lanes.inspecting(key))
+            inputs = await read_inputs(
+                self._cluster, job, store, partial(self._lanes.inspecting, key)
+            )
             self._inputs[key] = inputs
             return inputs
 

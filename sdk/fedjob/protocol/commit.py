@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, FailFast, Field, model_validator
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.base import Model
@@ -52,7 +52,7 @@ class Participant(Model):
     seconds: float = Field(
         0.0, ge=0, description="Seconds from the task's send to its accepted result."
     )
-    warnings: list[ResultWarning] = Field(
+    warnings: Annotated[list[ResultWarning], FailFast()] = Field(
         default_factory=list, description="For example: weights not loaded."
     )
 
@@ -93,8 +93,8 @@ class Commit(Model):
     )
     sha256: str = Field(description="Of the model file, hex.")
     size: int = Field(ge=0, description="Bytes of the model file.")
-    participants: list[Participant] = Field(default_factory=list)
-    failures: list[ClientFailure] = Field(default_factory=list)
+    participants: Annotated[list[Participant], FailFast()] = Field(default_factory=list)
+    failures: Annotated[list[ClientFailure], FailFast()] = Field(default_factory=list)
     metrics: Metrics = Field(
         default_factory=dict,
         description="Sample-weighted means of the participants' metrics; those of the global model "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from fedjob.formats import epoch
 from fedjob.protocol.commit import ClientFailure, Commit
@@ -71,15 +71,19 @@ class ServerStatus(Model):
     total: int = Field(0, ge=0)
     current: int | None = Field(None, description="The round under way, 1..total.")
     segments: int = Field(0, ge=0, description="NVFlare jobs submitted by this attempt.")
-    clients: list[ClientView] = Field(default_factory=list)
-    history: list[Commit] = Field(
+    clients: Annotated[list[ClientView], FailFast()] = Field(default_factory=list)
+    history: Annotated[list[Commit], FailFast()] = Field(
         default_factory=list, description=f"The last {HISTORY_LENGTH} committed rounds."
     )
-    failures: list[ClientFailure] = Field(default_factory=list, description="Of the current round.")
+    failures: Annotated[list[ClientFailure], FailFast()] = Field(
+        default_factory=list, description="Of the current round."
+    )
     retries: dict[str, int] = Field(
         default_factory=dict, description="Transient faults of this start, by kind."
     )
-    events: list[RunEvent] = Field(default_factory=list, description="The last 100.")
+    events: Annotated[list[RunEvent], FailFast()] = Field(
+        default_factory=list, description="The last 100."
+    )
     result_key: str | None = Field(None, description="Object key of the final model.")
     result_sha256: str | None = None
 

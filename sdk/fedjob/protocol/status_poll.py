@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from fedjob.protocol.bounded_json import has_too_many_values
 from fedjob.protocol.server_status import ServerStatus
 
 
@@ -26,6 +27,8 @@ def query(since: int | None, wait: float) -> str:
 
 def parse(body: bytes | str) -> ServerStatus | None:
     """The status in an answer; None where it is something else."""
+    if has_too_many_values(body):
+        return None
     try:
         return ServerStatus.model_validate_json(body)
     except ValidationError:

@@ -164,13 +164,16 @@ class Bucket:
         for _ in range(MOST_PAGES):
             with translated(where):
                 page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
+            if any("Key" not in entry for entry in page.get("Contents", [])):
+                raise StoreError(where, "it lists an object without a key", "use an S3 store")
             for entry in page.get("Contents", []):
                 yield ObjectInfo(
                     entry["Key"], entry["Size"], entry["ETag"], modified=_seconds(entry)
                 )
-            if not page.get("IsTruncated"):
+            following = page.get("NextContinuationToken")
+            if not page.get("IsTruncated") or following is None:
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token = {"ContinuationToken": following}
         raise StoreError(
             where, f"it lists more than {MOST_PAGES} pages of objects", "delete what is not needed"
         )

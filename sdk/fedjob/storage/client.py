@@ -6,6 +6,7 @@ import ipaddress
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_ANSWER = 4 << 20
 """Bytes of an answer other than an object: a page of 1,000 long keys has 3.5 MiB."""
+MOST_TAGS = 100_000
+"""Tags of an answer, each of which takes 300 bytes when it is parsed; a page has 20,000."""
 _REFUSED = frozenset(
     {
         "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "Forbidden",
@@ -141,16 +144,19 @@ def _bound_answers(client: S3Client) -> None:
     http = client._endpoint.http_session  # type: ignore[attr-defined]
 
     def send(request: Any, **_: Any) -> Any:
-        if request.stream_output:
-            return None  # an object: its reader has a bound
+        streamed = request.stream_output
         request.stream_output = True
         answer = http.send(request)
+        if streamed and answer.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            return answer  # an object: its reader has a bound
         data = bytearray()
         for piece in answer.raw.stream(1 << 16):
             data += piece
             if len(data) > MOST_ANSWER:
                 answer.raw.close()
                 raise HTTPClientError(error=f"an answer of more than {MOST_ANSWER} bytes")
+        if data.count(b"<") > MOST_TAGS:
+            raise HTTPClientError(error=f"an answer of more than {MOST_TAGS} XML tags")
         answer._content = bytes(data)
         return answer
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from fedjob.formats import rfc3339
+from fedjob.protocol.bounded_json import MOST_VALUES, has_too_many_values
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.result_files import MODEL
 from fedjob.storage.bucket import Bucket
@@ -114,6 +115,8 @@ class RoundLog:
         """
         key = self._layout.commit(number)
         data = self._patiently(lambda: self._bucket.get_bytes(key, MAX_COMMIT))
+        if has_too_many_values(data):
+            raise self._corrupt(number, f"of more than {MOST_VALUES} values")
         try:
             commit = Commit.model_validate_json(data)
         except ValidationError as error:

@@ -10,7 +10,7 @@ import pytest
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage import bucket as bucket_module
 from fedjob.storage.bucket import Bucket
-from fedjob.storage.client import MOST_ANSWER
+from fedjob.storage.client import MOST_ANSWER, MOST_TAGS
 from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import ObjectTooLargeError, StoreError, StoreUnreachableError
 from support.bombs.hostile_server import Answer, endless, hostile_server
@@ -22,6 +22,17 @@ TAG = {"ETag": '"1"', "Last-Modified": "Thu, 26 Nov 2026 20:00:00 GMT"}
 def bucket_at(url: str) -> Bucket:
     location = StoreLocation(endpoint=url, bucket="jobs")
     return Bucket(location, Credentials("key", "secret"), attempts=1)
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_refusal_of_an_object_without_an_end_is_cut_off(status: int) -> None:
+    """botocore reads the errors of a streamed request whole, too."""
+
+    def answer(_method: str, _path: str) -> Answer:
+        return status, {}, endless(PIECE, 64 << 20)
+
+    with hostile_server(answer) as url, pytest.raises(StoreUnreachableError, match="more than"):
+        bucket_at(url).get_bytes("key")
 
 
 @pytest.mark.parametrize(
@@ -93,3 +104,19 @@ def test_small_object_without_an_end_is_cut_off() -> None:
 
     with hostile_server(answer) as url, pytest.raises(ObjectTooLargeError):
         bucket_at(url).get_bytes("key", 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"<r>" + b"<a/>" * MOST_TAGS + b"</r>", "XML tags"),
+        (b"<ListBucketResult><Contents/></ListBucketResult>", "without a key"),
+    ],
+    ids=["tags", "no key"],
+)
+def test_listing_that_is_none_is_refused(text: bytes, problem: str) -> None:
+    def answer(_method: str, _path: str) -> Answer:
+        return 200, {"Content-Length": str(len(text))}, [text]
+
+    with hostile_server(answer) as url, pytest.raises(StoreError, match=problem):
+        list(bucket_at(url).list("p/"))

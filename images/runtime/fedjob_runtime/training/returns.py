@@ -178,11 +178,16 @@ def clean_metrics(metrics: object) -> tuple[dict[str, float], list[str]]:
     warnings: list[str] = []
     for name, value in metrics.items():
         number = _number(value)
+        if len(warnings) == MAX_METRICS:
+            warnings.append(f"more than {MAX_METRICS} metrics cannot be kept: others are dropped")
+            break
         if not isinstance(name, str) or not 0 < len(name) <= MAX_METRIC_NAME:
-            warnings.append(f"a metric's name must be short text, not {name!r}"[:200] + ": dropped")
+            warnings.append(
+                f"a metric's name must be short text, not {_shown(name)}"[:200] + ": dropped"
+            )
         elif number is None:
             warnings.append(
-                f"metric {name} is not a finite number but {value!r}"[:200] + ": dropped"
+                f"metric {name} is not a finite number but {_shown(value)}"[:200] + ": dropped"
             )
         elif len(kept) == MAX_METRICS:
             warnings.append(f"more than {MAX_METRICS} metrics: the others are dropped")
@@ -190,6 +195,13 @@ def clean_metrics(metrics: object) -> tuple[dict[str, float], list[str]]:
         else:
             kept[name] = number
     return kept, warnings
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        return _article(value)
 
 
 def _number(value: object) -> float | None:

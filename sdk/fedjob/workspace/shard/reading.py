@@ -48,6 +48,8 @@ class _DirectoryGuard(io.RawIOBase):
         self.opening = True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET and offset < 0:
+            raise zipfile.BadZipFile("its directory names an offset before the file")
         return self._inner.seek(offset, whence)
 
     def tell(self) -> int:

@@ -169,3 +169,40 @@ def test_index_without_the_platform_names_those_it_has() -> None:
 )
 def test_labels_may_be_absent(given: dict[str, Any], expected: dict[str, str]) -> None:
     assert c.labels(dump({"config": given}), "n") == expected
+
+
+@pytest.mark.parametrize(
+    ("manifest", "config"),
+    [
+        (b"[" * 100_000, b"{}"),
+        (b'{"a":' * 50_000, b"{}"),
+        (b'{"layers":[' + b"{}," * 100_000 + b"{}]}", b"{}"),
+        (b'{"layers":[]}', b'{"rootfs":{"diff_ids":[]}}'),
+        (b'{"layers":[],"config":[]}', b'{"rootfs":{"diff_ids":[]}}'),
+        (b'{"layers":[],"config":{"mediaType":1}}', b'{"rootfs":{"diff_ids":[]}}'),
+        (b'{"layers":[],"config":{"mediaType":"x"}}', b'{"rootfs":[]}'),
+        (b'{"layers":[],"config":{"mediaType":"x"}}', b'{"rootfs":null}'),
+        (
+            b'{"layers":[],"config":{"mediaType":"x"}}',
+            b'{"rootfs":{"diff_ids":[]},"history":["\\ud800"]}',
+        ),
+    ],
+    ids=["lists", "objects", "many", "none", "a list", "a number", "rootfs", "null", "surrogate"],
+)
+def test_document_of_a_hostile_registry_is_refused_by_name(manifest: bytes, config: bytes) -> None:
+    """Found by `make bombs`: these were errors of Python, or took 330 MiB."""
+    base = c.ImageDocuments(config=config, manifest=c.Document(c.OCI_MANIFEST, manifest))
+    with pytest.raises(ImageBuildFailedError, match=r"r\.test/a"):
+        c.append_to(base, make_layer({"a": b"x"}), "r.test/a")
+
+
+@pytest.mark.parametrize("config", [b"{}", b'{"config":[]}', b'{"config":{"Labels":["a"]}}'])
+def test_labels_of_another_form_are_none(config: bytes) -> None:
+    assert c.labels(config, "r.test/a") == {}
+
+
+def test_platform_of_another_form_is_not_ours() -> None:
+    """Found by `make fuzz`."""
+    index = c.Document(c.OCI_INDEX, b'{"manifests": [{"platform": true}]}')
+    with pytest.raises(BaseImageMissingError):
+        c.platform_digest(index, c.Platform("linux", "amd64"), "r.test/a")

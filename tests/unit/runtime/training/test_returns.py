@@ -23,7 +23,13 @@ from fedjob_runtime.training.errors import (
     TrainingError,
     UnexpectedTensorError,
 )
-from fedjob_runtime.training.returns import Expected, check_samples, clean_metrics, collect
+from fedjob_runtime.training.returns import (
+    MAX_METRICS,
+    Expected,
+    check_samples,
+    clean_metrics,
+    collect,
+)
 
 GOOD = {"w": torch.ones(2)}
 REFERENCE = Expected({"w": torch.zeros(2)})
@@ -226,3 +232,20 @@ def test_what_is_collected_shares_no_memory_with_a_tied_twin(out_dir: Path) -> N
     make: Callable[[], Any] = lambda: {"weights": {"a": tied, "b": tied}, "samples": 1}  # noqa: E731
     weights = collect(make(), out_dir, reference, "w").weights
     assert weights["a"].data_ptr() != weights["b"].data_ptr()
+
+
+@pytest.mark.parametrize("value", ["nested", 10**5000], ids=["nested", "digits"])
+def test_metric_that_cannot_be_shown_is_dropped_by_its_type(value: object) -> None:
+    """Found by `make bombs`: its text ended the server's job process."""
+    if value == "nested":
+        for _ in range(100_000):
+            value = [value]
+    kept, warnings = clean_metrics({"a": value, "b": 1.0})
+    assert kept == {"b": 1.0}
+    assert len(warnings) == 1
+    assert "metric a is not a finite number" in warnings[0]
+
+
+def test_warnings_about_dropped_metrics_are_bounded() -> None:
+    _, warnings = clean_metrics({f"m{n}": "x" for n in range(10_000)})
+    assert len(warnings) == MAX_METRICS + 1

@@ -1,5 +1,6 @@
 """Row 17: what comes out of a ZIP is counted and checked while it is read."""
 
+import io
 import struct
 import tracemalloc
 import zipfile
@@ -9,9 +10,11 @@ import pytest
 from fedjob.workspace.shard.archive import (
     InvalidShardError,
     ShardLimits,
+    inspect_shard,
 )
 from fedjob.workspace.shard.entries import Entry
 from fedjob.workspace.shard.reading import Budget
+from support.bombs.zips import packed
 from support.workspace.shard_zips import GOOD, ONE, PNG, files_below, inspected, unpacked, zipped
 
 
@@ -97,3 +100,10 @@ def test_what_comes_out_is_counted_whatever_the_headers_say():
     budget.spend(one, 100, 100)
     with pytest.raises(InvalidShardError, match="unpacks to more than 100 bytes"):
         budget.spend(one, 1, 101)
+
+
+def test_entry_before_the_file_is_damaged() -> None:
+    """Found by `make fuzz`: bytes cut off the front give negative offsets."""
+    data = packed(**{"manifest.ndjson": b'{"id": "1", "uri": "a", "y": 1}', "a": b"x"})[1:]
+    with pytest.raises(InvalidShardError, match="before the file"):
+        inspect_shard(io.BytesIO(data), "a.zip")
