@@ -44,6 +44,10 @@ from support.repository import ROOT
 
 HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
+AGENT = "server-agent"
+"""The site of the server's agent, which runs NVFlare."""
+WORKER = "fedjob_runtime.worker.main"
+MODULES = {"server": "fedjob_runtime.server.main", AGENT: "fedjob_runtime.server.agent.main"}
 
 HYPERPARAMETERS = {
     "local_epochs": 1,
@@ -339,20 +343,27 @@ class Federation:
             self.start_one(site)
 
     def start_one(self, site: str) -> None:
-        env = self._env()
+        """Starts a site's command; with the server's also its agent, unless that runs."""
+        if site == "server" and (AGENT not in self.processes or self.processes[AGENT].poll()):
+            self.start_one(AGENT)
+        config = self.folder / f"{'server' if site == AGENT else site}.json"
+        command = [sys.executable, "-m", MODULES.get(site, WORKER), "--config", str(config)]
+        reader, writer = os.pipe()
         if site == "server":
-            env["AWS_ACCESS_KEY_ID"] = self.store.credentials.access_key
-            env["AWS_SECRET_ACCESS_KEY"] = self.store.credentials.secret_key
-        module = f"fedjob_runtime.{'server' if site == 'server' else 'worker'}.main"
-        log = open(self.folder / f"{site}.log", "ab")  # noqa: SIM115 (closed in close())
+            command += ["--credentials-fd", "0"]
+            os.write(writer, json.dumps(self.store.credentials.environment()).encode())
+        os.close(writer)
+        log = open(config.with_suffix(".log"), "ab")  # noqa: SIM115 (closed in close())
         self._logs.append(log)
         self.processes[site] = subprocess.Popen(
-            [sys.executable, "-m", module, "--config", str(self.folder / f"{site}.json")],
-            env=env,
+            command,
+            env=self._env(),
+            stdin=reader,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        os.close(reader)
 
     def status(self, since: int = -1, wait: float = 0) -> ServerStatus:
         """What the server answers on /status."""
@@ -416,11 +427,12 @@ class Federation:
 
     def kept_restarting(self, *sites: str) -> contextlib.AbstractContextManager[None]:
         """Starts the sites again when they fail, as kubelet and engine do."""
-        return _restarting(self, sites or ("server", *self.workers))
+        return _restarting(self, sites or ("server", AGENT, *self.workers))
 
     def descendants(self, site: str) -> list[tuple[int, str]]:
-        """(pid, command line) of a site's processes, but for its command."""
-        found = [(pid, _command_line(pid)) for pid in descendants(self.processes[site].pid)]
+        """(pid, command line) of what a site's command started; the agent's is the server's."""
+        parent = self.processes[AGENT if site == "server" else site].pid
+        found = [(pid, _command_line(pid)) for pid in descendants(parent)]
         return [(pid, line) for pid, line in found if line] + self._forked(self.folder / site)
 
     def _forked(self, folder: Path) -> list[tuple[int, str]]:
