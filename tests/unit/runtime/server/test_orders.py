@@ -69,7 +69,7 @@ def test_line_that_drips_has_one_deadline(ends: tuple[Lines, socket.socket]) -> 
     writer.join(30)
 
 
-def test_peer_that_reads_nothing_is_given_up(ends: tuple[Lines, socket.socket]) -> None:
+def test_peer_that_reads_nothing_is_not_waited_for(ends: tuple[Lines, socket.socket]) -> None:
     lines, _ = ends
     # More than a socket holds.
     with pytest.raises(TimeoutError):

@@ -145,7 +145,7 @@ class SupervisorHandover(Handover):
             if report.error:
                 _ = _REASON.validate_python(report.error["reason"])
         except (ValidationError, ValueError, KeyError) as error:
-            raise _invalid(SEGMENT, f"is no report: {_first(error)}") from None
+            raise _invalid(SEGMENT, f"is not a report: {_first(error)}") from None
         if not {*report.answered, *report.failed} <= self._workers:
             raise _invalid(SEGMENT, "names a worker that the job does not have")
         if not 0 <= report.round <= self.last_round or report.outcome not in _OUTCOMES:
@@ -162,7 +162,7 @@ class SupervisorHandover(Handover):
         try:
             return OfferedRound.model_validate(value)
         except ValidationError as error:
-            raise _invalid(f"{ROUNDS}/{number}/{ROUND}", f"is no round: {_first(error)}") from None
+            raise _invalid(f"{ROUNDS}/{number}/{ROUND}", f"is not a round: {_first(error)}") from None
 
     def read_clients(self) -> dict[str, Any] | None:
         """What the client registry published; None before the parent is up."""
@@ -173,9 +173,9 @@ class SupervisorHandover(Handover):
             clients = _CLIENTS.validate_python(value.get("clients"))
             lists = {key: _NAMES.validate_python(value.get(key)) for key in _LISTS}
         except ValidationError as error:
-            raise _invalid(CLIENTS, f"is no list of clients: {_first(error)}") from None
+            raise _invalid(CLIENTS, f"is not a list of clients: {_first(error)}") from None
         if not all(math.isfinite(client.last_heartbeat) for client in clients.values()):
-            raise _invalid(CLIENTS, "has a time that is no number")
+            raise _invalid(CLIENTS, "has a time that is not a number")
         return {"clients": {name: c.model_dump() for name, c in clients.items()}, **lists}
 
     def take_model(self, number: int, sha256: str) -> Path:

@@ -137,7 +137,7 @@ def test_hostile_answer_ends_the_connection(
     assert client.alive
 
 
-def test_agent_that_does_not_answer_is_given_up(
+def test_agent_that_does_not_answer_counts_as_dead(
     agent: FakeAgent, client: AgentClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.start()
