@@ -162,7 +162,9 @@ class SupervisorHandover(Handover):
         try:
             return OfferedRound.model_validate(value)
         except ValidationError as error:
-            raise _invalid(f"{ROUNDS}/{number}/{ROUND}", f"is not a round: {_first(error)}") from None
+            raise _invalid(
+                f"{ROUNDS}/{number}/{ROUND}", f"is not a round: {_first(error)}"
+            ) from None
 
     def read_clients(self) -> dict[str, Any] | None:
         """What the client registry published; None before the parent is up."""

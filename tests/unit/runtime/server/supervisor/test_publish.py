@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from fedjob.protocol.history import History, round_lines
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.orders import ParentError
 from fedjob_runtime.server.supervisor.publish import publish
@@ -51,7 +52,7 @@ def test_torch_file_that_was_taken_with_the_model_is_used(tmp_path: Path, log: F
     own.write_bytes(b"torch file")
     exporter = Exporter(tmp_path)
     files = published(tmp_path, log, exporter)
-    assert list(files) == ["GLOBAL_MODEL.pt", "report.html", "model.safetensors"]
+    assert list(files) == ["GLOBAL_MODEL.pt", "report.html", "history.json", "model.safetensors"]
     assert files["GLOBAL_MODEL.pt"] == b"torch file"
     assert b"<html" in files["report.html"]
     assert exporter.models == []
@@ -71,3 +72,10 @@ def test_agent_that_makes_none_is_tried_again_by_the_next_start(
     with pytest.raises(ParentError, match=r"GLOBAL_MODEL\.pt was not written; see the server's"):
         published(tmp_path, log, Exporter(tmp_path, None))
     assert log.published == {}
+
+
+def test_every_round_is_in_the_history(tmp_path: Path, log: FakeLog) -> None:
+    files = published(tmp_path, log, Exporter(tmp_path))
+    history = History.model_validate_json(files["history.json"])
+    assert history.rounds == round_lines(log.kept.values())
+    assert [line.round for line in history.rounds] == [1]
