@@ -35,18 +35,20 @@ def fl_train_model(payload, out_dir):
 
 
 """
-# Reads of every process what its user may read: here all, since all have one user.
+# Reads what its user may read of every process of the federation: all, since all have one user. The
+# embedded store is not one of them.
 LOOKS_AROUND = (
     NET
     + """
 def attack():
     with open(Path(os.environ["FEDJOB_HANDOVER"]).parent / "seen", "wb") as seen:
-        for entry in Path("/proc").iterdir():
-            for name in ("environ", "cmdline"):
-                try:
-                    seen.write((entry / name).read_bytes())
-                except OSError:
-                    pass
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                environ = (entry / "environ").read_bytes()
+                if os.environ["FEDJOB_TEST_FEDERATION"].encode() in environ:
+                    seen.write(environ + (entry / "cmdline").read_bytes())
+            except OSError:
+                pass
 """
 )
 
