@@ -79,8 +79,8 @@ def attack():
         model = self.model_file(number)
         model.unlink()
         sha256 = hashlib.sha256(secret.read_bytes()).hexdigest()
-        {place}
-        honest(self, number, {{**facts, "sha256": sha256}})
+        PLACE
+        honest(self, number, {**facts, "sha256": sha256})
 
     Handover.offer_round = offer
 """
@@ -103,7 +103,7 @@ def attack():
 def test_hostile_job_process_ends_its_own_run(
     federation: Callable[..., Federation], place: str, message: str
 ) -> None:
-    fed = federation(HANDS_OVER.format(place=place), [2], federation={"num_rounds": 1})
+    fed = federation(HANDS_OVER.replace("PLACE", place), [2], federation={"num_rounds": 1})
     (fed.folder / "secret").write_bytes(os.urandom(99))
     fed.start()
     assert fed.wait_end() == 1, fed.logs()
