@@ -272,7 +272,13 @@ def _arrived(
 ) -> dict[str, str]:
     """The ETag of each file that is in the store with its size and SHA-256 (row 39), by path."""
     folders = {file.path.partition("/")[0] for file in files}
-    listed = {info.key: info for name in folders for info in bucket.list(f"{root}{name}/")}
+    expected = {root + file.path for file in files}
+    listed = {
+        info.key: info
+        for name in folders
+        for info in bucket.list(f"{root}{name}/")
+        if info.key in expected
+    }
     found = {}
     for file in files:
         info = listed.get(root + file.path)

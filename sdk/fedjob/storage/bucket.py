@@ -38,6 +38,9 @@ __all__ = ["LONGEST_PRESIGN", "SMALL", "Bucket"]
 SMALL = 1 << 20
 """Bytes of an object that is held in memory, unless its reader allows more."""
 
+MOST_PAGES = 1_000
+"""Pages of a listing, of up to 1,000 objects each: a store could send them without end."""
+
 
 class Bucket:
     """A bucket of an S3 store.
@@ -151,10 +154,14 @@ class Bucket:
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"], sha256, _seconds(answer))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects under a prefix, page by page; order is the store's."""
+        """The objects under a prefix, page by page; order is the store's.
+
+        Raises:
+            StoreError: There are more pages than `MOST_PAGES`.
+        """
         where = self.where(prefix)
         token: dict[str, Any] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             with translated(where):
                 page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
@@ -164,6 +171,9 @@ class Bucket:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+        raise StoreError(
+            where, f"it lists more than {MOST_PAGES} pages of objects", "delete what is not needed"
+        )
 
     def delete(self, key: str) -> None:
         """Deletes an object; one that does not exist is not an error."""
@@ -176,7 +186,7 @@ class Bucket:
         if not prefix.endswith("/"):
             raise ValueError(f"a prefix to delete ends with a slash, {prefix!r} does not")
         count = 0
-        for info in list(self.list(prefix)):
+        for info in self.list(prefix):
             self.delete(info.key)
             count += 1
         return count
