@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the tests need beside Python: a browser, a registry, shells, a Docker daemon, helm. Does nothing
-# where they are there; where they cannot be had, the tests say what they miss (and fail in CI).
+# What the tests need beside Python: a browser, a registry, shells, a Docker daemon, helm. Does
+# nothing where they are there; where they cannot be had, the tests say what they miss (and fail in
+# CI).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bash "$here/setup-chromium.sh"

@@ -48,13 +48,13 @@ COMMANDS = [
 
 def problem_of(text: str) -> str | None:
     """What the command line says against a command; None where it takes it."""
-    words = shlex.split(_END.sub("", text).removeprefix("kubectl "))[1:]
-    words = [PLACEHOLDERS.get(word, word) for word in words]
-    command = GROUP.commands.get(words[0])
+    parts = shlex.split(_END.sub("", text).removeprefix("kubectl "))[1:]
+    parts = [PLACEHOLDERS.get(word, word) for word in parts]
+    command = GROUP.commands.get(parts[0])
     if command is None:
-        return f"there is no command {words[0]}"
+        return f"there is no command {parts[0]}"
     try:
-        command.make_context(words[0], words[1:])
+        command.make_context(parts[0], parts[1:])
     except TyperException as error:
         # Prose names a command without its arguments.
         missing = type(error).__name__ == "MissingParameter"
