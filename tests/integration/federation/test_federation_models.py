@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fedjob.protocol.history import History, round_lines
+from fedjob.protocol.result_files import HISTORY
 from support.federation import Federation
 
 pytestmark = pytest.mark.federation
