@@ -31,6 +31,7 @@ from fedjob_operator.controller.status_poller import Poller
 from fedjob_operator.controller.status_writer import StatusWriter
 from fedjob_operator.controller.workqueue import Health, WorkQueue
 from fedjob_operator.kube.client import PLURALS, VERSIONS, ApiError, Cluster
+from fedjob_operator.kube.cluster_identity import read_cluster_id
 from fedjob_operator.kube.event_recorder import EventWriter
 from fedjob_operator.kube.leader_election import Lease
 from fedjob_operator.logs import log_json
@@ -229,6 +230,8 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
     # Cluster bounds its calls; long polls must not keep the calls of the lease waiting.
     configuration.connection_pool_maxsize = 0
     async with ApiClient(configuration) as client:
+        cluster_id = await read_cluster_id(Cluster(client), settings.cluster_id)
+        settings = settings.model_copy(update={"cluster_id": cluster_id})
         operator = Operator(settings, environment, client)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -247,7 +250,11 @@ def main() -> int:
         return error.exit_code
     log_json(settings.log_level)
     began = time.monotonic()
-    code = asyncio.run(serve(settings, os.environ))
+    try:
+        code = asyncio.run(serve(settings, os.environ))
+    except FedjobError as error:
+        sys.stderr.write(f"fedjob-operator: {error}\n")
+        return error.exit_code
     _log.info("ended", extra={"code": code, "seconds": round(time.monotonic() - began, 1)})
     return code
 

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.protocol.transfer import Tunnel
 from fedjob.spec.models.base import Model
+from fedjob.spec.models.fields import QUANTITY
 from fedjob.storage.bucket import LONGEST_PRESIGN
 from fedjob_operator.resources.pod_contract import STORE_KEYS
 from fedjob_operator.state.observed import Defaults
@@ -107,6 +108,29 @@ class Settings(Model):
     )
     default_cpu: str = "100m"
     default_memory: str = "512Mi"
+    default_memory_limit: str = Field(
+        "32Gi",
+        pattern=QUANTITY,
+        description="Memory limit of a pod whose spec has none; its request, where that is larger.",
+    )
+    work_size_limit: str = Field(
+        "100Gi",
+        pattern=QUANTITY,
+        description="Size of a pod's only writable folder: its unpacked shard and its files.",
+    )
+    default_ttl_seconds: int = Field(
+        7 * 86400,
+        ge=-1,
+        description="spec.runPolicy.ttlSecondsAfterFinished of jobs that have none; -1: such jobs "
+        "stay until they are deleted.",
+    )
+    cluster_id: str = Field(
+        "",
+        max_length=63,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Marks what this cluster's jobs own in the store; none: the uid of the "
+        "namespace kube-system.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def tunnel(self) -> Tunnel | None:
@@ -135,6 +159,9 @@ class Settings(Model):
             open_status=self.poll == "proxy",
             cpu=self.default_cpu,
             memory=self.default_memory,
+            memory_limit=self.default_memory_limit,
+            work_size=self.work_size_limit,
+            ttl=self.default_ttl_seconds if self.default_ttl_seconds >= 0 else None,
         )
 
 

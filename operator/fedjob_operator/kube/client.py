@@ -26,6 +26,7 @@ PLURALS = {
     "Service": "services",
     "Event": "events",
     "Node": "nodes",
+    "Namespace": "namespaces",
     "NetworkPolicy": "networkpolicies",
     "Lease": "leases",
     KIND: PLURAL,

@@ -157,7 +157,7 @@ def worker_pod(
     resources = _resources(spec, defaults)
     if gpus and spec.gpu:
         # A GPU is requested by its limit; NVIDIA's runtime decides which devices are visible.
-        resources["limits"] = {**resources.get("limits", {}), GPU: str(spec.gpu)}
+        resources["limits"] = {**resources["limits"], GPU: str(spec.gpu)}
     container = {
         "command": ["tini", "--", "fedjob-worker", "--config", f"{CONFIG}/{worker_file(worker)}"],
         "env": [
@@ -171,7 +171,7 @@ def worker_pod(
         ("kit", _secret(kit_name(name, worker)), KIT),
         ("url", _secret(url_name(name, worker)), URL),
         # torch's data loaders share memory; a container has only 64 MiB of it by default.
-        ("shm", {"emptyDir": {"medium": "Memory"}}, SHARED_MEMORY),
+        ("shm", _shared_memory(resources["limits"]["memory"]), SHARED_MEMORY),
     ]
     shape = _Shape(
         slot=worker,
@@ -243,7 +243,7 @@ def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) 
             }
         ],
         "volumes": [
-            {"name": "work", "emptyDir": {}},
+            {"name": "work", "emptyDir": {"sizeLimit": defaults.work_size}},
             *({"name": n, **v} for n, v, _ in shape.volumes),
         ],
     }
@@ -277,10 +277,20 @@ def _resources(placement: Placement, defaults: Defaults) -> dict[str, Any]:
         by_alias=True, exclude_none=True
     )
     limits = given.get("limits", {})
+    requests = given.get("requests", {})
     # Kubernetes takes a limit as the request; the operator chooses where there is neither.
     chosen = {"cpu": defaults.cpu, "memory": defaults.memory}
     missing = {name: value for name, value in chosen.items() if name not in limits}
-    return {**given, "requests": {**missing, **given.get("requests", {})}}
+    chosen_limit = max((defaults.memory_limit, requests.get("memory", defaults.memory)), key=amount)
+    return {
+        "requests": {**missing, **requests},
+        "limits": {"memory": chosen_limit, **limits},
+    }
+
+
+def _shared_memory(limit: str) -> Body:
+    # Its pages count against the container's memory limit, so more would never fit.
+    return {"emptyDir": {"medium": "Memory", "sizeLimit": limit}}
 
 
 def _key(secret: str, key: str) -> Body:

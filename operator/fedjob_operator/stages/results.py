@@ -111,10 +111,10 @@ def _objects(store: JobStore, owner: Owner, request: ResultsRequest) -> list[Obj
     """
     bucket, layout = store.bucket(), store.layout
     key = owner_key(layout)
-    taken = bucket.head(key)
-    if taken is None or read_owner(bucket, key) != owner:
+    recorded = read_owner(bucket, key)
+    if recorded is None or not recorded.is_same_job(owner):
         return []
-    since = taken.modified
+    since = recorded.taken
     results = _listed(bucket, layout.model_out, since)
     round_files = (
         _listed(bucket, layout.round(request.round), since) if request.round is not None else []

@@ -213,7 +213,12 @@ class Preparer:
         inputs = await self._inputs_of(key, job)
         store, may_act = await self._store(job), self._may_act(key, "the job folder")
         checksum = await asyncio.to_thread(
-            upload_workspace, store, owner_of(job), inputs.files, inputs.copies, may_act
+            upload_workspace,
+            store,
+            owner_of(job, self._settings.cluster_id),
+            inputs.files,
+            inputs.copies,
+            may_act,
         )
         self._merge(key, job, prepared, workspace=checksum)
 
@@ -272,7 +277,7 @@ class Preparer:
             url_seconds=settings.url_seconds,
         )
         upload = UploadJob(
-            owner=owner_of(job),
+            owner=owner_of(job, self._settings.cluster_id),
             files=expected_files(job.spec),
             ask=upload_ask(job),
             tunnel=self._tunnel(store),
@@ -297,14 +302,16 @@ class Preparer:
         """Removes the parts that a deleted job has in the store; they would be paid for ever."""
         try:
             store, may_act = await self._store(job), self._may_act(key, "the uploads")
-            await asyncio.to_thread(abort_uploads, store, owner_of(job), may_act)
+            await asyncio.to_thread(
+                abort_uploads, store, owner_of(job, self._settings.cluster_id), may_act
+            )
         except FedjobError as error:
             _log.warning(f"unfinished uploads are left: {error}", extra={"job": "/".join(key)})
 
     async def _offer_results(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store, settings = await self._store(job), self._settings
         results = ResultsJob(
-            owner=owner_of(job),
+            owner=owner_of(job, self._settings.cluster_id),
             ask=results_ask(job),
             url_seconds=settings.url_seconds,
             tunnel=self._tunnel(store),

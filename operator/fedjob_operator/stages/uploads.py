@@ -207,7 +207,8 @@ def abort_uploads(store: JobStore, owner: Owner, may_act: MayAct) -> int:
     bucket, layout = store.bucket(), store.layout
     uploads = bucket.client_uploads()
     opened = list(uploads.open(layout.root))
-    if not opened or read_owner(bucket, owner_key(layout)) != owner:
+    recorded = read_owner(bucket, owner_key(layout)) if opened else None
+    if recorded is None or not recorded.is_same_job(owner):
         return 0
     for upload in opened:
         may_act()

@@ -151,6 +151,9 @@ class Defaults:
             worker that starts has at least the other half.
         cpu: CPU request of a pod that asks for nothing.
         memory: Memory request of a pod that asks for nothing.
+        memory_limit: Memory limit of a pod whose spec has none; its request, where that is larger.
+        work_size: Size limit of a pod's writable folder.
+        ttl: Seconds after its end in which a job without a ttl is deleted; None: never.
     """
 
     bucket: str = ""
@@ -167,6 +170,9 @@ class Defaults:
     url_seconds: int = 3600
     cpu: str = "100m"
     memory: str = "512Mi"
+    memory_limit: str = "32Gi"
+    work_size: str = "100Gi"
+    ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

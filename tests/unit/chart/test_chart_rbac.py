@@ -113,9 +113,12 @@ def test_namespaced_mode_is_a_role_in_each() -> None:
     for namespace in ("a", "b"):
         assert allowed(roles[namespace]["rules"]) == EXPECTED
     bound = {b["roleRef"]["name"] for b in of_kind(objects, "ClusterRoleBinding")}
-    assert bound == {f"{NAMESPACE}:fedjob-nodes"}
+    assert bound == {f"{NAMESPACE}:fedjob-nodes", f"{NAMESPACE}:fedjob-identity"}
     nodes = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-nodes")
     assert allowed(nodes["rules"]) == {"/nodes": {"list"}}
+    identity = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-identity")
+    assert allowed(identity["rules"]) == {"/namespaces": {"get"}}
+    assert [rule["resourceNames"] for rule in identity["rules"]] == [["kube-system"]]
 
 
 def test_the_lease_is_the_operator_s_own() -> None:
@@ -129,6 +132,7 @@ def test_nothing_is_cluster_wide_where_that_is_refused() -> None:
     """For whoever installs with rights in a few namespaces only."""
     values = {
         "namespaces": ["a"],
+        "clusterId": "lab-1",
         "crds": {"install": False},
         "rbac": {"readNodes": False, "aggregate": False},
     }

@@ -44,6 +44,8 @@
     fieldRef: {fieldPath: metadata.name}
 - name: FEDJOB_NAMESPACES
   value: {{ join "," .Values.namespaces | quote }}
+- name: FEDJOB_CLUSTER_ID
+  value: {{ .Values.clusterId | quote }}
 {{ include "fedjob.storeEnv" . }}
 - name: FEDJOB_STORE_SHARED
   value: {{ join "," .Values.storage.shared | quote }}
@@ -62,6 +64,12 @@
   value: {{ .Values.jobs.cpu | quote }}
 - name: FEDJOB_DEFAULT_MEMORY
   value: {{ .Values.jobs.memory | quote }}
+- name: FEDJOB_DEFAULT_MEMORY_LIMIT
+  value: {{ .Values.jobs.memoryLimit | quote }}
+- name: FEDJOB_WORK_SIZE_LIMIT
+  value: {{ .Values.jobs.workSizeLimit | quote }}
+- name: FEDJOB_DEFAULT_TTL_SECONDS
+  value: {{ int64 .Values.jobs.ttlSecondsAfterFinished | quote }}
 - name: FEDJOB_REGISTRY_INSECURE
   value: {{ .Values.builds.insecure | quote }}
 - name: FEDJOB_ALLOWED_REGISTRIES
