@@ -1,4 +1,4 @@
-"""The id of this cluster, which marks its jobs' objects in a store that several clusters may use."""
+"""The id of this cluster, which marks its jobs in a store that several clusters may use."""
 
 from __future__ import annotations
 
