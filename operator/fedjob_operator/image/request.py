@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fedjob_operator.image.built_images import BuiltImages
 from fedjob_operator.image.credentials import credentials_for
 from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
@@ -43,6 +44,7 @@ class ImageRequest:
         operator_config: Docker config JSON of the operator, or None.
         operator_repositories: Repositories that it serves, with all below them.
         hosts: Hosts, with ports, that the registries may send us to.
+        built: What this operator has built; gets what builder `docker` builds.
     """
 
     base: str
@@ -59,6 +61,7 @@ class ImageRequest:
     operator_config: str | None = field(default=None, repr=False)
     operator_repositories: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    built: BuiltImages = field(default_factory=BuiltImages, repr=False, compare=False)
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""

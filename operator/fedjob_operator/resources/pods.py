@@ -22,6 +22,7 @@ from fedjob_operator.naming import (
     kit_name,
     metadata_of,
     pod_name,
+    pull_name,
     store_name,
     url_name,
 )
@@ -42,6 +43,7 @@ from fedjob_operator.resources.pod_contract import (
     log_form_file,
     worker_file,
 )
+from fedjob_operator.resources.secrets import needs_pull_secret
 from fedjob_operator.state.observed import Defaults
 
 USER = 10001
@@ -186,7 +188,14 @@ def worker_pod(
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
     slot, placement = shape.slot, shape.placement
-    pulls = dict.fromkeys([*job.spec.image.pull_secrets, *defaults.pull_secrets])
+    own = needs_pull_secret(start.image, defaults.pull_login)
+    pulls = dict.fromkeys(
+        [
+            *job.spec.image.pull_secrets,
+            *defaults.pull_secrets,
+            *([pull_name(job.metadata.name)] if own else []),
+        ]
+    )
     mounts = [
         {"name": name, "mountPath": path, "readOnly": "emptyDir" not in volume}
         for name, volume, path in shape.volumes

@@ -11,6 +11,7 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.builder import ensure_image
+from fedjob_operator.image.built_images import BuiltImages
 from fedjob_operator.image.credentials import merge_docker_configs
 from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
@@ -18,6 +19,7 @@ from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
 from fedjob_operator.stages.errors import InputError
+from fedjob_operator.stages.image_record import ImageRecord
 from fedjob_operator.state.record import PreparedImage
 
 ANY_REGISTRY = "*"
@@ -25,9 +27,20 @@ ANY_REGISTRY = "*"
 
 
 async def build_image(
-    cluster: Cluster, job: FederatedJob, files: dict[str, bytes], settings: Settings
+    cluster: Cluster,
+    job: FederatedJob,
+    files: dict[str, bytes],
+    settings: Settings,
+    record: ImageRecord,
 ) -> PreparedImage:
     """Finds or builds the job's image.
+
+    Args:
+        cluster: Reads pull Secrets.
+        job: The job.
+        files: The job folder: content by path.
+        settings: The operator's settings.
+        record: The images that were built so far; gets this one.
 
     Raises:
         InputError: Base or repository is missing or not allowed, or a pull Secret cannot be used.
@@ -59,6 +72,8 @@ async def build_image(
     secrets = await pull_configs(cluster, job)
     default = await asyncio.to_thread(_read, settings.registry_config)
     documents = list(secrets.values())
+    builder = spec.builder or ("docker" if requirements else "append")
+    built = await record.load() if builder == "docker" else BuiltImages()
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
         ImageRequest(
@@ -66,7 +81,7 @@ async def build_image(
             repository=repository,
             files=files,
             requirements=requirements,
-            builder=spec.builder or ("docker" if requirements else "append"),
+            builder=builder,
             pull_secret=merge_docker_configs(documents) if documents else None,
             ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
@@ -77,8 +92,11 @@ async def build_image(
             operator_config=default or None,
             operator_repositories=_operator_repositories(job, settings),
             hosts=frozenset(settings.allowed_registries),
+            built=built,
         )
     )
+    if builder == "docker" and not result.cache_hit:
+        await record.save()
     return PreparedImage(
         reference=result.reference,
         digest=result.digest,

@@ -12,50 +12,19 @@ version: the first job that takes the prefix adopts it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import AlreadyExistsError
 from fedjob.storage.layout import Layout
+from fedjob.storage.owner import Owner, read_owner
 from fedjob_operator.stages.errors import StageError
 
 MayAct = Callable[[], None]
 """Raises if this operator must not change anything any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The job that a prefix belongs to.
-
-    Attributes:
-        uid: The job's uid.
-        created: Its creationTimestamp; such texts sort by time.
-        cluster: The id of its cluster; empty in records of earlier versions.
-        taken: When it took the prefix, seconds since the epoch by the store's clock, where the
-            record was written again since; 0: when the record was written.
-    """
-
-    uid: str
-    created: str
-    cluster: str = ""
-    taken: float = field(default=0.0, compare=False)
-
-    def is_same_job(self, other: Owner) -> bool:
-        """Whether both are one job; a record of an earlier version does not name its cluster."""
-        return self.uid == other.uid and not self.is_foreign_to(other)
-
-    def is_foreign_to(self, other: Owner) -> bool:
-        """Whether the two are known to belong to different clusters."""
-        return bool(self.cluster and other.cluster) and self.cluster != other.cluster
-
-    def to_json(self) -> bytes:
-        """The bytes of the record."""
-        record = {"uid": self.uid, "created": self.created, "cluster": self.cluster}
-        return json.dumps({**record, **({"taken": self.taken} if self.taken else {})}).encode()
 
 
 def owner_of(job: FederatedJob, cluster: str) -> Owner:
@@ -67,11 +36,6 @@ def owner_of(job: FederatedJob, cluster: str) -> Owner:
     """
     created = job.metadata.creation_timestamp or ""
     return Owner(uid=str(job.metadata.uid), created=created, cluster=cluster)
-
-
-def owner_key(layout: Layout) -> str:
-    """The object that records the owner."""
-    return layout.under(layout.attempts, "owner.json")
 
 
 def take_ownership(
@@ -91,7 +55,7 @@ def take_ownership(
         StageError: A later job of the same name owns the prefix, or a job of another cluster does;
             nothing was changed.
     """
-    key = owner_key(layout)
+    key = layout.owner
     found = read_owner(bucket, key)
     if found is not None and found.is_foreign_to(owner):
         raise StageError(Reason.PREFIX_IN_USE, _in_use(bucket, layout, found))
@@ -135,20 +99,3 @@ def _in_use(bucket: Bucket, layout: Layout, owner: Owner) -> str:
         "(the chart's storage.prefix, spec.storage.prefix), rename the job, or delete the objects "
         "if that cluster does not exist any more"
     )
-
-
-def read_owner(bucket: Bucket, key: str) -> Owner | None:
-    """The recorded owner; None if there is none or the record is incomplete."""
-    info = bucket.head(key)
-    if info is None:
-        return None
-    try:
-        record = json.loads(bucket.get_bytes(key))
-        return Owner(
-            uid=str(record.get("uid")),
-            created=str(record.get("created") or ""),
-            cluster=str(record.get("cluster") or ""),
-            taken=float(record.get("taken") or info.modified),
-        )
-    except (ValueError, AttributeError, TypeError):
-        return None

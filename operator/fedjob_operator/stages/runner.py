@@ -22,6 +22,7 @@ from fedjob_operator.planning.preparation import inputs_digest, spec_digest
 from fedjob_operator.planning.transfers import results_ask, upload_ask
 from fedjob_operator.settings import Settings
 from fedjob_operator.stages.image import build_image
+from fedjob_operator.stages.image_record import ImageRecord
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.ownership import MayAct, owner_of
@@ -38,7 +39,7 @@ from fedjob_operator.stages.uploads import (
 )
 from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
-from fedjob_operator.state.observed import Defaults, Problem, Stage
+from fedjob_operator.state.observed import Defaults, Kits, Problem, Stage
 from fedjob_operator.state.record import Prepared, read_record
 
 PARALLEL = 4
@@ -80,6 +81,7 @@ class Preparer:
     ) -> None:
         self._cluster, self._settings, self._defaults = cluster, settings, defaults
         self._cache, self._wake = cache, wake
+        self._images = ImageRecord(cluster, settings.namespace)
         self._tasks: dict[tuple[Key, Stage], asyncio.Task[None]] = {}
         self._inputs: dict[Key, Inputs] = {}
         self._reading: dict[Key, asyncio.Lock] = {}
@@ -224,14 +226,17 @@ class Preparer:
 
     async def _build(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
-        image = await build_image(self._cluster, job, inputs.files, self._settings)
+        image = await build_image(self._cluster, job, inputs.files, self._settings, self._images)
         self._merge(key, job, prepared, image=image)
         self._cache.learn(key, image_checked=time.time())
         self._inputs.pop(key, None)  # not needed any more: the job folder is in S3 and in the image
 
     async def _kits(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
-            self._cache.learn(key, kits=await make_kits(job, len(prepared.workers)))
+            self._cache.learn(key, kits=await self._make_kits(job, len(prepared.workers)))
+
+    async def _make_kits(self, job: FederatedJob, workers: int) -> Kits:
+        return await make_kits(job, workers, self._settings.kits_folder)
 
     async def _urls(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:

@@ -8,14 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fedjob.reasons import Reason
+from fedjob.storage.owner import Owner, read_owner
 from fedjob_operator.stages.errors import StageError
-from fedjob_operator.stages.ownership import (
-    Owner,
-    owner_key,
-    owner_of,
-    read_owner,
-    take_ownership,
-)
+from fedjob_operator.stages.ownership import owner_of, take_ownership
 from support.operator.samples import UID, a_job
 from support.operator.upload_store import ROOT, UploadStore
 
@@ -33,7 +28,7 @@ def test_owner_is_the_job_with_its_creation_time_and_its_cluster() -> None:
 
 
 def test_owner_is_read_back(store: UploadStore) -> None:
-    key = owner_key(store.layout)
+    key = store.layout.owner
     assert read_owner(store.bucket(), key) is None
     take_ownership(store.bucket(), store.layout, OLD, lambda: None)
     assert read_owner(store.bucket(), key) == OLD
@@ -81,13 +76,13 @@ def test_later_job_of_the_same_cluster_inherits_no_rounds(store: UploadStore) ->
     commit = committed(store, replace(OLD, cluster=HERE))
     take_ownership(store.bucket(), store.layout, replace(NEW, cluster=HERE), lambda: None)
     assert store.bucket().head(commit) is None
-    assert read_owner(store.bucket(), owner_key(store.layout)) == replace(NEW, cluster=HERE)
+    assert read_owner(store.bucket(), store.layout.owner) == replace(NEW, cluster=HERE)
 
 
 def test_record_without_a_cluster_is_adopted_with_its_time(store: UploadStore) -> None:
     """Records of earlier versions; what the job has written since it took the prefix stays its."""
     commit = committed(store, OLD)
-    key = owner_key(store.layout)
+    key = store.layout.owner
     record = json.loads(store.bucket().get_bytes(key))
     del record["cluster"]
     store.bucket().put_bytes(key, json.dumps(record).encode())
@@ -114,4 +109,4 @@ def test_of_two_clusters_that_take_a_prefix_at_once_one_wins(store: UploadStore)
 
     with pytest.raises(StageError, match="takes the prefix at this moment"):
         take_ownership(store.bucket(), store.layout, replace(NEW, cluster=HERE), between)
-    assert read_owner(store.bucket(), owner_key(store.layout)) == theirs
+    assert read_owner(store.bucket(), store.layout.owner) == theirs

@@ -6,8 +6,9 @@ import pytest
 
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, ResultsOffer, open_results_offer
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages import results as module
-from fedjob_operator.stages.ownership import Owner, take_ownership
+from fedjob_operator.stages.ownership import take_ownership
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.state.transfers import Results, TransferAsk
 from support.operator.upload_store import ROOT, UploadStore
