@@ -13,9 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHARDS := examples/digits/shards
 PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 
 .PHONY: help demo environment test lint types verify generate unit programs integration bench format clean \
-  cluster cluster-down images e2e chaos
+  cluster cluster-down images sbom lock e2e chaos
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
@@ -71,6 +72,22 @@ cluster-down: ## remove them
 
 images: cluster ## build the images and push them to the cluster's registry
 	tests/cluster/images
+
+sbom: $(VENV)/.dev ## what is in each image, as CycloneDX JSON in out/sbom
+	@mkdir -p out/sbom
+	@for image in runtime operator store; do \
+	  $(BIN)/python images/sbom.py localhost:5001/fedjob/$$image:$(VERSION) > out/sbom/$$image.cdx.json; \
+	  echo "out/sbom/$$image.cdx.json"; \
+	done
+
+# uv writes the hash of every file of a release; pip would write only those it downloaded.
+lock: $(VENV)/.dev ## images/*/requirements*.txt again, from the lists beside them
+	$(BIN)/python -m venv .cache/lock && .cache/lock/bin/pip install -q uv==0.13.9
+	@for list in images/*/requirements*.in; do \
+	  deps=--no-deps; [[ $$list != images/build/* ]] || deps=; \
+	  .cache/lock/bin/uv pip compile $$list $$deps --python-version 3.13 --generate-hashes \
+	    --no-annotate --no-header -q -o $${list%.in}.txt; \
+	done
 
 # The quick start's operator serves every namespace, so nothing else may run beside it.
 e2e: images $(VENV)/.dev $(SHARDS)/validation.zip ## tests on the cluster, three files at a time

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fedjob.spec.models.training import TrainingConfig
     from fedjob.spec.models.workers import WorkersSpec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "fedjob.client.cluster": ("Client",),

@@ -40,6 +40,7 @@ from chaos.nodes import (  # noqa: E402 (after the path)
     unpause_all,
 )
 from e2e.cluster_access.kube import cluster_environment, kubectl  # noqa: E402
+from fedjob import __version__  # noqa: E402
 
 ADMIN, SITES, ROUNDS, PAUSE = "admin@nvidia.com", ("site-1", "site-2"), 1000, 3
 WATCHED = 180.0
@@ -189,7 +190,7 @@ class NvflareDeployment:
         start = f"{UNPACK} exec bash /ws/{site}/startup/sub_start.sh --once"
         if site == ADMIN:
             start = f"{UNPACK} sleep 86400"
-        image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/runtime:0.1.0"
+        image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/runtime:{__version__}"
         container = {
             "name": "main",
             "image": image,

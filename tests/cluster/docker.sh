@@ -52,11 +52,15 @@ debian_image() {
   rm -rf "$root"
 }
 
-# runtime_base: prints the base of the project's images: debian:trixie-slim or a local substitute.
+# runtime_base: prints the base of the project's images: debian:trixie-slim, by its digest, or a
+# substitute made here.
 runtime_base() {
   local public=debian:trixie-slim own=fedjob-debian:trixie
   if docker image inspect "$own" >/dev/null 2>&1; then echo "$own"; return; fi
-  if pull "$public" 120; then echo "$public"; return; fi
+  if pull "$public" 120; then
+    docker image inspect -f '{{index .RepoDigests 0}}' "$public"
+    return
+  fi
   debian_image trixie "$own"
   echo "$own"
 }

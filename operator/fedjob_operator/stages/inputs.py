@@ -154,7 +154,10 @@ def _validation(
 def _checkpoint(
     job: FederatedJob, store: JobStore, copies: dict[str, tuple[str, str]]
 ) -> str | None:
-    uri = job.spec.model.checkpoint
+    uri, upload = job.spec.model.checkpoint, job.spec.model.upload
+    if upload is not None and upload.checkpoint is not None:
+        # The server compares its SHA-256 with the one that the upload recorded.
+        return store.layout.checkpoint(upload.checkpoint.suffix)
     if uri is None:
         return None
     bucket, key = split_uri(uri)

@@ -12,6 +12,7 @@ from typing import Any
 
 from fedjob.backoff import Backoff
 from fedjob.errors import FedjobError
+from fedjob.protocol.server_status import RunPhase
 from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
@@ -28,7 +29,7 @@ from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.ownership import MayAct, owner_of
 from fedjob_operator.stages.presigned_urls import KeptRounds, sign_urls
 from fedjob_operator.stages.results import ResultsJob, offer_results
-from fedjob_operator.stages.round_log import read_log
+from fedjob_operator.stages.round_log import keep_history, read_log
 from fedjob_operator.stages.startup_kits import make_kits
 from fedjob_operator.stages.uploads import (
     SHARE,
@@ -267,7 +268,10 @@ class Preparer:
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)
-        self._cache.learn(key, log_status=await asyncio.to_thread(read_log, job, store))
+        status = await asyncio.to_thread(read_log, job, store)
+        if status.phase is not RunPhase.COMPLETE:
+            await asyncio.to_thread(keep_history, job, store, self._may_act(key, "the history"))
+        self._cache.learn(key, log_status=status)
 
     def _may_act(self, key: Key, what: str) -> MayAct:
         return lambda: self._cluster.may_act(f"{what} of {'/'.join(key)}")

@@ -14,6 +14,7 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.formats import epoch
 from fedjob.protocol.transfer import (
     MOST_REQUESTS,
+    SHARDS,
     WHOLE,
     ExpectedFile,
     Part,
@@ -39,6 +40,8 @@ OFFERED_SECONDS = 10.0
 """The longest time between two looks while a client has URLs."""
 IDLE_SECONDS = 60.0
 """The longest time between two looks while none has; an annotation makes the next one due."""
+_SMALLER_SHARDS = "make the shards smaller, or put them into S3 and name them with spec.shards.uri"
+_SMALLER_MODEL = "put it into S3 and name it with spec.model.checkpoint"
 SHARE = 5.0
 """A look takes a fifth of the time at most, so that a job of many files blocks no others."""
 
@@ -96,18 +99,27 @@ def check_limits(files: Sequence[ExpectedFile], limits: UploadLimits) -> None:
     Raises:
         InputError: Names each file.
     """
-    fix = "make the shards smaller, or put them into S3 and name them with spec.shards.uri"
     faults = [
-        Fault(file.path, f"has {file.size} bytes, the operator allows {limits.file_bytes}", fix)
+        Fault(
+            file.path,
+            f"has {file.size} bytes, the operator allows {limits.file_bytes}",
+            _SMALLER_SHARDS if file.path.startswith(SHARDS) else _SMALLER_MODEL,
+        )
         for file in files
         if file.size > limits.file_bytes
     ]
     total = sum(file.size for file in files)
     if total > limits.total_bytes:
         problem = f"has {total} bytes in all, the operator allows {limits.total_bytes}"
-        faults.append(Fault("spec.shards.upload", problem, fix))
+        faults.append(Fault(_field(files), problem, _SMALLER_SHARDS))
     if faults:
         raise InputError(Reason.UPLOAD_TOO_LARGE, InvalidInputError(faults[:20]))
+
+
+def _field(files: Sequence[ExpectedFile]) -> str:
+    """The field of the spec that names the files; that of the shards where there are any."""
+    shards = any(file.path.startswith(SHARDS) for file in files)
+    return "spec.shards.upload" if shards else "spec.model.upload"
 
 
 def look_at_uploads(
@@ -142,7 +154,7 @@ def look_at_uploads(
         abort_uploads(store, job.owner, may_act)
         fix = "delete the job and submit it again: complete files are not sent again"
         problem = f"has not arrived in {limits.days:g} days"
-        fault = Fault("spec.shards.upload", problem, fix)
+        fault = Fault(_field(job.files), problem, fix)
         raise InputError(Reason.UPLOAD_EXPIRED, InvalidInputError([fault]))
     bucket, root = store.bucket(), store.layout.root
     if before is None:
@@ -221,7 +233,7 @@ def _arrived(
     bucket: Bucket, root: str, files: Sequence[ExpectedFile], known: Mapping[str, str]
 ) -> dict[str, str]:
     """The ETag of each file that is in the store with its size and SHA-256 (row 39), by path."""
-    folders = {file.path.rpartition("/")[0] for file in files}
+    folders = {file.path.partition("/")[0] for file in files}
     listed = {info.key: info for name in folders for info in bucket.list(f"{root}{name}/")}
     found = {}
     for file in files:

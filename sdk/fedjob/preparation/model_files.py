@@ -61,6 +61,13 @@ def read_local_model(
             problem = f"{item.path} is in {where}, which a run on this machine does not read"
             fix = f"give the folder that holds it: {OPTION} DIR"
             faults.add(f"spec.model.files[{index}].{kind}", problem, fix)
+    upload = job.spec.model.upload
+    here = {*found, *files.attached}
+    for index, sent in enumerate(upload.files if upload is not None else ()):
+        if sent.path not in here:
+            fix = f"give the folder that holds it: {OPTION} DIR"
+            problem = f"{sent.path} is a file of the job's author"
+            faults.add(f"spec.model.upload.files[{index}]", problem, fix)
     if model is None:
         return None
     shipped = {**inline, **files.attached, **model.files}
@@ -113,9 +120,12 @@ def _inline_model(job: FederatedJob, faults: FaultList) -> LocalModel | None:
         with faults.collected():
             return LocalModel(text_source(source.inline, MODEL_FILE), MODEL_FILE)
         return None
-    kind = "uri" if source.uri is not None else "configMapRef"
-    where = "S3" if source.uri is not None else "a cluster"
-    problem = f"is in {where}, which a run on this machine does not read"
+    if source.upload is not None:
+        kind, problem = "upload", "is a file of the job's author"
+    else:
+        kind = "uri" if source.uri is not None else "configMapRef"
+        where = "S3" if source.uri is not None else "a cluster"
+        problem = f"is in {where}, which a run on this machine does not read"
     faults.add(f"spec.model.source.{kind}", problem, f"give the file: {OPTION} FILE")
     return None
 

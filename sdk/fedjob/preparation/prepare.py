@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedjob.preparation.checkpoint import check_checkpoint
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.model_files import LocalModel, read_local_model
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
@@ -33,8 +34,6 @@ from fedjob.workspace.requirements.lines import RequirementLine, all_requirement
 from fedjob.workspace.shard.manifest import ManifestSummary
 from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
@@ -127,7 +126,7 @@ def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
         check_job(job)
     found = _model(job, files, faults)
     if files.checkpoint is not None:
-        _check_checkpoint(job, files.checkpoint, faults)
+        check_checkpoint(job, files.checkpoint, faults)
     faults.check()
     inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
     return _hints(job, inputs, files)
@@ -221,7 +220,7 @@ def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
 def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
     found_model = _model(job, files, faults)
     readable = found_model.readable
-    _check_checkpoint(job, files.checkpoint, faults)
+    check_checkpoint(job, files.checkpoint, faults)
     paths = shard_files(job.spec.shards, files, faults)
     # Of a model file that cannot be read nothing is known: it may well train on any ZIP.
     use = NO_MANIFEST if readable is None else manifest_use(job, readable)
@@ -239,19 +238,6 @@ def _read_by_us(
         for shard, manifest in zip(found.shards, found.manifests, strict=True)
         if manifest is not None and use.reads(shard.name, validation)
     ]
-
-
-def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -> None:
-    if path is None:
-        if job.spec.model.checkpoint is not None:
-            problem = "is in S3, which a run on this machine does not read"
-            faults.add("spec.model.checkpoint", problem, "give the file: --checkpoint FILE")
-        return
-    if not path.is_file():
-        faults.add("--checkpoint", f"{path} is not a file", "give the file of the first weights")
-    elif path.suffix not in CHECKPOINT_SUFFIXES:
-        fix = f"give a state dict in a file that ends in {', '.join(CHECKPOINT_SUFFIXES)}"
-        faults.add("--checkpoint", f"{path} has another ending", fix)
 
 
 def _digests(

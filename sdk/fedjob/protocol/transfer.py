@@ -3,9 +3,9 @@
 The client writes annotations; the operator answers in `status.transfer` with a sealed offer
 (`fedjob.protocol.sealing`): presigned requests that each reach one object under the job's prefix.
 
-- Uploads: `spec.shards.upload` lists the files and `KEY_ANNOTATION` holds the client's public key.
-  `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it. Changing
-  `WANT_ANNOTATION` to any other text asks for a new offer.
+- Uploads: the spec names the files (`expected_files`) and `KEY_ANNOTATION` holds the client's
+  public key. `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it.
+  Changing `WANT_ANNOTATION` to any other text asks for a new offer.
 - Results: `RESULTS_ANNOTATION` holds the text of a `ResultsRequest`; the offer that answers it has
   the same text as its `nonce`.
 """
@@ -187,13 +187,41 @@ class Part:
     length: int
 
 
+MODEL_SOURCE = "model/model_def.py"
+"""Path of an uploaded model_def.py below the job's prefix."""
+SHARDS = "shards/"
+"""Shards lie under it."""
+
+
+def checkpoint_path(suffix: str) -> str:
+    """Path of uploaded initial weights below the job's prefix."""
+    return f"model/checkpoint{suffix}"
+
+
+def model_file_path(path: str) -> str:
+    """Path of an uploaded file beside model_def.py, below the job's prefix."""
+    return f"model/files/{path}"
+
+
 def expected_files(spec: FederatedJobSpec) -> list[ExpectedFile]:
     """Every file that the job waits for, in the order of their paths."""
-    upload = spec.shards.upload
-    found = [
-        ExpectedFile(f"shards/{file.name}", file.name, file.sha256, file.size)
-        for file in (upload.files if upload is not None else ())
-    ]
+    found: list[ExpectedFile] = []
+    source, model, shards = spec.model.source.upload, spec.model.upload, spec.shards.upload
+    if source is not None:
+        found.append(ExpectedFile(MODEL_SOURCE, "model_def.py", source.sha256, source.size))
+    if model is not None and (first := model.checkpoint) is not None:
+        name = f"checkpoint{first.suffix}"
+        found.append(ExpectedFile(checkpoint_path(first.suffix), name, first.sha256, first.size))
+    if model is not None:
+        found += [
+            ExpectedFile(model_file_path(file.path), file.path, file.sha256, file.size)
+            for file in model.files
+        ]
+    if shards is not None:
+        found += [
+            ExpectedFile(f"{SHARDS}{file.name}", file.name, file.sha256, file.size)
+            for file in shards.files
+        ]
     return sorted(found, key=lambda file: file.path)
 
 

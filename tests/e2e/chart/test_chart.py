@@ -35,9 +35,13 @@ from e2e.chart.release import (
     wait_for_state,
 )
 from e2e.cluster_access.kube import Kube
+from fedjob import __version__
 from support.repository import ROOT
 
 pytestmark = pytest.mark.e2e
+
+PREVIOUS = ROOT / "tests/support/previous_release"
+"""Wheel and chart of the release before this one."""
 
 
 def test_operator_is_available_and_notes_name_the_next_steps(release: Release) -> None:
@@ -63,15 +67,18 @@ def test_operator_holds_the_lease_and_serves_health_and_metrics(release: Release
     assert lease["spec"]["holderIdentity"] == release.pod("operator")["metadata"]["name"]
 
 
-CHILDREN = ["pods", "services", "secrets", "configmaps", "networkpolicies.networking.k8s.io"]
+CHILDREN = ["pods", "services", "configmaps", "networkpolicies.networking.k8s.io"]
 ALLOWED = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("get", "list", "watch", "delete")),
     ("patch", "federatedjobs.fedjob.dev/status"),
     *((verb, what) for what in CHILDREN for verb in ("list", "watch", "create", "patch", "delete")),
+    *((verb, "secrets") for verb in ("get", "create", "patch", "delete")),
     ("create", "events"),
 ]
 FORBIDDEN = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("create", "patch", "update")),
+    ("list", "secrets"),
+    ("watch", "secrets"),
     ("create", "pods/exec"),
     ("get", "pods/proxy"),
     ("get", "pods/log"),
@@ -107,6 +114,7 @@ def test_cluster_mode_serves_every_namespace(release: Release) -> None:
         jobs="default",
         values={
             "imageRegistry": REGISTRY,
+            "clusterWide": True,
             "operator": {"replicas": 0},
             "crds": {"install": False},
         },
@@ -245,22 +253,50 @@ def test_upgrade_updates_the_crd(release: Release, tmp_path: Path, kube: Kube) -
         assert "Result" in columns()
 
 
-def test_upgrade_does_not_disturb_a_running_job(release: Release, tmp_path: Path) -> None:
-    """The operator's pod is replaced, the job's pods are not, and the job completes."""
+@pytest.fixture(scope="module")
+def previous_images() -> None:
+    """The images of the previous release: its code, with the packages that this one has."""
+    wheel = "fedjob-0.1.0-py3-none-any.whl"
+    for name in ("operator", "runtime"):
+        image = f"{PUSH_REGISTRY}/fedjob/{name}"
+        lines = [
+            f"FROM {image}:{__version__}",
+            "USER 0",
+            f"COPY {wheel} /",
+            f"RUN pip install -q --no-cache-dir --no-deps --force-reinstall /{wheel}",
+            "USER 10001:10001",
+        ]
+        run(
+            *("docker", "build", "-q", "-t", f"{image}:0.1.0", "-f", "-", PREVIOUS),
+            stdin="\n".join(lines),
+        )
+        run("docker", "push", "-q", f"{image}:0.1.0")
+
+
+def test_upgrade_from_the_previous_release_does_not_disturb_a_running_job(
+    release: Release, previous_images: None, tmp_path: Path
+) -> None:
+    """The operator's pod is replaced, the job's pods of the old version are not, and it completes.
+
+    Afterwards the release is rolled back, and the older operator completes a job of its own.
+    """
     text = (ROOT / "tests/cluster/chart-values.yaml").read_text()
     where = f"{release.namespace}-run"
     other = Release("fedjob", where, where, yaml.safe_load(text))
+    del other.values["clusterWide"]  # the earlier chart does not know it
     other.values |= {
         "imageRegistry": REGISTRY,
         "namespaces": [where],
         "crds": {"install": False},
         "operator": {"image": {"pullPolicy": "Always"}},
     }
+    # The store has no volume here, and stays as it is.
+    other.values["store"] |= {"image": {"tag": __version__}}
     program = ROOT / "examples/digits/make_shards.py"
     run(sys.executable, program, "--out", tmp_path)
     namespace(where)
     try:
-        other.helm("install", CHART)
+        other.helm("install", PREVIOUS / "fedjob-0.1.0.tgz")
         with other.s3() as client:
             for shard in tmp_path.glob("*.zip"):
                 client.upload_file(str(shard), "fedjob", f"jobs/{where}/digits/shards/{shard.name}")
@@ -273,13 +309,20 @@ def test_upgrade_does_not_disturb_a_running_job(release: Release, tmp_path: Path
 
         before, acting = pods(), other.pod("operator")["metadata"]["uid"]
         assert len(before) == 4
-        logging = {**other.values["operator"], "logLevel": "DEBUG"}
-        other.helm("upgrade", CHART, operator=logging)
-        assert other.pod("operator")["metadata"]["uid"] != acting
+        other.helm("upgrade", CHART)
+        operator = other.pod("operator")
+        assert operator["metadata"]["uid"] != acting
+        assert operator["spec"]["containers"][0]["image"].endswith(f":{__version__}")
         assert pods().items() <= before.items()
         wait_for_state(where, "Complete")
-        rounds = get("federatedjob", "digits", "-n", where)["status"]["rounds"]
-        assert rounds["completed"] == rounds["total"]
+        done = get("federatedjob", "digits", "-n", where)["status"]
+        assert done["rounds"]["completed"] == done["rounds"]["total"]
+        assert done["server"].get("restarts", 0) == 0
+
+        run(find_helm(), "rollback", other.name, "-n", where, "--wait", "--timeout", "240s")
+        assert other.pod("operator")["spec"]["containers"][0]["image"].endswith(":0.1.0")
+        again = get("federatedjob", "digits", "-n", where)["status"]
+        assert again["result"] == done["result"]
     finally:
         kubectl("delete", "fj", "--all", "-n", where, check=False)
         run(find_helm(), "uninstall", other.name, "-n", where, check=False)

@@ -22,6 +22,7 @@ import yaml
 from kubernetes import client, config
 
 from e2e.cluster_access.kube import cluster_environment, kubectl
+from fedjob import __version__
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.credentials import Credentials
@@ -130,7 +131,7 @@ class OperatorDeployment:
             self.kubectl("create", "namespace", namespace)
             restricted = "pod-security.kubernetes.io/enforce=restricted"
             self.kubectl("label", "namespace", namespace, restricted)
-        image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/store:0.1.0"
+        image = f"{self.env['FEDJOB_CLUSTER_REGISTRY']}/fedjob/store:{__version__}"
         store = self.store.replace("IMAGE", image)
         self.kubectl("-n", self.system, "apply", "-f", "-", given=store)
         self.kubectl("-n", self.system, "rollout", "status", "deployment/store", "--timeout=180s")
@@ -170,7 +171,7 @@ class OperatorDeployment:
             "STORE_BUCKET": "jobs",
             "STORE_ENDPOINT": f"http://store.{self.system}.svc.cluster.local:8333",
             "STORE_EXTERNAL_ENDPOINT": self.endpoint,
-            "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
+            "BASE_IMAGE": f"{registry}/fedjob/runtime:{__version__}",
             "REPOSITORY": f"{registry}/{self.jobs}",
             "REGISTRY_INSECURE": "true",
             "ALLOWED_REGISTRIES": "*",  # tests name registries that are locked, or not there

@@ -6,7 +6,9 @@ Needs the cluster (`make cluster`), to whose registry the images are pushed.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +20,11 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.utils import canonicalize_name
 
+from fedjob import __version__
 from support.repository import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -32,10 +38,13 @@ PACKAGES = {
     "runtime": (("fedjob_runtime", "images/runtime"), ("fedjob.storage", "sdk")),
     "operator": (("fedjob_operator", "operator"), ("fedjob.storage", "sdk")),
 }
-# Known and harmless: requirements.txt explains the missing kubernetes package, and Debian's torch
+# Known and harmless: requirements.in explains the missing kubernetes package, and Debian's torch
 # is patched for Debian's sympy.
 KNOWN_GAPS = {
-    "runtime": ("fedjob 0.1.0 requires kubernetes,", "torch 2.6.0+debian has requirement sympy"),
+    "runtime": (
+        f"fedjob {__version__} requires kubernetes,",
+        "torch 2.6.0+debian has requirement sympy",
+    ),
     "operator": (),
 }
 
@@ -89,6 +98,30 @@ def test_python_packages_are_compatible(images: dict[str, str], name: str) -> No
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(KNOWN_GAPS[name])]
     assert lines in ([], ["No broken requirements found."]), done.stderr
+
+
+HOLDS = {
+    "runtime": ["pkg:pypi/nvflare@", "pkg:pypi/fedjob@", "pkg:deb/debian/python3-torch@"],
+    "operator": ["pkg:pypi/kopf@", "pkg:pypi/fedjob@", "pkg:deb/debian/tini@"],
+    "store": ["pkg:golang/github.com/seaweedfs/seaweedfs@", "pkg:golang/stdlib@"],
+}
+
+
+@pytest.mark.parametrize("name", ["runtime", "operator", "store"])
+def test_sbom_is_valid_and_holds_what_the_lock_file_names(
+    images: dict[str, str], name: str
+) -> None:
+    text = run(sys.executable, ROOT / "images/sbom.py", images[name])
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = {component["purl"] for component in json.loads(text)["components"]}
+    for start in HOLDS[name]:
+        assert any(purl.startswith(start) for purl in found), start
+    if name != "store":
+        lock = (ROOT / f"images/{name}/requirements.txt").read_text()
+        pins = re.findall(r"^(\S+)==(\S+) ", lock, re.MULTILINE)
+        wanted = {f"pkg:pypi/{canonicalize_name(package)}@{version}" for package, version in pins}
+        assert wanted
+        assert wanted <= found
 
 
 @pytest.mark.parametrize("name", ["runtime", "operator"])

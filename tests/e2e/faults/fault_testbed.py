@@ -22,6 +22,7 @@ from e2e.cluster_access.operator_thread import OperatorThread
 from e2e.faults.api_faults import JOB_NAME, Script
 from e2e.faults.fault_proxy import Proxy, Upstream
 from e2e.faults.job_snapshot import CHILDREN, Body, plain, snapshot
+from fedjob import __version__
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.stages.startup_kits import make_kits
@@ -53,7 +54,7 @@ class FaultTestbed:
             "STORE_BUCKET": "jobs",
             "STORE_ENDPOINT": f"http://store.{self.deployment.system}.svc.cluster.local:8333",
             "STORE_EXTERNAL_ENDPOINT": self.deployment.endpoint,
-            "BASE_IMAGE": f"{registry}/fedjob/runtime:0.1.0",
+            "BASE_IMAGE": f"{registry}/fedjob/runtime:{__version__}",
             "REPOSITORY": f"{registry}/{self.namespace}",
             "REGISTRY_INSECURE": "true",
             "POLL": "proxy",

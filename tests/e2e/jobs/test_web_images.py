@@ -23,6 +23,7 @@ from PIL import Image
 
 from e2e.cluster_access.docker_host import docker, gateway
 from e2e.cluster_access.operator_deployment import OperatorDeployment, is_complete
+from fedjob import __version__
 from fedjob.reasons import Reason
 from fedjob.storage.layout import Layout
 from support.certificates import self_made
@@ -95,7 +96,7 @@ def base(deployment: OperatorDeployment, site: ImageServer) -> str:
     name = f"{registry}/e2e/web-base:{deployment.system}"
     host = site.url.removeprefix("https://")
     dockerfile = (
-        f"FROM {registry}/fedjob/runtime:0.1.0\n"
+        f"FROM {registry}/fedjob/runtime:{__version__}\n"
         "COPY certificate.pem /etc/fedjob-ca.pem\n"
         f"ENV SSL_CERT_FILE=/etc/fedjob-ca.pem FEDJOB_ALLOW_IMAGE_HOSTS={host}\n"
     )

@@ -116,7 +116,7 @@ def test_the_operator_reads_every_setting() -> None:
 
 
 def test_the_defaults_are_the_operator_s() -> None:
-    image = "registry.test/mirror/fedjob/runtime:0.1.0"
+    image = "registry.test/mirror/fedjob/runtime:0.2.0"
     assert settings() == Settings(
         base_image=image, namespaces=["fedjob-system"], kits_folder="/var/lib/fedjob-kits"
     )
@@ -234,13 +234,13 @@ def test_pods_of_jobs_let_the_operator_in() -> None:
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        ({}, "registry.test/mirror/fedjob/operator:0.1.0"),
+        ({}, "registry.test/mirror/fedjob/operator:0.2.0"),
         ({"tag": "1.2.3"}, "registry.test/mirror/fedjob/operator:1.2.3"),
         (
             {"tag": "1.2.3", "digest": DIGEST},
             f"registry.test/mirror/fedjob/operator@{DIGEST}",
         ),
-        ({"repository": "own/name"}, "registry.test/mirror/own/name:0.1.0"),
+        ({"repository": "own/name"}, "registry.test/mirror/own/name:0.2.0"),
     ],
     ids=str,
 )

@@ -19,7 +19,8 @@ HISTORY = ("docs/contributing/decisions/",)
 
 
 PAGES = [path for path in tracked("docs", "*.md") if path.suffix == ".md"]
-SOURCES = tracked("sdk", "operator", "images", "charts", "tests", "examples", "*.toml", "Makefile")
+TOPS = ("sdk", "operator", "images", "charts", "tests", "examples", "*.toml", "Makefile")
+SOURCES = [path for path in tracked(*TOPS) if path.suffix not in (".whl", ".tgz")]
 
 
 def prose(path: Path) -> list[tuple[int, str]]:

@@ -109,7 +109,7 @@ def test_nothing_shadows_another_package(name: str) -> None:
 
 def test_every_package_folder_is_a_package() -> None:
     folders = {path.parent for path in SHIPPED}
-    roots = {Path("sdk"), Path("operator"), Path("images/runtime")}
+    roots = {Path("sdk"), Path("operator"), Path("images"), Path("images/runtime")}
     missing = [str(f) for f in folders - roots if not (ROOT / f / "__init__.py").is_file()]
     assert missing == []
 

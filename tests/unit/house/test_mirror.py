@@ -4,6 +4,7 @@
     sdk/fedjob/<module>.py                                 tests/unit/fedjob/test_<module>.py
     operator/fedjob_operator/<folders>/<module>.py         tests/unit/operator_/<folders>/...
     images/runtime/fedjob_runtime/<folders>/<module>.py    tests/unit/runtime/<folders>/...
+    images/<module>.py                                     tests/unit/images/...
     tests/chaos/<module>.py                                tests/unit/chaos/...
 
 Several files for one module are `test_<module>_<aspect>.py`.
@@ -22,6 +23,7 @@ UNIT = Path("tests/unit")
 MIRRORS = (
     (UNIT / "operator_", Path("operator/fedjob_operator")),
     (UNIT / "runtime", Path("images/runtime/fedjob_runtime")),
+    (UNIT / "images", Path("images")),
     (UNIT / "chaos", Path("tests/chaos")),
 )
 NO_MODULES = (UNIT / "house", UNIT / "chart")

@@ -9,8 +9,10 @@ import pytest
 
 from fedjob.protocol.sealing import SealError, new_private_key, public_key, seal
 from fedjob.protocol.transfer import (
+    MODEL_SOURCE,
     MOST_PARTS,
     MOST_REQUESTS,
+    SHARDS,
     WHOLE,
     Download,
     ExpectedFile,
@@ -19,7 +21,9 @@ from fedjob.protocol.transfer import (
     Tunnel,
     UploadOffer,
     UploadRequest,
+    checkpoint_path,
     expected_files,
+    model_file_path,
     open_results_offer,
     open_upload_offer,
     parts_of,
@@ -28,6 +32,7 @@ from fedjob.protocol.transfer import (
 from fedjob.spec.models.status import MAX_SEALED
 from fedjob.spec.models.upload import LARGEST_FILE
 from fedjob.spec.validation.parse import parse_object
+from fedjob.storage.layout import Layout
 from support.spec.sample_job import UPLOAD, job
 
 PRIVATE = new_private_key()
@@ -81,6 +86,32 @@ def test_the_job_names_the_files_that_it_waits_for() -> None:
         ExpectedFile("shards/b.zip", "b.zip", digest, 7),
     ]
     assert expected_files(parse_object(job({})).spec) == []
+
+
+def test_files_of_the_model_are_waited_for_too() -> None:
+    digest = UPLOAD["sha256"]
+    spec = parse_object(
+        job({
+            "spec.model.source": {"upload": {"sha256": digest, "size": 3}},
+            "spec.model.upload": {
+                "checkpoint": {"suffix": ".pt", "sha256": digest, "size": 4},
+                "files": [{"path": "pkg/a.bin", "sha256": digest, "size": 0}],
+            },
+        })
+    ).spec  # fmt: skip
+    assert expected_files(spec) == [
+        ExpectedFile("model/checkpoint.pt", "checkpoint.pt", digest, 4),
+        ExpectedFile("model/files/pkg/a.bin", "pkg/a.bin", digest, 0),
+        ExpectedFile("model/model_def.py", "model_def.py", digest, 3),
+    ]
+
+
+def test_uploads_lie_where_the_job_keeps_its_objects() -> None:
+    layout = Layout("team", "digits")
+    assert layout.root + checkpoint_path(".pt") == layout.checkpoint(".pt")
+    assert layout.root + SHARDS == layout.shards
+    assert (layout.root + model_file_path("a")).startswith(layout.model)
+    assert (layout.root + MODEL_SOURCE).startswith(layout.model)
 
 
 def test_an_offer_is_read_by_its_client_for_its_job() -> None:

@@ -23,7 +23,7 @@ def whole(fake):
 
 
 def workload(component, ready):
-    labels = {"app.kubernetes.io/component": component, "helm.sh/chart": "fedjob-0.1.0"}
+    labels = {"app.kubernetes.io/component": component, "helm.sh/chart": "fedjob-0.2.0"}
     return {
         "metadata": {"name": f"fedjob-{component}", "namespace": "sys", "labels": labels},
         "spec": {"replicas": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -268,6 +269,29 @@ def test_files_above_the_limits_are_refused_before_the_store_is_touched(
         "spec.shards.upload",
     ]
     assert store.client.calls == []
+
+
+def test_a_checkpoint_above_the_limits_may_go_to_s3(store: UploadStore) -> None:
+    files = [ExpectedFile("model/checkpoint.pt", "checkpoint.pt", "0" * 64, 30)]
+    tight = replace(LIMITS, file_bytes=10, total_bytes=20)
+    with pytest.raises(InputError, match=r"spec\.model\.checkpoint") as caught:
+        look(store, limits=tight, files=files, ask=ASK)
+    assert [fault.field for fault in caught.value.faults] == [
+        "model/checkpoint.pt",
+        "spec.model.upload",
+    ]
+
+
+def test_files_in_folders_of_their_own_are_found(store: UploadStore) -> None:
+    contents = {"model/files/a.bin": b"one", "model/files/pkg/b.bin": b"", "shards/a.zip": SMALL}
+    files = [
+        ExpectedFile(path, path, hashlib.sha256(data).hexdigest(), len(data))
+        for path, data in contents.items()
+    ]
+    found = look(store, files=files, ask=ASK)
+    for request in offer_in(found).requests:
+        store.send(request, contents[request.path])
+    assert look(store, found, files=files, ask=ASK).complete
 
 
 def test_after_its_days_an_upload_is_refused_and_its_parts_removed(store: UploadStore) -> None:

@@ -1,4 +1,4 @@
-"""Publishes a complete run: the model in both forms and the report, to model_out/."""
+"""Publishes a complete run: the model in both forms, report and rounds, to model_out/."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.errors import FedjobError
 from fedjob.formats import rfc3339
+from fedjob.protocol.commit import Commit
 from fedjob.protocol.config import ServerConfig
-from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT
+from fedjob.protocol.history import history_json
+from fedjob.protocol.result_files import HISTORY, MODEL, MODEL_PT, REPORT
 from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
@@ -40,10 +43,13 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     model, legacy = folder / MODEL, folder / MODEL_PT
     commit = log.fetch_model(total, model)
     _bring_torch_file(handover, total, model, legacy)
-    page = folder / REPORT
-    page.write_text(_report_page(config, log), encoding="utf-8")
+    commits = [log.read(number) for number in log.commits()]
+    page, history = folder / REPORT, folder / HISTORY
+    page.write_text(_report_page(config, commits), encoding="utf-8")
+    history.write_text(history_json(commits), encoding="utf-8")
     # The model last: where it is this round's, the others are there too (an operator looks at it).
-    log.publish_result(total, {MODEL_PT: legacy, REPORT: page, MODEL: model})
+    files = {MODEL_PT: legacy, REPORT: page, HISTORY: history, MODEL: model}
+    log.publish_result(total, files)
     layout = Layout(config.namespace, config.name, config.store.prefix)
     return Published(layout.result(MODEL), commit.sha256)
 
@@ -69,7 +75,7 @@ def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path)
         )
 
 
-def _report_page(config: ServerConfig, log: RoundLog) -> str:
+def _report_page(config: ServerConfig, commits: Sequence[Commit]) -> str:
     """The HTML of a complete run; runs that end otherwise get theirs from the engine."""
     training, federation = config.spec.training, config.spec.federation
     facts = JobFacts(
@@ -88,4 +94,4 @@ def _report_page(config: ServerConfig, log: RoundLog) -> str:
         },
         generated=rfc3339(time.time()),
     )
-    return build(facts, [log.read(number) for number in log.commits()])
+    return build(facts, commits)

@@ -19,8 +19,9 @@ from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.engines.run_status import RunStatus
 from fedjob.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNAVAILABLE
 from fedjob.formats import size
-from fedjob.preparation.submission import Submission, submission_of_text
+from fedjob.preparation.submission import Submission, submission_of
 from fedjob.spec.models.status import JobState
+from fedjob.spec.validation.parse import parse_job
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +52,8 @@ def submit(
         text, source = read_job_text(file)
         files = local_files(file, shards, model_file, checkpoint)
         with error_console().status("checking the job, its model and its shards"):
-            submission = submission_of_text(text, source, files)
+            given = model_file is not None
+            submission = submission_of(parse_job(text, source, model_file_given=given), files)
         jobs = jobs_api(context, namespace, kubeconfig, default=submission.namespace or "")
         observer = _Shown()
         for hint in submission.hints:

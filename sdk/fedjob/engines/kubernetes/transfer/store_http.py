@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
 
@@ -83,7 +82,7 @@ class StoreHttp:
         self,
         url: str,
         headers: Mapping[str, str],
-        path: Path,
+        source: Callable[[], BinaryIO],
         *,
         offset: int,
         length: int,
@@ -93,12 +92,20 @@ class StoreHttp:
 
         The store refuses a body that does not match Content-MD5; its ETag is compared as well.
 
+        Args:
+            url: The presigned PUT.
+            headers: Of the offer.
+            source: Opens the file.
+            offset: Where the range begins.
+            length: Its bytes.
+            moved: Called with bytes that were sent.
+
         Raises:
             OfferExpiredError: The URL is not accepted any more.
             StoreAnswerError: The store refuses it, or does not answer in `ATTEMPTS` tries.
             OSError: The file cannot be read.
         """
-        with open(path, "rb") as file:
+        with source() as file:
             digest = _md5(file, offset, length)
             sent = {
                 **headers,

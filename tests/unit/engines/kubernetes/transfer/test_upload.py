@@ -8,11 +8,8 @@ import pytest
 from fedjob.engines.kubernetes.jobs import JobsApi
 from fedjob.engines.kubernetes.transfer import upload
 from fedjob.engines.kubernetes.transfer.errors import FileChangedError, TransferStalledError
-from fedjob.engines.kubernetes.transfer.upload import (
-    LocalFile,
-    UploadSession,
-    request_annotations,
-)
+from fedjob.engines.kubernetes.transfer.upload import UploadSession, request_annotations
+from fedjob.engines.kubernetes.transfer.upload_sources import LocalFile
 from fedjob.protocol.sealing import new_private_key
 from support.cluster.fake_store import StoreFault, fake_store
 from support.cluster.fake_transfers import fake_transfers

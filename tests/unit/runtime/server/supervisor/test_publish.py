@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save
 
 from fedjob.errors import FedjobError
+from fedjob.protocol.history import History, round_lines
 from fedjob.storage.rounds import RoundLog
 from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.server.supervisor.publish import publish
@@ -41,7 +42,7 @@ def left_by_a_job_process(folder: Path, model: bytes) -> None:
 def test_torch_file_of_the_committed_model_is_used(tmp_path: Path) -> None:
     left_by_a_job_process(tmp_path, b"committed")
     files = published(tmp_path, log_with(b"committed"))
-    assert list(files) == ["GLOBAL_MODEL.pt", "report.html", "model.safetensors"]
+    assert list(files) == ["GLOBAL_MODEL.pt", "report.html", "history.json", "model.safetensors"]
     assert files["GLOBAL_MODEL.pt"] == b"torch file"
     assert b"<html" in files["report.html"]
 
@@ -59,3 +60,12 @@ def test_model_that_cannot_be_converted_is_an_error_with_a_fix(tmp_path: Path) -
         FedjobError, match=r"(?s)GLOBAL_MODEL\.pt could not be written: .*; see whether"
     ):
         published(tmp_path, log_with(b"not safetensors"))
+
+
+def test_every_round_is_in_the_history(tmp_path: Path) -> None:
+    left_by_a_job_process(tmp_path, b"committed")
+    log = log_with(b"committed")
+    files = published(tmp_path, log)
+    history = History.model_validate_json(files["history.json"])
+    assert history.rounds == round_lines(log.kept.values())
+    assert [line.round for line in history.rounds] == [1]
