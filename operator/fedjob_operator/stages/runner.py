@@ -270,7 +270,8 @@ class Preparer:
         store = await self._store(job)
         status = await asyncio.to_thread(read_log, job, store)
         if status.phase is not RunPhase.COMPLETE:
-            await asyncio.to_thread(keep_history, job, store, self._may_act(key, "the history"))
+            owner = owner_of(job, self._settings.cluster_id)
+            await asyncio.to_thread(keep_history, owner, store, self._may_act(key, "the history"))
         self._cache.learn(key, log_status=status)
 
     def _may_act(self, key: Key, what: str) -> MayAct:
