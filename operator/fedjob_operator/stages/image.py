@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from fedjob_operator.image.request import ImageRequest
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.image_record import ImageRecord
 from fedjob_operator.state.record import PreparedImage
@@ -70,7 +70,7 @@ async def build_image(
     if refused:
         raise InputError(Reason.REGISTRY_NOT_ALLOWED, InvalidInputError(refused))
     secrets = await pull_configs(cluster, job)
-    default = await asyncio.to_thread(_read, settings.registry_config)
+    default = await run_blocking(_read, settings.registry_config)
     documents = list(secrets.values())
     builder = spec.builder or ("docker" if requirements else "append")
     built = await record.load() if builder == "docker" else BuiltImages()
@@ -83,7 +83,7 @@ async def build_image(
             requirements=requirements,
             builder=builder,
             pull_secret=merge_docker_configs(documents) if documents else None,
-            ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
+            ca_pem=await run_blocking(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
             base_insecure=settings.registry_insecure
             if settings.base_insecure is None

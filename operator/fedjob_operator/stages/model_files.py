@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -20,6 +19,7 @@ from fedjob.workspace.files.rules import DEFAULT_LIMITS, file_faults
 from fedjob.workspace.source.decode import ModelSource, read_source, text_source
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.store_access import split_uri
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 
@@ -57,7 +57,7 @@ async def read_model(cluster: Cluster, job: FederatedJob, store: JobStore) -> Mo
             raise
         except InvalidInputError as error:
             faults += [Fault(f"{where}: {f.field}", f.problem, f.fix) for f in error.faults]
-    files |= await asyncio.to_thread(_uploaded_files, store, job)
+    files |= await run_blocking(_uploaded_files, store, job)
     # A whole folder of code in S3 holds the model file too, as `--model-file DIR` does.
     again = files.pop(MODEL_FILE, source.content)
     if again != source.content:
@@ -88,11 +88,11 @@ async def read_source_file(cluster: Cluster, job: FederatedJob, store: JobStore)
             return read_source(data, MODEL_FILE if ref.key.endswith(".py") else ref.key)
         if source.upload is not None:
             digest = source.upload.sha256
-            data = await asyncio.to_thread(_uploaded, store, MODEL_SOURCE, digest)
+            data = await run_blocking(_uploaded, store, MODEL_SOURCE, digest)
             return read_source(data, MODEL_FILE)
         uri = source.uri or ""
         name = uri if uri.endswith(".ipynb") else "spec.model.source.uri"
-        return read_source(await asyncio.to_thread(_object, store, uri), name)
+        return read_source(await run_blocking(_object, store, uri), name)
     except InputError:
         raise
     except InvalidInputError as error:
@@ -110,11 +110,11 @@ async def _read_file(
         return {item.path: await _config_map_key(cluster, job, ref.name, ref.key, field_name)}
     uri = item.uri or ""
     if uri.endswith("/"):
-        return await asyncio.to_thread(_prefix, store, uri, item.path)
-    data = await asyncio.to_thread(_object, store, uri)
+        return await run_blocking(_prefix, store, uri, item.path)
+    data = await run_blocking(_object, store, uri)
     suffix = next((end for end in ARCHIVE_SUFFIXES if uri.endswith(end)), "")
     if is_archive(uri) and not item.path.endswith(suffix):
-        unpacked = await asyncio.to_thread(unpack_files, data, uri)
+        unpacked = await run_blocking(unpack_files, data, uri)
         return {_below(item.path, path): content for path, content in unpacked.items()}
     return {item.path: data}
 
