@@ -54,8 +54,8 @@ def ensure_image_now(request: ImageRequest) -> ImageResult:
                 sink,
                 request.files,
                 request.requirements,
-                request.platform,
-                request.built,
+                platform=request.platform,
+                built=request.built,
             )
     return ImageResult(
         reference=f"{target.name}@{digest}",

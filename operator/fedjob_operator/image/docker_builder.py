@@ -58,6 +58,7 @@ def build_image(
     target: Repository,
     files: Mapping[str, bytes],
     requirements: tuple[str, ...],
+    *,
     platform: Platform,
     built: BuiltImages,
 ) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.builder import ensure_image
-from fedjob_operator.image.built_images import BuiltImages
+from fedjob_operator.image.built_images import BuiltImages, ImageRecord
 from fedjob_operator.image.credentials import merge_docker_configs
 from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
@@ -19,7 +19,6 @@ from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
 from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
-from fedjob_operator.stages.image_record import ImageRecord
 from fedjob_operator.state.record import PreparedImage
 
 ANY_REGISTRY = "*"

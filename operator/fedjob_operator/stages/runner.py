@@ -17,6 +17,7 @@ from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.owner import Owner
+from fedjob_operator.image.built_images import ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGES
 from fedjob_operator.naming import Key, record_name
@@ -25,7 +26,6 @@ from fedjob_operator.planning.transfers import results_ask, upload_ask
 from fedjob_operator.settings import Settings
 from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.image import build_image
-from fedjob_operator.stages.image_record import ImageRecord
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.lanes import DEADLINES, Lanes, StagesHealth

@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import re
-import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -443,69 +441,6 @@ def test_every_value_is_in_the_schema_and_documented() -> None:
     text = (CHART / "values.yaml").read_text()
     allowed = {name for name in named(schema, "") if not name.endswith(".claims")} - {"global"}
     assert set(written(yaml.safe_load(text), "")) == allowed
-
-
-def notes(tmp_path: Path, values: dict[str, Any]) -> str:
-    """What is printed after an installation: `helm template` leaves it out."""
-    chart = tmp_path / "fedjob"
-    shutil.copytree(CHART, chart)
-    (chart / "templates" / "NOTES.txt").rename(chart / "files" / "notes.txt")
-    (chart / "templates" / "notes.yaml").write_text(
-        "kind: Notes\nmetadata: {name: notes}\n"
-        'text: {{ tpl (.Files.Get "files/notes.txt") . | quote }}\n'
-    )
-    return str(only(render(values, chart=chart), "Notes", "notes")["text"])
-
-
-@pytest.mark.parametrize(
-    ("values", "there", "absent"),
-    [
-        (
-            {},
-            [
-                "the namespaces fedjob-system",
-                "-n fedjob-system apply",
-                "get fj -w",
-                "s3-keys",
-                "storage.bucket",
-                "jobs.repository",
-            ],
-            ["The store:", "The registry:"],
-        ),
-        ({"clusterWide": True}, ["every namespace", "  kubectl apply -f job.yaml"], []),
-        (
-            {
-                "namespaces": ["a", "b"],
-                "storage": {"bucket": "models", "secretName": "keys"},
-                "jobs": {"repository": "registry.test/jobs"},
-            },
-            ["the namespaces a, b", "deployment/fedjob-operator"],
-            ["Missing"],
-        ),
-        (
-            {**ALL, "crds": {"install": False}},
-            [
-                "service/fedjob-store 8333",
-                "The registry:",
-                "CLUSTER-IP fedjob-registry.",
-                "The CRD",
-            ],
-            ["Missing", "Warning"],
-        ),
-        (
-            {"store": {"enabled": True, "persistence": {"enabled": False}}},
-            ["Warning", "jobs.repository"],
-            ["storage.bucket"],
-        ),
-    ],
-    ids=["nothing", "cluster", "complete", "embedded", "no volume"],
-)
-def test_notes_name_the_next_steps_and_missing_values(
-    tmp_path: Path, values: dict[str, Any], there: list[str], absent: list[str]
-) -> None:
-    text = notes(tmp_path, values)
-    assert [each for each in there if each not in text] == []
-    assert [each for each in absent if each in text] == []
 
 
 def test_the_certificate_is_the_registry_s() -> None:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from cluster.chart import NAMESPACE, Object, environment, of_kind, only, pods, render
+from fedjob_operator.image.built_images import NAME as IMAGE_RECORD
 from fedjob_operator.kube.client import PLURALS, VERSIONS
-from fedjob_operator.stages.image_record import NAME as IMAGE_RECORD
 
 POLICY = "fedjob-system-fedjob-operator"
 REGISTRY_ON = {"registry": {"enabled": True}}

@@ -8,9 +8,9 @@ import pytest
 
 from cluster.chart import ALL, NAMESPACE, Object, of_kind, only, render
 from fedjob.spec.models.job import GROUP, PLURAL
+from fedjob_operator.image.built_images import NAME as IMAGE_RECORD
 from fedjob_operator.kube.client import PLURALS, WATCHED
 from fedjob_operator.settings import Settings
-from fedjob_operator.stages.image_record import NAME as IMAGE_RECORD
 
 MODES: dict[str, dict[str, Any]] = {
     "own namespace": {},

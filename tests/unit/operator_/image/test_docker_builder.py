@@ -154,7 +154,7 @@ def built(monkeypatch: pytest.MonkeyPatch, registry: Registry, known: BuiltImage
     source: Any = None
     target: Any = registry
     platform: Any = None
-    return build_image(source, target, {"a": b""}, (), platform, known), daemon
+    return build_image(source, target, {"a": b""}, (), platform=platform, built=known), daemon
 
 
 def test_tag_in_the_registry_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob_operator.image.built_images import ImageRecord
 from fedjob_operator.image.request import ImageRequest, ImageResult
 from fedjob_operator.naming import Body
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages import image
 from fedjob_operator.stages.errors import InputError
-from fedjob_operator.stages.image_record import ImageRecord
 from support.operator.samples import a_job
 
 ENVIRONMENT = {
