@@ -60,6 +60,9 @@ class Reason(StrEnum):
         "Something in the inputs looks like a mistake and does not stop the job (a warning).",
     )
 
+    # The cluster, from a client
+    CLUSTER_UNREACHABLE = "ClusterUnreachable", "The API server of the cluster does not answer."
+
     # The store
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."
     BUCKET_MISSING = "BucketMissing", "The bucket does not exist."

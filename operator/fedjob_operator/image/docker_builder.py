@@ -19,7 +19,6 @@ import requests
 from fedjob_operator.image.base_image import find_base
 from fedjob_operator.image.build_context import make_context, render_dockerfile
 from fedjob_operator.image.build_lock import build_lock
-from fedjob_operator.image.built_images import BuiltImages
 from fedjob_operator.image.errors import (
     DaemonNotAllowedError,
     ImageBuildFailedError,
@@ -31,6 +30,7 @@ from fedjob_operator.image.layer import make_layer
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.tag import image_tag
+from fedjob_operator.kube.built_images import BuiltImages
 
 _QUIET_SECONDS = 1800
 """Read timeout for the daemon's output, in seconds: pip prints nothing while it compiles."""

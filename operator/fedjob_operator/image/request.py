@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fedjob_operator.image.built_images import BuiltImages
 from fedjob_operator.image.credentials import credentials_for
 from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_connection import Access
+from fedjob_operator.kube.built_images import BuiltImages
 
 OPERATORS = "the operator's registry configuration"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

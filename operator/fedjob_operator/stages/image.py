@@ -10,10 +10,10 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.builder import ensure_image
-from fedjob_operator.image.built_images import BuiltImages, ImageRecord
 from fedjob_operator.image.credentials import merge_docker_configs
 from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
+from fedjob_operator.kube.built_images import BuiltImages, ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings

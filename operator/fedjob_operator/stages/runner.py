@@ -17,7 +17,7 @@ from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.owner import Owner
-from fedjob_operator.image.built_images import ImageRecord
+from fedjob_operator.kube.built_images import ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGES
 from fedjob_operator.naming import Key, record_name

@@ -22,10 +22,9 @@ from fedjob.protocol.transfer import (
     UploadOffer,
     UploadRequest,
     parts_of,
-    seal_offer,
+    seal_what_fits,
 )
 from fedjob.reasons import Reason
-from fedjob.spec.models.status import MAX_SEALED
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.client_uploads import ClientUploads, OpenUpload, StoredPart
 from fedjob.storage.owner import Owner, read_owner
@@ -322,24 +321,23 @@ def _offer(
     chosen = list(missing[:MOST_REQUESTS])
     uploads = signing.client_uploads()
     signed = [_request(uploads, root, each, seconds) for each in chosen]
-    while True:
-        offer = UploadOffer(
+
+    def offer_of(requests: Sequence[UploadRequest]) -> UploadOffer:
+        return UploadOffer(
             sequence=sequence,
             expires=now + seconds,
-            requests=signed[: len(chosen)],
+            requests=list(requests),
             endpoint=signing.location.endpoint,
             tunnel=job.tunnel,
         )
-        sealed = seal_offer(offer, job.ask.key, job.owner.uid)
-        if len(sealed) <= MAX_SEALED:
-            break
-        chosen = chosen[: len(chosen) // 2]
+
+    sealed, count = seal_what_fits(offer_of, signed, job.ask.key, job.owner.uid)
     return SealedUpload(
         ask=job.ask,
         sealed=sealed,
         sequence=sequence,
-        expires=offer.expires,
-        requests=frozenset(each.name for each in chosen),
+        expires=now + seconds,
+        requests=frozenset(each.name for each in chosen[:count]),
         bytes=found.bytes,
     )
 

@@ -21,7 +21,6 @@ from fedjob.cli.commands.cluster import (
     logs,
     prune,
     result,
-    resume,
     submit,
     suspend,
     watch,
@@ -42,7 +41,7 @@ app = typer.Typer(
 )
 for _command in (run, validate, build, upload):
     _command.register(app)
-for _command in (submit, listing, get, watch, logs, result, suspend, resume, cancel, events):
+for _command in (submit, listing, get, watch, logs, result, suspend, cancel, events):
     _command.register(app)
 for _command in (report, prune, doctor, crd, completion, version):
     _command.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from fedjob.errors import InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles
 from fedjob.spec import FederatedJob
-from fedjob.spec.models.model import ModelFile
+from fedjob.spec.models.model import ModelFile, ModelSpec
 from fedjob.workspace.files.folder import MODEL_FILE, model_file_in, read_folder
 from fedjob.workspace.files.rules import file_faults
+from fedjob.workspace.requirements.lines import RequirementLine
+from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.decode import ModelSource, read_source, text_source
 from fedjob.workspace.source.local_modules import neighbours_of
+from fedjob.workspace.source.model_file import SourceInfo
 
 OPTION = "--model-file"
 
@@ -74,6 +78,29 @@ def read_local_model(
     for fault in file_faults(shipped, OPTION if model.files else "spec.model.files"):
         faults.add(fault.field, fault.problem, fault.fix)
     return LocalModel(model.source, model.name, shipped, model.hints)
+
+
+def check_local_model(
+    spec: ModelSpec, model: LocalModel, requirements: Sequence[RequirementLine]
+) -> SourceInfo:
+    """What the model file holds.
+
+    Args:
+        spec: spec.model.
+        model: The file and its neighbours.
+        requirements: What pip is to install for it.
+
+    Raises:
+        InvalidSourceError: Every fault of the file.
+    """
+    return check_model(
+        model.source.text,
+        model.files,
+        class_name=spec.class_name,
+        train_function=spec.train_function,
+        filename=model.name,
+        requirements=[line.text for line in requirements],
+    )
 
 
 def _read_model(

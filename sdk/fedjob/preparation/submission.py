@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fedjob.preparation.checkpoint import check_file
-from fedjob.preparation.fault_list import FaultList
-from fedjob.preparation.model_files import LocalModel, read_local_model
+from fedjob.preparation.fault_list import faults_of
+from fedjob.preparation.model_files import LocalModel, check_local_model, read_local_model
 from fedjob.preparation.prepare import prepare
 from fedjob.preparation.prepared import LocalFiles, LocalShard
 from fedjob.preparation.shards import DEFAULT_FOLDER, inspect_shards, shard_files
@@ -17,10 +17,8 @@ from fedjob.preparation.shipped_model import MAX_SOURCE, shipped_model
 from fedjob.protocol.transfer import SHARDS
 from fedjob.spec import FederatedJob
 from fedjob.spec.models.job import API_VERSION, KIND
-from fedjob.spec.validation.parse import check_job
 from fedjob.workspace.manifest_use import NO_MANIFEST
 from fedjob.workspace.requirements.lines import all_requirements
-from fedjob.workspace.source.check import check_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,7 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     model_here = _model_is_here(job, files)
     shards_here = _shards_are_here(job, files)
     checkpoint, files = files.checkpoint, replace(files, checkpoint=None)
@@ -139,15 +135,7 @@ def _on_this_machine(job: FederatedJob) -> FederatedJob:
 def _model_hints(job: FederatedJob, model: LocalModel) -> tuple[str, ...]:
     spec = job.spec.model
     requirements = all_requirements(spec.requirements, model.files)
-    info = check_model(
-        model.source.text,
-        model.files,
-        class_name=spec.class_name,
-        train_function=spec.train_function,
-        filename=model.name,
-        requirements=[line.text for line in requirements],
-    )
-    return tuple(info.hints)
+    return tuple(check_local_model(spec, model, requirements).hints)
 
 
 def _shard_fields(job: FederatedJob, shards: list[LocalShard]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ The client writes annotations; the operator answers in `status.transfer` with a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -22,6 +23,9 @@ from pydantic.alias_generators import to_camel
 from fedjob.protocol.sealing import SealError, seal, unseal
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJobSpec
+from fedjob.spec.models.status import MAX_SEALED
+
+T = TypeVar("T")
 
 KEY_ANNOTATION = "fedjob.dev/transfer-key"
 """Annotation with the client's public key, base64."""
@@ -249,6 +253,33 @@ def seal_offer(offer: UploadOffer | ResultsOffer, recipient: str, uid: str) -> s
     """
     kind = UPLOAD if isinstance(offer, UploadOffer) else RESULTS
     return seal(offer.model_dump_json().encode(), recipient, f"{uid}/{kind}")
+
+
+def seal_what_fits(
+    make: Callable[[Sequence[T]], UploadOffer | ResultsOffer],
+    items: Sequence[T],
+    recipient: str,
+    uid: str,
+) -> tuple[str, int]:
+    """The text for the status, of as many items as a status takes.
+
+    Args:
+        make: The offer of the first items.
+        items: What is to be offered; half of it, and half again, where it is too long.
+        recipient: The value of `KEY_ANNOTATION`.
+        uid: The job's uid.
+
+    Returns:
+        The text, and how many items it offers.
+
+    Raises:
+        InvalidInputError: The annotation is not a public key.
+    """
+    while True:
+        sealed = seal_offer(make(items), recipient, uid)
+        if len(sealed) <= MAX_SEALED:
+            return sealed, len(items)
+        items = items[: len(items) // 2]
 
 
 def open_upload_offer(sealed: str, private: bytes, uid: str) -> UploadOffer:

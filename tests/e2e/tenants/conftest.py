@@ -13,6 +13,7 @@ from e2e.chart.release import REGISTRY, Release, kubectl, namespace, run
 from e2e.cluster_access.docker_host import gateway
 from e2e.tenants.hostile_servers import HostileServer, hostile_server
 from e2e.tenants.tenants import Tenants
+from support.repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,8 @@ def tenants(
         },
     }
     release = Release(name=f"fedjob-{mark}", namespace=system, jobs=victim, values=values)
+    crds = ("--server-side", "--force-conflicts", "--field-manager=fedjob-e2e")
+    kubectl("apply", *crds, "-f", str(ROOT / "crds"))
     for name in (system, victim, author):
         namespace(name)
     try:

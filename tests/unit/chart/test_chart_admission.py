@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cluster.chart import NAMESPACE, Object, environment, of_kind, only, pods, render
-from fedjob_operator.image.built_images import NAME as IMAGE_RECORD
+from fedjob_operator.kube.built_images import NAME as IMAGE_RECORD
 from fedjob_operator.kube.client import PLURALS, VERSIONS
 
 POLICY = "fedjob-system-fedjob-operator"

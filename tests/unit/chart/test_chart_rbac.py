@@ -8,7 +8,7 @@ import pytest
 
 from cluster.chart import ALL, NAMESPACE, Object, of_kind, only, render
 from fedjob.spec.models.job import GROUP, PLURAL
-from fedjob_operator.image.built_images import NAME as IMAGE_RECORD
+from fedjob_operator.kube.built_images import NAME as IMAGE_RECORD
 from fedjob_operator.kube.client import PLURALS, WATCHED
 from fedjob_operator.settings import Settings
 

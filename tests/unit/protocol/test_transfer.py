@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -28,6 +30,7 @@ from fedjob.protocol.transfer import (
     open_upload_offer,
     parts_of,
     seal_offer,
+    seal_what_fits,
 )
 from fedjob.spec.models.status import MAX_SEALED
 from fedjob.spec.models.upload import LARGEST_FILE
@@ -184,3 +187,17 @@ def test_a_request_for_results_is_its_text(text: str, request_: ResultsRequest) 
 )
 def test_other_text_is_no_request(text: str) -> None:
     assert ResultsRequest.parse(text) is None
+
+
+def test_offer_that_is_too_long_has_as_many_items_as_fit() -> None:
+    """Random text does not compress, so a thousand of these requests are too long."""
+    items = [REQUEST.model_copy(update={"url": random.randbytes(700).hex()}) for _ in range(1000)]
+
+    def make(requests: Sequence[UploadRequest]) -> UploadOffer:
+        return OFFER.model_copy(update={"requests": list(requests)})
+
+    sealed, count = seal_what_fits(make, items, PUBLIC, "uid")
+    assert 0 < count < 1000
+    assert len(sealed) <= MAX_SEALED
+    assert open_upload_offer(sealed, PRIVATE, "uid").requests == items[:count]
+    assert seal_what_fits(make, items[:1], PUBLIC, "uid")[1] == 1

@@ -122,12 +122,7 @@ class KubernetesHandle(RunHandle):
         raise UnavailableError(f"{self._where}: still running after {timeout:g} s; wait longer")
 
     def logs(
-        self,
-        site: str,
-        *,
-        follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
-        previous: bool = False,
+        self, site: str, *, follow: bool = False, round: int | None = None, previous: bool = False
     ) -> Iterator[str]:
         """The lines that a site has printed, from its pod, or from the store when it is gone.
 

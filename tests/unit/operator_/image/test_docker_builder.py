@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from fedjob_operator.image import docker_builder
-from fedjob_operator.image.built_images import BuiltImages
 from fedjob_operator.image.docker_builder import (
     build_image,
     check_daemon,
@@ -23,6 +22,7 @@ from fedjob_operator.image.errors import (
     RegistryRefusedError,
     RegistryUnreachableError,
 )
+from fedjob_operator.kube.built_images import BuiltImages
 
 DIGEST = "sha256:" + "a" * 64
 

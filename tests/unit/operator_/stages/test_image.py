@@ -12,8 +12,8 @@ import pytest
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
-from fedjob_operator.image.built_images import ImageRecord
 from fedjob_operator.image.request import ImageRequest, ImageResult
+from fedjob_operator.kube.built_images import ImageRecord
 from fedjob_operator.naming import Body
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages import image

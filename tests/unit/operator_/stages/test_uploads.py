@@ -11,11 +11,11 @@ import pytest
 
 from fedjob.errors import InvalidInputError
 from fedjob.formats import epoch
+from fedjob.protocol import transfer
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, WHOLE, ExpectedFile, Tunnel
 from fedjob.reasons import Reason
 from fedjob.storage.owner import Owner
-from fedjob_operator.stages import uploads as module
 from fedjob_operator.stages.errors import InputError, StageError
 from fedjob_operator.stages.uploads import (
     IDLE_SECONDS,
@@ -210,7 +210,7 @@ def test_many_requests_come_in_several_offers(store: UploadStore) -> None:
 def test_an_offer_that_is_too_long_for_the_status_is_shortened(
     store: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_SEALED", 2000)
+    monkeypatch.setattr(transfer, "MAX_SEALED", 2000)
     files = [file_of(f"{n:04}.zip", str(n).encode()) for n in range(200)]
     found = look(store, files=files, ask=ASK)
     assert found.offer is not None

@@ -11,6 +11,7 @@ from fedjob.cli.cluster_options import Context, Kubeconfig, jobs_api
 from fedjob.cli.display.console import error_console, errors_as_json, print_json, table_console
 from fedjob.cli.display.pruned_table import PrunedLine, pruned_table
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.protocol.config import StoreLocation
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class _Scope:
         kubeconfig: Path | None,
     ) -> None:
         first = namespaces[0] if namespaces else None
-        self._jobs = jobs_api(context, first, kubeconfig)
+        self._jobs = jobs_api(Target(context, first, kubeconfig))
         self.api = self._jobs.api
         self.namespaces = None if everywhere else namespaces or (self._jobs.namespace,)
 

@@ -9,8 +9,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from fedjob.backoff import Backoff
@@ -35,7 +35,7 @@ Moved = Callable[[int], None]
 """Called with bytes that were sent since the last call; negative when they must be sent again."""
 
 
-class StoreHttp:
+class StoreHttp(AbstractContextManager["StoreHttp"]):
     """Connections to the store of an offer; safe for use from several threads.
 
     Attributes:
@@ -64,9 +64,6 @@ class StoreHttp:
         self.stopped = stopped or threading.Event()
         self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fedjob_operator.image import built_images
-from fedjob_operator.image.built_images import NAME, BuiltImages, ImageRecord
+from fedjob_operator.kube import built_images
+from fedjob_operator.kube.built_images import NAME, BuiltImages, ImageRecord
 from fedjob_operator.kube.client import ApiError
 from support.operator.memory_cluster import MemoryCluster
 
