@@ -153,6 +153,10 @@ class Reason(StrEnum):
         "The mean of finite answers is infinite or not a number.",
     )
     COMPONENT_FAILED = "ComponentFailed", "A component of the author raised an error on the server."
+    HANDOVER_INVALID = (
+        "HandoverInvalid",
+        "The author's code on the server wrote to the files that fedjob hands over there.",
+    )
     FENCED = "Fenced", "Another server has taken over."
     INTERRUPTED = "Interrupted", "The run was stopped on request."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."

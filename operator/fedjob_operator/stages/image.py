@@ -57,6 +57,11 @@ async def build_image(
         for name, value in (("base", base), ("repository", repository))
         if not value
     ]
+    if spec.base and not settings.base_image and job.spec.storage.secret_ref is None:
+        # The job's image must not get the operator's keys.
+        problem = "is missing, and the operator has no runtime image for the job's supervisor"
+        fix = "name the job's own store keys, or configure a runtime image for the operator"
+        faults.append(Fault("spec.storage.secretRef", problem, fix))
     # Those of a requirements.txt among the model's files are there too.
     requirements = tuple(files.get("requirements.txt", b"").decode().splitlines())
     if requirements and spec.builder == "append":
