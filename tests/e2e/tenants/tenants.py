@@ -40,6 +40,8 @@ class Tenants:
         """Uploads the victim's shards and starts its job; gives the author its one right."""
         self.upload(self.victim, VICTIM)
         self.create(self.victim, VICTIM, federation={"numRounds": 1})
+        # Without Pod Security, which would refuse some attacks before the chart's policy does.
+        kubectl("label", "namespace", self.author, "pod-security.kubernetes.io/enforce-")
         kubectl("create", "serviceaccount", "author", "-n", self.author)
         create = ("--verb=create", "--resource=federatedjobs.fedjob.dev")
         kubectl("create", "role", "author", *create, "-n", self.author)
@@ -65,11 +67,12 @@ class Tenants:
                 client.upload_file(str(path), BUCKET, Layout(where, name).shard(path.name))
 
     def create(self, where: str, name: str, *, user: str = "", **sections: Any) -> None:
-        """Creates the job of examples/digits with sections of its spec changed."""
+        """Creates the job of examples/digits with sections of its spec changed; None removes."""
         body = yaml.safe_load((ROOT / "examples/digits/job.yaml").read_text())
         body["metadata"] = {"name": name, "namespace": where}
         for section, changes in sections.items():
-            body["spec"][section] = {**body["spec"].get(section, {}), **changes}
+            merged = {**body["spec"].get(section, {}), **changes}
+            body["spec"][section] = {k: value for k, value in merged.items() if value is not None}
         body["spec"].setdefault("workers", {})["gpu"] = 0
         acting = [f"--as={user}"] if user else []
         kubectl("create", "-n", where, "-f", "-", *acting, stdin=json.dumps(body))
@@ -102,7 +105,7 @@ class Tenants:
             found = status.get("conditions") or []
             return {c["reason"] for c in found if c["status"] == "False"} - waits
 
-        wanted = {"StoreNotAllowed", "RegistryNotAllowed", "PrefixInUse"}
+        wanted = {"StoreNotAllowed", "RegistryNotAllowed", "PrefixInUse", "ImageBuildFailed"}
         status = self.wait(self.author, name, lambda found: bool(reasons(found) & wanted))
         return reasons(status) & wanted
 
