@@ -11,6 +11,7 @@ import re
 import shutil
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -144,21 +145,40 @@ def test_store_keeps_models_when_its_pod_is_deleted(release: Release) -> None:
         assert client.get_object(Bucket="fedjob", Key="model")["Body"].read() == b"weights"
 
 
-def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
-    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes."""
+def test_node_pulls_from_the_embedded_registry(release: Release, tmp_path: Path) -> None:
+    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes; with a password.
+
+    The operator gives jobs the same pull Secret.
+    """
     service = f"{release.name}-registry"
     host = f"{service}.{release.namespace}.svc:5000"
     address = get("service", service, "-n", release.namespace)["spec"]["clusterIP"]
     ca = release.secret(f"{service}-tls")["ca.crt"]
+    login = release.secret(f"{service}-auth")[".dockerconfigjson"]
+    pull = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "probe", "namespace": release.jobs},
+        "stringData": {".dockerconfigjson": login},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(pull))
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     with release.forward(service, 5000) as port:
         trusting = ssl.create_default_context(cadata=ca)
-        with urllib.request.urlopen(f"https://localhost:{port}/v2/", context=trusting) as answer:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"https://localhost:{port}/v2/", context=trusting)
+        auth = json.loads(login)["auths"][host]
+        logins = {"auths": {f"localhost:{port}": auth}}
+        (tmp_path / "config.json").write_text(json.dumps(logins))
+        known_user = {"Authorization": f"Basic {auth['auth']}"}
+        asked = urllib.request.Request(f"https://localhost:{port}/v2/", headers=known_user)
+        with urllib.request.urlopen(asked, context=trusting) as answer:  # noqa: S310 (https)
             assert answer.status == 200
         pushed = f"localhost:{port}/probe:1"
         run("docker", "tag", f"{PUSH_REGISTRY}/fedjob/store:{version}", pushed)
         try:
-            run("docker", "push", "-q", pushed)
+            run("docker", "--config", tmp_path, "push", "-q", pushed)
         finally:
             run("docker", "rmi", pushed)
     folder = f"/etc/containerd/certs.d/{host}"
@@ -182,6 +202,7 @@ def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
                 "nodeName": NODE,
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
+                "imagePullSecrets": [{"name": "probe"}],
                 "securityContext": context,
                 "containers": [
                     {
@@ -216,6 +237,7 @@ def test_upgrade_keeps_keys_certificate_and_store(release: Release) -> None:
         return [
             release.secret(f"{release.name}-store"),
             release.secret(f"{release.name}-registry-tls"),
+            release.secret(f"{release.name}-registry-auth"),
             release.pod("store")["metadata"]["uid"],
             release.pod("registry")["metadata"]["uid"],
         ]
