@@ -51,7 +51,10 @@ class Mean(Protocol):
         """Folds one worker's weights in; names of the global model may be missing."""
 
     def result(self) -> dict[str, Tensor]:
-        """The next global model; nothing of this round is kept."""
+        """The next global model; nothing of this round is kept but the state."""
+
+    def state(self) -> dict[str, Tensor]:
+        """After `result`: what the next round needs, committed with the model; often nothing."""
 
 
 class AuthorsMean:
