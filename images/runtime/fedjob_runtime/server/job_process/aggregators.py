@@ -114,6 +114,10 @@ class AuthorsMean:
         except FedjobError as error:
             raise AggregationError(str(error)) from error
 
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is kept between rounds."""
+        return {}
+
     def _guard(self, what: str, call: Any) -> Any:
         try:
             return call()
