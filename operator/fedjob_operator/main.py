@@ -82,7 +82,9 @@ class Operator:
         )
         self._queue = WorkQueue(reconciler, workers=settings.workers)
         self._acts = False
-        self._http = HealthServer(settings.http_port, self._health, self._count_jobs)
+        self._http = HealthServer(
+            settings.http_port, self._health, self._count_jobs, self._preparer.health
+        )
         self._stop = asyncio.Event()
 
     def stop(self) -> None:

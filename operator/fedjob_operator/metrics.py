@@ -34,6 +34,11 @@ STAGE_SECONDS = Histogram(
     buckets=(0.05, 0.2, 1, 3, 10, 30, 100, 300, 1000),
     registry=REGISTRY,
 )
+STAGE_OLDEST = Gauge(
+    "fedjob_operator_stage_oldest_seconds",
+    "For how long the oldest preparation runs.",
+    registry=REGISTRY,
+)
 POD_STARTS = Counter(
     "fedjob_operator_pod_starts", "Pods created, by component.", ["component"], registry=REGISTRY
 )

@@ -72,7 +72,11 @@ class Settings(Model):
     upload_days: float = Field(
         7.0, gt=0, le=365, description="Days after its creation in which a job is uploaded to."
     )
-    base_image: str = Field("", description="Runtime image of jobs that name none.")
+    base_image: str = Field(
+        "",
+        description="Runtime image of jobs that name none, and of every server's supervisor; by "
+        "digest where its registry is not trusted.",
+    )
     repository: str = Field("", description="Repository of jobs' images, without a tag.")
     registry_insecure: bool = Field(False, description="Whether the registry uses plain HTTP.")
     base_insecure: bool | None = Field(
@@ -128,6 +132,7 @@ class Settings(Model):
             keys=keys if len(keys) >= 2 else {},
             shared=tuple(f"{uri.rstrip('/')}/" for uri in self.store_shared),
             allowed_endpoints=tuple(self.store_allowed_endpoints),
+            runtime_image=self.base_image,
             pull_secrets=tuple(self.pull_secrets),
             namespace=self.namespace,
             policies=self.network_policies,

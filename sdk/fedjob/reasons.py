@@ -60,6 +60,9 @@ class Reason(StrEnum):
         "Something in the inputs looks like a mistake and does not stop the job (a warning).",
     )
 
+    # The cluster, from a client
+    CLUSTER_UNREACHABLE = "ClusterUnreachable", "The API server of the cluster does not answer."
+
     # The store
     STORE_UNREACHABLE = "StoreUnreachable", "The S3 store does not answer."
     BUCKET_MISSING = "BucketMissing", "The bucket does not exist."
@@ -149,6 +152,10 @@ class Reason(StrEnum):
         "The mean of finite answers is infinite or not a number.",
     )
     COMPONENT_FAILED = "ComponentFailed", "A component of the author raised an error on the server."
+    HANDOVER_INVALID = (
+        "HandoverInvalid",
+        "The author's code on the server wrote to the files that fedjob hands over there.",
+    )
     FENCED = "Fenced", "Another server has taken over."
     INTERRUPTED = "Interrupted", "The run was stopped on request."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."

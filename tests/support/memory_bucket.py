@@ -45,6 +45,9 @@ class MemoryBucket:
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
+    def close(self) -> None:
+        """Has no connections."""
+
     def head(self, key: str) -> ObjectInfo | None:
         if key not in self.objects:
             return None

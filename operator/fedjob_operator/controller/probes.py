@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from fedjob_operator.controller.workqueue import Health
 from fedjob_operator.metrics import REGISTRY
+from fedjob_operator.stages.lanes import StagesHealth
 
 
 class HealthServer:
@@ -18,12 +19,18 @@ class HealthServer:
         port: TCP port; 0 takes a free one.
         health: The queue's health; None while this operator waits for the lease.
         refresh: Called before metrics are written.
+        stages: The stages' health. One that cannot be ended makes the operator unhealthy: only a
+            new process gets its thread back.
     """
 
     def __init__(
-        self, port: int, health: Callable[[], Health | None], refresh: Callable[[], None]
+        self,
+        port: int,
+        health: Callable[[], Health | None],
+        refresh: Callable[[], None],
+        stages: Callable[[], StagesHealth],
     ) -> None:
-        self._port, self._health, self._refresh = port, health, refresh
+        self._port, self._health, self._refresh, self._stages = port, health, refresh, stages
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -45,17 +52,23 @@ class HealthServer:
         health = self._health()
         if health is None:
             return web.Response(text="waiting for the lease\n")
+        stages = self._stages()
+        ok = health.ok and stages.ok
         text = (
-            f"{'ok' if health.ok else 'stuck'}: {health.waiting} waiting, the oldest for "
+            f"{'ok' if ok else 'stuck'}: {health.waiting} waiting, the oldest for "
             f"{health.oldest_waiting:.1f} s; the oldest at work for {health.oldest_active:.1f} s\n"
         )
-        return web.Response(text=text, status=200 if health.ok else 503)
+        if stages.oldest:
+            late = "" if stages.ok else "; a stage is over its deadline and cannot be ended"
+            text += f"oldest stage: {stages.oldest}, for {stages.seconds:.1f} s{late}\n"
+        return web.Response(text=text, status=200 if ok else 503)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
         self._health()
+        self._stages()
         self._refresh()
         return web.Response(
             body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST}

@@ -15,6 +15,7 @@ from fedjob_operator.image.layer import make_layer
 from fedjob_operator.image.manifests import Document, Platform, append_to, layer_descriptors
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.tag import image_tag
+from fedjob_operator.stage_run import in_same_run
 
 _PARALLEL = 4
 """Layers mounted in parallel: a mount is one round trip, and a base has ten or more layers."""
@@ -54,7 +55,8 @@ def append_image(
         below = layer_descriptors(base.documents.manifest, base.name)
         names = dict.fromkeys(str(each["digest"]) for each in below)
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            for _ in pool.map(lambda name: target.take_layer(name, source), names):
+            take = in_same_run(lambda name: target.take_layer(name, source))
+            for _ in pool.map(take, names):
                 pass
         target.push_blob(layer.data)
         target.push_blob(image.config)

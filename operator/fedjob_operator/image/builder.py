@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from fedjob_operator.image.append import append_image
 from fedjob_operator.image.docker_builder import build_image
 from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.request import ImageRequest, ImageResult
+from fedjob_operator.stage_run import run_blocking
 
 __all__ = ["ImageRequest", "ImageResult", "ensure_image", "ensure_image_now"]
-
-_threads = ThreadPoolExecutor(8, thread_name_prefix="image")
-"""A separate pool: builds take minutes and must not occupy asyncio's default threads."""
 
 
 async def ensure_image(request: ImageRequest) -> ImageResult:
     """Ensures that the job's image is in its registry.
 
-    Idempotent, also after a failure at any point. Concurrent calls give the same image. The thread
-    of a cancelled call runs to its end.
+    Idempotent, also after a failure at any point. Concurrent calls give the same image. The
+    stage's run bounds its time and ends its threads.
 
     Args:
         request: Content and repository of the image.
@@ -33,7 +29,7 @@ async def ensure_image(request: ImageRequest) -> ImageResult:
     Raises:
         ImageError: A subclass, with `reason`, `fix` and `transient`.
     """
-    return await asyncio.get_running_loop().run_in_executor(_threads, ensure_image_now, request)
+    return await run_blocking(ensure_image_now, request)
 
 
 def ensure_image_now(request: ImageRequest) -> ImageResult:

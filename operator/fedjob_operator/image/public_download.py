@@ -9,14 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from fedjob.public_addresses import is_public
 from fedjob_operator.image.errors import RegistryNotAllowedError, RegistryUnreachableError
 from fedjob_operator.image.tls_trust import trusted_context
-
-TIMEOUT = (5.0, 60.0)
-"""Seconds to connect, and between two pieces of the answer."""
+from fedjob_operator.image.transport import BoundedAdapter
 
 
 def get_public(
@@ -53,7 +50,6 @@ def get_public(
         headers={**headers, "Host": parts.netloc, "Connection": "close"},
         stream=True,
         allow_redirects=False,
-        timeout=TIMEOUT,
     )
 
 
@@ -71,16 +67,13 @@ def _address(host: str, port: int) -> str:
     return found[0]
 
 
-class _PinnedAdapter(HTTPAdapter):
+class _PinnedAdapter(BoundedAdapter):
     """Connects to the address in the URL, and expects the certificate of `host`."""
 
     def __init__(self, host: str, context: ssl.SSLContext | None) -> None:
         self._host = host
-        self._context = context
-        super().__init__(pool_maxsize=1)
+        super().__init__(context, connections=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        kwargs |= {"server_hostname": self._host, "assert_hostname": self._host}
-        if self._context is not None:
-            kwargs["ssl_context"] = self._context
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
+        names = {"server_hostname": self._host, "assert_hostname": self._host}
+        super().init_poolmanager(*args, **kwargs, **names)

@@ -6,7 +6,6 @@ docs/contributing/decisions/009 gives the reasons for not using an OCI client li
 from __future__ import annotations
 
 import random
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from fedjob.backoff import Backoff
@@ -30,8 +28,8 @@ from fedjob_operator.image.errors import (
 from fedjob_operator.image.public_download import get_public
 from fedjob_operator.image.registry_auth import Challenge, authorize, keep_headers
 from fedjob_operator.image.tls_trust import trusted_context
+from fedjob_operator.image.transport import BoundedAdapter
 
-_CONNECT_SECONDS, _READ_SECONDS = 5.0, 60.0
 _ATTEMPTS = 3
 _REDIRECTS = 3
 _MOVED = {
@@ -88,8 +86,8 @@ class Connection:
         self._access = access
         self.root = f"{'http' if access.insecure else 'https'}://{host}"
         self._session = requests.Session()
-        self._session.mount("https://", _TimeoutAdapter(trusted_context(access.ca_pem)))
-        self._session.mount("http://", _TimeoutAdapter(None))
+        self._session.mount("https://", BoundedAdapter(trusted_context(access.ca_pem)))
+        self._session.mount("http://", BoundedAdapter(None))
         self._authorization: str | None = None
 
     def close(self) -> None:
@@ -169,10 +167,11 @@ class Connection:
         self, method: str, url: str, headers: Mapping[str, str], data: Any
     ) -> requests.Response:
         response = self._authorized(method, url, headers, data)
-        for _ in range(_REDIRECTS):
-            if response.status_code not in _MOVED or method != "GET" or "/blobs/" not in url:
+        # Registries serve blobs from object stores: their own business, if it is public.
+        hops = _REDIRECTS if method == "GET" and "/blobs/" in url else 0
+        for _ in range(hops):
+            if response.status_code not in _MOVED:
                 break
-            # Registries serve blobs from object stores: their own business, if it is public.
             response.close()
             url = urljoin(url, response.headers.get("Location", ""))
             response = self._redirected(url, headers)
@@ -240,34 +239,6 @@ class Connection:
             "give the operator the CA that signed the registry's certificate, or mark the "
             "registry insecure if it speaks plain HTTP",
         )
-
-
-class _TimeoutAdapter(HTTPAdapter):
-    """Transport with a timeout on every request and our own trust store."""
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        self._context = context
-        super().__init__(pool_maxsize=8)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        if self._context is not None:
-            kwargs["ssl_context"] = self._context
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
-
-    def close(self) -> None:
-        # urllib3 leaves the sockets of its pools to the garbage collector; after an error the
-        # traceback holds the pool, so that may take long.
-        pools = self.poolmanager.pools
-        for key in pools.keys():  # noqa: SIM118 (not a dict: it cannot be iterated)
-            pool = pools.get(key)
-            if pool is not None:
-                pool.close()
-        super().close()  # type: ignore[no-untyped-call,unused-ignore]
-
-    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = (_CONNECT_SECONDS, _READ_SECONDS)
-        return super().send(*args, **kwargs)
 
 
 def _read(response: requests.Response) -> None:

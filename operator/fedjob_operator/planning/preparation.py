@@ -29,8 +29,13 @@ from fedjob_operator.resources.secrets import (
 from fedjob_operator.state.observed import ChildKey, Stage
 from fedjob_operator.state.record import Prepared, Record, ShardPlace
 
-_LATER_FIELDS = (("shards", "upload"), ("workers", "keep_files"))
-"""Section and name of optional fields that the first digests did not cover."""
+_LATER_FIELDS = (
+    ("shards", "upload"),
+    ("workers", "keep_files"),
+    ("model", "upload"),
+    ("model", "source", "upload"),
+)
+"""Paths of optional fields that the first digests did not cover."""
 
 
 FEW_ROUNDS = 32
@@ -86,9 +91,12 @@ def _dump(job: FederatedJob, exclude: Any = None) -> Body:
     An operator that knows a new field must find the digests that its predecessor wrote.
     """
     dumped: Body = job.spec.model_dump(mode="json", exclude=exclude)
-    for section, name in _LATER_FIELDS:
-        if dumped[section][name] is None:
-            del dumped[section][name]
+    for *outer, name in _LATER_FIELDS:
+        section = dumped
+        for each in outer:
+            section = section[each]
+        if section[name] is None:
+            del section[name]
     return dumped
 
 

@@ -8,6 +8,7 @@ from fedjob.formats import epoch, rfc3339, share
 from fedjob.protocol.transfer import (
     KEY_ANNOTATION,
     RESULTS_ANNOTATION,
+    SHARDS,
     WANT_ANNOTATION,
     expected_files,
 )
@@ -91,12 +92,17 @@ def transfer_status(view: JobView) -> TransferStatus | None:
 
 
 def upload_message(view: JobView) -> str:
-    """Progress for people: `Uploading 3/5 shards, 1.2 of 4.0 GB`; empty for a job without any."""
+    """Progress for people: `Uploading 3/5 shards, 1.2 of 4.0 GB`; empty for a job without any.
+
+    Where a file of the model is sent too, it counts `files`.
+    """
     status, seen = _upload_status(view), view.observations.uploads
     if status is None:
         return ""
     done, total = status.done, status.total
-    text = f"Uploading {done.files}/{total.files} shards, {share(done.bytes, total.bytes)}"
+    only_shards = all(file.path.startswith(SHARDS) for file in expected_files(view.job.spec))
+    what = "shards" if only_shards else "files"
+    text = f"Uploading {done.files}/{total.files} {what}, {share(done.bytes, total.bytes)}"
     if not upload_ask(view.job).key or (seen is not None and seen.lapsed):
         text += "; no client is sending: run `fedjob submit FILE --shards DIR` again, it continues"
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from fedjob_operator.image.request import ImageRequest
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.state.record import PreparedImage
 
@@ -45,6 +45,11 @@ async def build_image(
         for name, value in (("base", base), ("repository", repository))
         if not value
     ]
+    if spec.base and not settings.base_image and job.spec.storage.secret_ref is None:
+        # The job's image must not get the operator's keys.
+        problem = "is missing, and the operator has no runtime image for the job's supervisor"
+        fix = "name the job's own store keys, or configure a runtime image for the operator"
+        faults.append(Fault("spec.storage.secretRef", problem, fix))
     # Those of a requirements.txt among the model's files are there too.
     requirements = tuple(files.get("requirements.txt", b"").decode().splitlines())
     if requirements and spec.builder == "append":
@@ -57,7 +62,7 @@ async def build_image(
     if refused:
         raise InputError(Reason.REGISTRY_NOT_ALLOWED, InvalidInputError(refused))
     secrets = await pull_configs(cluster, job)
-    default = await asyncio.to_thread(_read, settings.registry_config)
+    default = await run_blocking(_read, settings.registry_config)
     documents = list(secrets.values())
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
@@ -68,7 +73,7 @@ async def build_image(
             requirements=requirements,
             builder=spec.builder or ("docker" if requirements else "append"),
             pull_secret=merge_docker_configs(documents) if documents else None,
-            ca_pem=await asyncio.to_thread(_read, settings.registry_ca) or None,
+            ca_pem=await run_blocking(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
             base_insecure=settings.registry_insecure
             if settings.base_insecure is None

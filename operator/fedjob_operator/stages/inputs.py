@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -21,6 +21,7 @@ from fedjob_operator.kube.client import Cluster
 from fedjob_operator.naming import worker_names
 from fedjob_operator.planning.preparation import inputs_digest
 from fedjob_operator.planning.store_access import split_uri
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.model_files import ModelInputs, read_model
@@ -47,36 +48,70 @@ class Inputs:
     copies: dict[str, tuple[str, str]]
 
 
-async def read_inputs(cluster: Cluster, job: FederatedJob, store: JobStore) -> Inputs:
+async def read_inputs(
+    cluster: Cluster,
+    job: FederatedJob,
+    store: JobStore,
+    inspecting: AbstractAsyncContextManager[None] | None = None,
+) -> Inputs:
     """Reads and checks everything that the job refers to.
+
+    Args:
+        cluster: Reads ConfigMaps.
+        job: The job.
+        store: The job's store.
+        inspecting: Entered while shards are inspected, which takes memory; None: at once.
 
     Raises:
         FedjobError: With a reason; all faults of one kind at once.
     """
     author = await read_model(cluster, job, store)
-    return await asyncio.to_thread(make_inputs, job, author, store)
+    info, found = await run_blocking(_check, job, author, store)
+    use, validation = manifest_use(job, info), job.spec.shards.validation
+    async with inspecting or nullcontext():
+        shards = await run_blocking(
+            inspect_all,
+            found,
+            job.spec.training.manifest_file,
+            store.bucket,
+            lambda name: use.needed_for(name, validation),
+        )
+    return await run_blocking(
+        _make_inputs, job, author, store, info=info, found=found, shards=shards
+    )
 
 
-def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inputs:
-    """Checks source and shards and renders the job folder; does blocking I/O."""
-    model, training = job.spec.model, job.spec.training
-    requirements = [line.text for line in all_requirements(model.requirements, author.files)]
+def _check(
+    job: FederatedJob, author: ModelInputs, store: JobStore
+) -> tuple[SourceInfo, list[FoundShard]]:
+    """What the model file defines, and the job's shards."""
+    model = job.spec.model
     info = check_model(
         author.source.text,
         author.files,
         class_name=model.class_name,
         train_function=model.train_function,
-        requirements=requirements,
+        requirements=_requirements(job, author),
     )
-    own = store.location.bucket
-    found = find_shards(job, store.layout, own, store.bucket)
+    return info, find_shards(job, store.layout, store.location.bucket, store.bucket)
+
+
+def _requirements(job: FederatedJob, author: ModelInputs) -> list[str]:
+    return [line.text for line in all_requirements(job.spec.model.requirements, author.files)]
+
+
+def _make_inputs(
+    job: FederatedJob,
+    author: ModelInputs,
+    store: JobStore,
+    *,
+    info: SourceInfo,
+    found: list[FoundShard],
+    shards: list[ShardInfo],
+) -> Inputs:
+    """Compares the shards with each other and the model, and renders the job folder."""
+    model, training = job.spec.model, job.spec.training
     use, validation = manifest_use(job, info), job.spec.shards.validation
-    shards = inspect_all(
-        found,
-        training.manifest_file,
-        store.bucket,
-        lambda name: use.needed_for(name, validation),
-    )
     summaries = [shard.manifest for shard in shards]
     needed = [
         s for f, s in zip(found, summaries, strict=True) if use.needed_for(f.name, validation)
@@ -101,7 +136,7 @@ def make_inputs(job: FederatedJob, author: ModelInputs, store: JobStore) -> Inpu
         num_classes=classes,
         workers=worker_names(len(names)),
         model_files=author.files,
-        requirements=requirements,
+        requirements=_requirements(job, author),
     )
     copies: dict[str, tuple[str, str]] = {}
     prepared = Prepared(
@@ -154,7 +189,10 @@ def _validation(
 def _checkpoint(
     job: FederatedJob, store: JobStore, copies: dict[str, tuple[str, str]]
 ) -> str | None:
-    uri = job.spec.model.checkpoint
+    uri, upload = job.spec.model.checkpoint, job.spec.model.upload
+    if upload is not None and upload.checkpoint is not None:
+        # The server compares its SHA-256 with the one that the upload recorded.
+        return store.layout.checkpoint(upload.checkpoint.suffix)
     if uri is None:
         return None
     bucket, key = split_uri(uri)

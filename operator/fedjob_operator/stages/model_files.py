@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fedjob.errors import Fault, InvalidInputError
+from fedjob.protocol.transfer import MODEL_SOURCE, model_file_path
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.model import ARCHIVE_SUFFIXES, ModelFile
@@ -18,6 +19,7 @@ from fedjob.workspace.files.rules import DEFAULT_LIMITS, file_faults
 from fedjob.workspace.source.decode import ModelSource, read_source, text_source
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.store_access import split_uri
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
 
@@ -55,6 +57,7 @@ async def read_model(cluster: Cluster, job: FederatedJob, store: JobStore) -> Mo
             raise
         except InvalidInputError as error:
             faults += [Fault(f"{where}: {f.field}", f.problem, f.fix) for f in error.faults]
+    files |= await run_blocking(_uploaded_files, store, job)
     # A whole folder of code in S3 holds the model file too, as `--model-file DIR` does.
     again = files.pop(MODEL_FILE, source.content)
     if again != source.content:
@@ -83,9 +86,13 @@ async def read_source_file(cluster: Cluster, job: FederatedJob, store: JobStore)
                 cluster, job, ref.name, ref.key, "spec.model.source.configMapRef"
             )
             return read_source(data, MODEL_FILE if ref.key.endswith(".py") else ref.key)
+        if source.upload is not None:
+            digest = source.upload.sha256
+            data = await run_blocking(_uploaded, store, MODEL_SOURCE, digest)
+            return read_source(data, MODEL_FILE)
         uri = source.uri or ""
         name = uri if uri.endswith(".ipynb") else "spec.model.source.uri"
-        return read_source(await asyncio.to_thread(_object, store, uri), name)
+        return read_source(await run_blocking(_object, store, uri), name)
     except InputError:
         raise
     except InvalidInputError as error:
@@ -103,11 +110,11 @@ async def _read_file(
         return {item.path: await _config_map_key(cluster, job, ref.name, ref.key, field_name)}
     uri = item.uri or ""
     if uri.endswith("/"):
-        return await asyncio.to_thread(_prefix, store, uri, item.path)
-    data = await asyncio.to_thread(_object, store, uri)
+        return await run_blocking(_prefix, store, uri, item.path)
+    data = await run_blocking(_object, store, uri)
     suffix = next((end for end in ARCHIVE_SUFFIXES if uri.endswith(end)), "")
     if is_archive(uri) and not item.path.endswith(suffix):
-        unpacked = await asyncio.to_thread(unpack_files, data, uri)
+        unpacked = await run_blocking(unpack_files, data, uri)
         return {_below(item.path, path): content for path, content in unpacked.items()}
     return {item.path: data}
 
@@ -139,6 +146,34 @@ def _object(store: JobStore, uri: str) -> bytes:
     if info is not None:
         _check_size(uri, info.size)
     return store.bucket(bucket).get_bytes(key, DEFAULT_LIMITS.max_file_bytes)
+
+
+def _uploaded_files(store: JobStore, job: FederatedJob) -> dict[str, bytes]:
+    """What a client has sent beside model_def.py, by path."""
+    upload = job.spec.model.upload
+    sent = upload.files if upload is not None else []
+    total, most = sum(file.size for file in sent), DEFAULT_LIMITS.max_total_bytes
+    if total > most:
+        problem = f"hold {total} bytes; at most {most} are allowed"
+        fault = Fault("spec.model.upload.files", problem, "put data into the shards")
+        raise InputError(Reason.SOURCE_INVALID, InvalidInputError([fault]))
+    return {file.path: _uploaded(store, model_file_path(file.path), file.sha256) for file in sent}
+
+
+def _uploaded(store: JobStore, path: str, sha256: str) -> bytes:
+    """A file that a client has sent, with the bytes that it announced.
+
+    Raises:
+        InputError: It has other bytes: somebody with keys of the store has replaced it.
+    """
+    bucket, key = store.bucket(), store.layout.root + path
+    data = bucket.get_bytes(key, DEFAULT_LIMITS.max_file_bytes)
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        problem = f"has SHA-256 {found}, the job names {sha256}"
+        fault = Fault(bucket.uri(key), problem, "delete the job and submit it again")
+        raise InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
+    return data
 
 
 def _prefix(store: JobStore, uri: str, path: str) -> dict[str, bytes]:

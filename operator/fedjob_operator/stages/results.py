@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,9 +14,8 @@ from fedjob.protocol.transfer import (
     ResultsOffer,
     ResultsRequest,
     Tunnel,
-    seal_offer,
+    seal_what_fits,
 )
-from fedjob.spec.models.status import MAX_SEALED
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.objects import ObjectInfo
 from fedjob_operator.stages.job_store import JobStore
@@ -81,25 +81,20 @@ def offer_results(store: JobStore, signing: Bucket, job: ResultsJob, now: float)
         )
         for info in chosen
     ]
-    while True:
-        offer = ResultsOffer(
+
+    def offer_of(objects: Sequence[Download]) -> ResultsOffer:
+        return ResultsOffer(
             nonce=job.ask.results,
             expires=expires,
-            objects=signed,
-            omitted=len(found) - len(signed),
+            objects=list(objects),
+            omitted=len(found) - len(objects),
             endpoint=signing.location.endpoint,
             tunnel=job.tunnel,
         )
-        sealed = seal_offer(offer, job.ask.key, job.owner.uid)
-        if len(sealed) <= MAX_SEALED:
-            break
-        signed = signed[: len(signed) // 2]
+
+    sealed, count = seal_what_fits(offer_of, signed, job.ask.key, job.owner.uid)
     return Results(
-        ask=job.ask,
-        sealed=sealed,
-        expires=expires,
-        objects=len(signed),
-        omitted=len(found) - len(signed),
+        ask=job.ask, sealed=sealed, expires=expires, objects=count, omitted=len(found) - count
     )
 
 

@@ -1,14 +1,16 @@
-"""Derives a run's status from the round log, for a server that ended without reporting it."""
+"""Derives a run's status and history from the round log, for a server that has not left them."""
 
 from __future__ import annotations
 
-from fedjob.protocol.result_files import MODEL
+from fedjob.protocol.history import history_json
+from fedjob.protocol.result_files import HISTORY, MODEL
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.patience import Patience
 from fedjob.storage.rounds import RoundLog
 from fedjob_operator.stages.job_store import JobStore
+from fedjob_operator.stages.ownership import MayAct, owner_key, owner_of, read_owner
 
 PATIENCE_SECONDS = 10.0
 
@@ -37,3 +39,28 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
         result_key=key if complete else None,
         result_sha256=history[-1].sha256 if complete and history else None,
     )
+
+
+def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
+    """Writes history.json of a run that has failed; returns whether it did.
+
+    A complete run has one from its server. A status has the last rounds, so a run of few rounds
+    needs none.
+
+    Args:
+        job: The job.
+        store: Its store.
+        may_act: Called before the write.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
+    bucket, layout = store.bucket(), store.layout
+    log = RoundLog(bucket, layout, Patience(seconds=PATIENCE_SECONDS))
+    rounds = log.commits()
+    if len(rounds) <= HISTORY_LENGTH or read_owner(bucket, owner_key(layout)) != owner_of(job):
+        return False
+    text = history_json([log.read(number) for number in rounds])
+    may_act()
+    bucket.put_bytes(layout.result(HISTORY), text.encode())
+    return True

@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fedjob.backoff import Backoff
 from fedjob.errors import FedjobError
+from fedjob.protocol.server_status import RunPhase
 from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import Cluster
-from fedjob_operator.metrics import STAGE_SECONDS, STAGES
+from fedjob_operator.metrics import STAGES
 from fedjob_operator.naming import Key, record_name
 from fedjob_operator.planning.preparation import inputs_digest, spec_digest
 from fedjob_operator.planning.transfers import results_ask, upload_ask
 from fedjob_operator.settings import Settings
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.stages.image import build_image
 from fedjob_operator.stages.inputs import Inputs, read_inputs
 from fedjob_operator.stages.job_store import JobStore, open_store
+from fedjob_operator.stages.lanes import DEADLINES, Lanes, StagesHealth
 from fedjob_operator.stages.ownership import MayAct, owner_of
 from fedjob_operator.stages.presigned_urls import KeptRounds, sign_urls
 from fedjob_operator.stages.results import ResultsJob, offer_results
-from fedjob_operator.stages.round_log import read_log
+from fedjob_operator.stages.round_log import keep_history, read_log
 from fedjob_operator.stages.startup_kits import make_kits
 from fedjob_operator.stages.uploads import (
     SHARE,
@@ -41,13 +44,9 @@ from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Defaults, Problem, Stage
 from fedjob_operator.state.record import Prepared, read_record
 
-PARALLEL = 4
-"""Stages that run at once, over all jobs: each may hold a job folder and a few threads."""
-TRANSFERS_PARALLEL = 2
-"""Looks at uploads and answers about results at once: they must not wait for a large job, and no
-job's stages for them."""
-KITS_PARALLEL = 2
-"""Kits that are made at once: each takes seconds of CPU."""
+MOST_ABORTS = 16
+"""Deleted jobs of one namespace whose unfinished uploads wait to be removed; they are left in the
+store where there are more."""
 STAGE_BACKOFF = Backoff(first=2.0, longest=60.0)
 """Delays between attempts of a stage that fails."""
 
@@ -68,6 +67,7 @@ class Preparer:
         defaults: The operator's defaults for jobs.
         cache: Gets results and problems.
         wake: Requests a reconcile of a job.
+        deadlines: Seconds that each stage may take.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class Preparer:
         defaults: Defaults,
         cache: Cache,
         wake: Callable[[Key], None],
+        *,
+        deadlines: Mapping[Stage, float] = DEADLINES,
     ) -> None:
         self._cluster, self._settings, self._defaults = cluster, settings, defaults
         self._cache, self._wake = cache, wake
         self._tasks: dict[tuple[Key, Stage], asyncio.Task[None]] = {}
         self._inputs: dict[Key, Inputs] = {}
         self._reading: dict[Key, asyncio.Lock] = {}
-        self._slots = asyncio.Semaphore(PARALLEL)
-        self._kit_slots = asyncio.Semaphore(KITS_PARALLEL)
-        self._transfer_slots = asyncio.Semaphore(TRANSFERS_PARALLEL)
+        self._lanes = Lanes(deadlines)
         self._uploading: dict[Key, FederatedJob] = {}
-        self._aborts: set[asyncio.Task[None]] = set()
+        self._aborts: dict[asyncio.Task[None], Key] = {}
 
     def start(
         self, key: Key, job: FederatedJob, stages: Iterable[Stage], prepared: Prepared | None
@@ -110,17 +110,25 @@ class Preparer:
         del self._tasks[at]
 
     def forget(self, key: Key) -> None:
-        """Cancels all stages of a job that was deleted."""
+        """Ends all stages of a job that was deleted, with their threads."""
         for (other, _), task in list(self._tasks.items()):
             if other == key:
                 task.cancel()
         self._inputs.pop(key, None)
         self._reading.pop(key, None)
         unfinished = self._uploading.pop(key, None)
-        if unfinished is not None:
-            task = asyncio.create_task(self._abort_uploads(key, unfinished))
-            self._aborts.add(task)
-            task.add_done_callback(self._aborts.discard)
+        if unfinished is None:
+            return
+        if sum(other[0] == key[0] for other in self._aborts.values()) >= MOST_ABORTS:
+            _log.warning(
+                "unfinished uploads are left: too many jobs of the namespace were deleted; the "
+                "bucket's rule for incomplete uploads removes them",
+                extra={"job": "/".join(key)},
+            )
+            return
+        task = asyncio.create_task(self._abort_uploads(key, unfinished))
+        self._aborts[task] = key
+        task.add_done_callback(self._aborts.pop)
 
     async def close(self) -> None:
         """Cancels all stages."""
@@ -129,15 +137,16 @@ class Preparer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def health(self) -> StagesHealth:
+        """Whether stages end when their time is up, for /healthz."""
+        return self._lanes.health()
+
     async def _run(
         self, key: Key, job: FederatedJob, stage: Stage, prepared: Prepared | None
     ) -> None:
-        began = time.monotonic()
-        slots = self._slots_of(stage)
         problem: Problem | None = None
         try:
-            async with slots:
-                await self._step(stage)(key, job, prepared)
+            await self._lanes.run(key, stage, lambda: self._step(stage)(key, job, prepared))
         except FedjobError as error:
             problem = self._problem(key, job, stage, error.reason, str(error))
             _log.warning(
@@ -147,8 +156,6 @@ class Preparer:
             _log.exception("bug", extra={"job": "/".join(key), "stage": stage})
             message = f"{stage}: {error!r}; read the operator's log, and report it"
             problem = self._problem(key, job, stage, Reason.INTERNAL_ERROR, message)
-        finally:
-            STAGE_SECONDS.labels(stage).observe(time.monotonic() - began)
         STAGES.labels(stage, "ok" if problem is None else "error").inc()
         body = self._cache.job(key)
         if body is not None and body["metadata"]["uid"] == job.metadata.uid:
@@ -162,11 +169,6 @@ class Preparer:
         made_from = spec_digest(job)
         tries = before.tries + 1 if before is not None and before.made_from == made_from else 1
         return Problem(reason, message, time.time() + stage_delay(tries), tries, made_from)
-
-    def _slots_of(self, stage: Stage) -> asyncio.Semaphore:
-        if stage in (Stage.UPLOADS, Stage.RESULTS):
-            return self._transfer_slots
-        return self._kit_slots if stage is Stage.KITS else self._slots
 
     def _step(
         self, stage: Stage
@@ -192,7 +194,8 @@ class Preparer:
             same = known is not None and known.prepared.made_from == inputs_digest(job)
             if known is not None and same and not reread:
                 return known
-            inputs = await read_inputs(self._cluster, job, await self._store(job))
+            store = await self._store(job)
+            inputs = await read_inputs(self._cluster, job, store, self._lanes.inspecting(key))
             self._inputs[key] = inputs
             return inputs
 
@@ -212,7 +215,7 @@ class Preparer:
     async def _upload(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
         store, may_act = await self._store(job), self._may_act(key, "the job folder")
-        checksum = await asyncio.to_thread(
+        checksum = await run_blocking(
             upload_workspace, store, owner_of(job), inputs.files, inputs.copies, may_act
         )
         self._merge(key, job, prepared, workspace=checksum)
@@ -236,7 +239,7 @@ class Preparer:
                 self._cache.observe(key).children.get(("ConfigMap", record_name(key[1])))
             )
             ordinals = {name: slot.ordinal for name, slot in record.workers.items()}
-            urls = await asyncio.to_thread(
+            urls = await run_blocking(
                 sign_urls,
                 store,
                 prepared.workers,
@@ -257,7 +260,10 @@ class Preparer:
 
     async def _log_of_rounds(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store = await self._store(job)
-        self._cache.learn(key, log_status=await asyncio.to_thread(read_log, job, store))
+        status = await run_blocking(read_log, job, store)
+        if status.phase is not RunPhase.COMPLETE:
+            await run_blocking(keep_history, job, store, self._may_act(key, "the history"))
+        self._cache.learn(key, log_status=status)
 
     def _may_act(self, key: Key, what: str) -> MayAct:
         return lambda: self._cluster.may_act(f"{what} of {'/'.join(key)}")
@@ -278,7 +284,7 @@ class Preparer:
             tunnel=self._tunnel(store),
         )
         before, began = self._cache.observations(key).uploads, time.monotonic()
-        found = await asyncio.to_thread(
+        found = await run_blocking(
             look_at_uploads,
             store,
             upload,
@@ -295,9 +301,13 @@ class Preparer:
 
     async def _abort_uploads(self, key: Key, job: FederatedJob) -> None:
         """Removes the parts that a deleted job has in the store; they would be paid for ever."""
-        try:
+
+        async def abort() -> None:
             store, may_act = await self._store(job), self._may_act(key, "the uploads")
-            await asyncio.to_thread(abort_uploads, store, owner_of(job), may_act)
+            await run_blocking(abort_uploads, store, owner_of(job), may_act)
+
+        try:
+            await self._lanes.run(key, Stage.UPLOADS, abort)
         except FedjobError as error:
             _log.warning(f"unfinished uploads are left: {error}", extra={"job": "/".join(key)})
 
@@ -310,7 +320,7 @@ class Preparer:
             tunnel=self._tunnel(store),
         )
         signing = store.for_clients(settings.store_client_endpoint)
-        found = await asyncio.to_thread(offer_results, store, signing, results, time.time())
+        found = await run_blocking(offer_results, store, signing, results, time.time())
         self._cache.learn(key, results=found)
 
     def _tunnel(self, store: JobStore) -> Tunnel | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fedjob.errors import Fault, InvalidInputError
@@ -15,14 +14,12 @@ from fedjob.spec.models.shards import MAX_SHARDS
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import ObjectMissingError
 from fedjob.storage.layout import Layout
-from fedjob.workspace.shard.archive import ShardInfo, ShardLimits, inspect_shard
+from fedjob.workspace.shard.archive import ShardInfo
 from fedjob_operator.planning.store_access import split_uri
 from fedjob_operator.stages.errors import InputError
+from fedjob_operator.stages.inspection import Inspector
 
-PARALLEL = 4
 MAX_FAULTS = 20
-LIMITS = ShardLimits(max_files=100_000, max_directory_bytes=32 << 20)
-"""What the operator inspects: it holds the directories of several jobs' shards at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def inspect_all(
     reasons: list[Reason] = []
     faults: list[Fault] = []
 
-    def inspect(shard: FoundShard) -> ShardInfo | InvalidInputError:
+    def inspect(inspector: Inspector, shard: FoundShard) -> ShardInfo | InvalidInputError:
         bucket = open_bucket(shard.bucket)
         try:
             info = bucket.head(shard.key)
@@ -129,7 +126,7 @@ def inspect_all(
                 return InputError(Reason.CHECKSUM_MISMATCH, InvalidInputError([fault]))
             with bucket.open_seekable(shard.key) as file:
                 needed = needs_manifest(shard.name)
-                return inspect_shard(file, shard.name, manifest_file, LIMITS, needs_manifest=needed)
+                return inspector.inspect(file, shard.name, manifest_file, needs_manifest=needed)
         except ObjectMissingError:
             fault = Fault(
                 shard.name,
@@ -140,8 +137,8 @@ def inspect_all(
         except InvalidInputError as error:
             return error
 
-    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="inspect") as pool:
-        answers = list(pool.map(inspect, shards))
+    with Inspector() as inspector:
+        answers = [inspect(inspector, shard) for shard in shards]
     infos = []
     for answer in answers:
         if isinstance(answer, InvalidInputError):

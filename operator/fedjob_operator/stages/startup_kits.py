@@ -12,6 +12,7 @@ from fedjob.preparation.startup_kits import KitsError, KitsRequest, kits_failure
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import server_name, worker_names
 from fedjob_operator.resources.pod_contract import FL_PORT
+from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.state.observed import Kits
 
 VALID_DAYS = 400
@@ -60,7 +61,7 @@ async def make_kits(job: FederatedJob, workers: int) -> Kits:
                 await process.wait()
         if process.returncode:
             raise kits_failure(process.returncode, stderr.decode(errors="replace").strip()[-1000:])
-        return await asyncio.to_thread(_read, out)
+        return await run_blocking(_read, out)
 
 
 def _read(out: Path) -> Kits:

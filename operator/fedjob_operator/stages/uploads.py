@@ -14,6 +14,7 @@ from fedjob.errors import Fault, InvalidInputError
 from fedjob.formats import epoch
 from fedjob.protocol.transfer import (
     MOST_REQUESTS,
+    SHARDS,
     WHOLE,
     ExpectedFile,
     Part,
@@ -21,10 +22,9 @@ from fedjob.protocol.transfer import (
     UploadOffer,
     UploadRequest,
     parts_of,
-    seal_offer,
+    seal_what_fits,
 )
 from fedjob.reasons import Reason
-from fedjob.spec.models.status import MAX_SEALED
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.client_uploads import ClientUploads, OpenUpload, StoredPart
 from fedjob_operator.stages.errors import InputError
@@ -38,6 +38,8 @@ OFFERED_SECONDS = 10.0
 """The longest time between two looks while a client has URLs."""
 IDLE_SECONDS = 60.0
 """The longest time between two looks while none has; an annotation makes the next one due."""
+_SMALLER_SHARDS = "make the shards smaller, or put them into S3 and name them with spec.shards.uri"
+_SMALLER_MODEL = "put it into S3 and name it with spec.model.checkpoint"
 SHARE = 5.0
 """A look takes a fifth of the time at most, so that a job of many files blocks no others."""
 
@@ -95,18 +97,27 @@ def check_limits(files: Sequence[ExpectedFile], limits: UploadLimits) -> None:
     Raises:
         InputError: Names each file.
     """
-    fix = "make the shards smaller, or put them into S3 and name them with spec.shards.uri"
     faults = [
-        Fault(file.path, f"has {file.size} bytes, the operator allows {limits.file_bytes}", fix)
+        Fault(
+            file.path,
+            f"has {file.size} bytes, the operator allows {limits.file_bytes}",
+            _SMALLER_SHARDS if file.path.startswith(SHARDS) else _SMALLER_MODEL,
+        )
         for file in files
         if file.size > limits.file_bytes
     ]
     total = sum(file.size for file in files)
     if total > limits.total_bytes:
         problem = f"has {total} bytes in all, the operator allows {limits.total_bytes}"
-        faults.append(Fault("spec.shards.upload", problem, fix))
+        faults.append(Fault(_field(files), problem, _SMALLER_SHARDS))
     if faults:
         raise InputError(Reason.UPLOAD_TOO_LARGE, InvalidInputError(faults[:20]))
+
+
+def _field(files: Sequence[ExpectedFile]) -> str:
+    """The field of the spec that names the files; that of the shards where there are any."""
+    shards = any(file.path.startswith(SHARDS) for file in files)
+    return "spec.shards.upload" if shards else "spec.model.upload"
 
 
 def look_at_uploads(
@@ -141,7 +152,7 @@ def look_at_uploads(
         abort_uploads(store, job.owner, may_act)
         fix = "delete the job and submit it again: complete files are not sent again"
         problem = f"has not arrived in {limits.days:g} days"
-        fault = Fault("spec.shards.upload", problem, fix)
+        fault = Fault(_field(job.files), problem, fix)
         raise InputError(Reason.UPLOAD_EXPIRED, InvalidInputError([fault]))
     bucket, root = store.bucket(), store.layout.root
     if before is None:
@@ -219,7 +230,7 @@ def _arrived(
     bucket: Bucket, root: str, files: Sequence[ExpectedFile], known: Mapping[str, str]
 ) -> dict[str, str]:
     """The ETag of each file that is in the store with its size and SHA-256 (row 39), by path."""
-    folders = {file.path.rpartition("/")[0] for file in files}
+    folders = {file.path.partition("/")[0] for file in files}
     listed = {info.key: info for name in folders for info in bucket.list(f"{root}{name}/")}
     found = {}
     for file in files:
@@ -308,24 +319,23 @@ def _offer(
     chosen = list(missing[:MOST_REQUESTS])
     uploads = signing.client_uploads()
     signed = [_request(uploads, root, each, seconds) for each in chosen]
-    while True:
-        offer = UploadOffer(
+
+    def offer_of(requests: Sequence[UploadRequest]) -> UploadOffer:
+        return UploadOffer(
             sequence=sequence,
             expires=now + seconds,
-            requests=signed[: len(chosen)],
+            requests=list(requests),
             endpoint=signing.location.endpoint,
             tunnel=job.tunnel,
         )
-        sealed = seal_offer(offer, job.ask.key, job.owner.uid)
-        if len(sealed) <= MAX_SEALED:
-            break
-        chosen = chosen[: len(chosen) // 2]
+
+    sealed, count = seal_what_fits(offer_of, signed, job.ask.key, job.owner.uid)
     return SealedUpload(
         ask=job.ask,
         sealed=sealed,
         sequence=sequence,
-        expires=offer.expires,
-        requests=frozenset(each.name for each in chosen),
+        expires=now + seconds,
+        requests=frozenset(each.name for each in chosen[:count]),
         bytes=found.bytes,
     )
 

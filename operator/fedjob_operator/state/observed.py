@@ -142,6 +142,8 @@ class Defaults:
         shared: `s3://bucket/prefix/` that jobs of every namespace may read with those keys.
         allowed_endpoints: URLs of stores that a job with a secretRef may name, beside the
             operator's own; `*` allows all.
+        runtime_image: The image of the servers' supervisors; empty: the job's own, which only jobs
+            with a secretRef may use.
         pull_secrets: Pull Secrets, added to those of the job.
         namespace: The operator's namespace, for NetworkPolicies.
         policies: Whether NetworkPolicies are created.
@@ -160,6 +162,7 @@ class Defaults:
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     shared: tuple[str, ...] = ()
     allowed_endpoints: tuple[str, ...] = ()
+    runtime_image: str = ""
     pull_secrets: tuple[str, ...] = ()
     namespace: str = "fedjob-system"
     policies: bool = True

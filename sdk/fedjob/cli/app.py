@@ -20,7 +20,6 @@ from fedjob.cli.commands.cluster import (
     listing,
     logs,
     result,
-    resume,
     submit,
     suspend,
     watch,
@@ -41,7 +40,7 @@ app = typer.Typer(
 )
 for _command in (run, validate, build, upload):
     _command.register(app)
-for _command in (submit, listing, get, watch, logs, result, suspend, resume, cancel, events):
+for _command in (submit, listing, get, watch, logs, result, suspend, cancel, events):
     _command.register(app)
 for _command in (report, doctor, crd, completion, version):
     _command.register(app)

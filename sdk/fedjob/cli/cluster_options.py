@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from inspect import Parameter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_type_hints
 
 import typer
 
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.local.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -41,9 +46,41 @@ Kubeconfig: TypeAlias = Annotated[
 ]
 
 
+_OPTIONS: dict[str, Any] = {"context": Context, "namespace": Namespace, "kubeconfig": Kubeconfig}
+
+
+def on_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options that say which cluster, in place of its argument `target`.
+
+    Typer reads options from a function's signature and has no way to group them: each command
+    would repeat all three, and pass them on one by one.
+
+    Args:
+        command: Takes a `Target` as the keyword argument `target`.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[Parameter] = []
+    for each in inspect.signature(command).parameters.values():
+        if each.name != "target":
+            parameters.append(each.replace(annotation=hints[each.name]))
+            continue
+        parameters += [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in _OPTIONS.items()
+        ]
+
+    def run(**given: Any) -> None:
+        command(target=Target(**{name: given.pop(name) for name in _OPTIONS}), **given)
+
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, __name__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
 def job_names(context: typer.Context, incomplete: str) -> list[str]:
     """Names of jobs for the shell's completion; none where the cluster does not answer at once."""
-    from fedjob.engines.kubernetes.access import ApiServer, Target
+    from fedjob.engines.kubernetes.access import ApiServer
     from fedjob.engines.kubernetes.jobs import JobsApi
     from fedjob.errors import FedjobError
 
@@ -69,29 +106,23 @@ JobOrFolder: TypeAlias = Annotated[
 ]
 
 
-def jobs_api(
-    context: str | None, namespace: str | None, kubeconfig: Path | None, *, default: str = ""
-) -> JobsApi:
+def jobs_api(target: Target, *, default: str = "") -> JobsApi:
     """FederatedJobs of a namespace.
 
     Args:
-        context: Of the kubeconfig.
-        namespace: As the option gives it.
-        kubeconfig: A file.
+        target: As the options give it.
         default: A namespace that the job's file names; the option comes before it.
 
     Raises:
         FedjobError: No kubeconfig was found, or it lacks the context.
     """
-    from fedjob.engines.kubernetes.access import ApiServer, Target
+    from fedjob.engines.kubernetes.access import ApiServer
     from fedjob.engines.kubernetes.jobs import JobsApi
 
-    return JobsApi(ApiServer(Target(context, namespace or default or None, kubeconfig)))
+    return JobsApi(ApiServer(replace(target, namespace=target.namespace or default or None)))
 
 
-def job_handle(
-    name: str, context: str | None, namespace: str | None, kubeconfig: Path | None
-) -> KubernetesHandle:
+def job_handle(name: str, target: Target) -> KubernetesHandle:
     """The run of a FederatedJob."""
     from fedjob.cli.display.console import error_console
     from fedjob.engines.kubernetes.handle import KubernetesHandle
@@ -102,7 +133,7 @@ def job_handle(
             soft_wrap=True,
         )  # fmt: skip
 
-    return KubernetesHandle(jobs_api(context, namespace, kubeconfig), name, interrupted=interrupted)
+    return KubernetesHandle(jobs_api(target), name, interrupted=interrupted)
 
 
 def is_folder(name: str) -> bool:
@@ -111,12 +142,10 @@ def is_folder(name: str) -> bool:
     return "/" in name or name in (".", "..") or (path / ".fedjob").is_dir()
 
 
-def run_handle(
-    name: str, context: str | None, namespace: str | None, kubeconfig: Path | None
-) -> RunHandle:
+def run_handle(name: str, target: Target) -> RunHandle:
     """The run in a folder, or of a FederatedJob."""
     from fedjob.engines.local.handle import LocalHandle
 
     if is_folder(name):
         return LocalHandle(RunFolder.at(Path(name)))
-    return job_handle(name, context, namespace, kubeconfig)
+    return job_handle(name, target)

@@ -94,7 +94,6 @@ class Client:
 
         with python_names():
             whole = job_of(job)
-            _refuse_attached(whole)
             submission = submission_of(whole, whole.local_files(shards, checkpoint=checkpoint))
             warn_of(submission.hints)
             namespace = self._namespace_of(whole)
@@ -196,14 +195,3 @@ def built_job(folder: str | Path, shards: str | Path | None) -> FederatedJob:
     if faults:
         raise InvalidInputError(faults)
     return job
-
-
-def _refuse_attached(job: FederatedJob) -> None:
-    """Only text travels in a FederatedJob."""
-    fix = "put it in S3 and name it: spec.model.files, with its uri"
-    faults = [
-        Fault(f"files: {path}", "is binary or too large for the resource", fix)
-        for path in job.attached
-    ]
-    if faults:
-        raise InvalidInputError(faults)

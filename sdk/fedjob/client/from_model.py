@@ -12,10 +12,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from fedjob.client.job import FederatedJob
-from fedjob.client.model_files import Files, Requirements, read_files, requirement_lines, shipped
+from fedjob.client.model_files import Files, Requirements, read_files, requirement_lines
 from fedjob.client.python_names import python_names
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.preparation.fault_list import FaultList
+from fedjob.preparation.shipped_files import shipped
 from fedjob.spec import (
     ComponentRef,
     FederationConfig,

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pydantic import PrivateAttr
 
-from fedjob.client.model_files import shipped
 from fedjob.client.python_names import in_python, python_names
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.model_files import read_local_model
 from fedjob.preparation.prepare import check_code, prepare
 from fedjob.preparation.prepared import LocalFiles, PreparedRun
+from fedjob.preparation.shipped_files import shipped
 from fedjob.spec.models import job as resource
 from fedjob.spec.validation.parse import parse_job
 from fedjob.workspace.job_folder import JOB_FILE, write_job_folder
@@ -169,9 +169,13 @@ class FederatedJob(resource.FederatedJob):
         """
         found = shipped(files)
         source = self.spec.model.source.model_copy(
-            update={"inline": text, "uri": None, "config_map_ref": None}
+            update={"inline": text, "uri": None, "config_map_ref": None, "upload": None}
         )
-        changed = self.spec.model.model_copy(update={"source": source, "files": found.inline})
+        upload = self.spec.model.upload
+        if upload is not None:
+            upload = upload.model_copy(update={"files": []})
+        parts = {"source": source, "files": found.inline, "upload": upload}
+        changed = self.spec.model.model_copy(update=parts)
         job = self.model_copy(update={"spec": self.spec.model_copy(update={"model": changed})})
         job._attached = found.attached
         return job

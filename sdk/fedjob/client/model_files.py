@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.spec.models.model import MAX_TEXT, ModelFile
 from fedjob.workspace.files.folder import read_folder
 from fedjob.workspace.requirements.lines import parse_requirement, parse_requirements
 
@@ -51,54 +49,6 @@ def read_files(files: Files) -> dict[str, bytes]:
     if faults:
         raise InvalidInputError(faults)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedFiles:
-    """Files beside model_def.py, by how they travel.
-
-    Attributes:
-        inline: In the resource itself: text that fits into it.
-        attached: Beside the resource: content by path.
-    """
-
-    inline: list[ModelFile] = field(default_factory=list)
-    attached: dict[str, bytes] = field(default_factory=dict)
-
-
-def shipped(files: Mapping[str, bytes], most: int = MAX_TEXT) -> ShippedFiles:
-    """Small texts go into the resource; binary files, and text beyond its limit, beside it.
-
-    Args:
-        files: Content by path relative to model_def.py.
-        most: Characters that the resource takes in all.
-    """
-    result = ShippedFiles()
-    left = most
-    for path, content in sorted(files.items(), key=lambda item: (len(item[1]), item[0])):
-        text = _text(content)
-        if text is None or len(text) > left or len(result.inline) >= MOST_INLINE:
-            result.attached[path] = content
-        else:
-            left -= len(text)
-            result.inline.append(ModelFile(path=path, text=text))
-    result.inline.sort(key=lambda file: file.path)
-    return result
-
-
-MOST_INLINE = 64
-"""Items of spec.model.files."""
-
-
-def _text(content: bytes) -> str | None:
-    """As YAML can hold it, byte by byte; None for anything else."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return None
-    return (
-        text if all(character.isprintable() or character in "\n\t" for character in text) else None
-    )
 
 
 def requirement_lines(requirements: Requirements) -> list[str]:

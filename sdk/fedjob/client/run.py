@@ -160,7 +160,7 @@ class Run:
         site: str = "server",
         *,
         follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
+        round: int | None = None,
         previous: bool = False,
     ) -> Iterator[str]:
         """The lines that a process has printed in its last start, without line ends.

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import yaml
@@ -234,12 +233,7 @@ class ResonTech(AbstractContextManager["ResonTech"]):
             self._scratch.cleanup()
             self._scratch = None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Forget the credentials; jobs continue."""
         self.close()
 

@@ -71,12 +71,7 @@ class RunHandle(Protocol):
         """
 
     def logs(
-        self,
-        site: str,
-        *,
-        follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
-        previous: bool = False,
+        self, site: str, *, follow: bool = False, round: int | None = None, previous: bool = False
     ) -> Iterator[str]:
         """The lines that a process has printed in its last start, without line ends.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +13,23 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from fedjob.atomic_files import write_text
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
-from fedjob.protocol.commit import Commit
+from fedjob.protocol.history import RoundLine, round_lines
 from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
 from fedjob.spec.models.base import Model
 from fedjob.storage.checksum import sha256_of
+
+__all__ = [
+    "FILES",
+    "FolderFiles",
+    "ModelFile",
+    "ResultFiles",
+    "RoundLine",
+    "RunResult",
+    "RunState",
+    "StateDict",
+    "read_result",
+    "round_lines",
+]
 
 StateDict: TypeAlias = dict[str, Any]
 """`torch.Tensor` by name; torch itself is imported by `RunResult.load` only."""
@@ -69,16 +80,6 @@ class RunState(StrEnum):
 
     COMPLETE = "Complete"
     FAILED = "Failed"
-
-
-class RoundLine(Model):
-    """One committed round."""
-
-    round: int = Field(ge=1)
-    clients: int = Field(ge=0, description="Workers whose result is in the mean.")
-    samples: int = Field(ge=0, description="Over all of them.")
-    metrics: dict[str, float | None] = Field(description="Null where the value is not finite.")
-    seconds: float = Field(ge=0, description="From the commit before to this one.")
 
 
 class ModelFile(Model):
@@ -201,24 +202,6 @@ class RunResult(Model):
     def text(self) -> str:
         """The JSON text, indented."""
         return self.model_dump_json(by_alias=True, indent=2)
-
-
-def round_lines(commits: Iterable[Commit]) -> list[RoundLine]:
-    """The rounds of a log in order, without round 0 (the initial model)."""
-    return [
-        RoundLine(
-            round=commit.round,
-            clients=len(commit.participants),
-            samples=commit.samples,
-            metrics={
-                name: value if math.isfinite(value) else None
-                for name, value in commit.metrics.items()
-            },
-            seconds=round(commit.times.total, 3),
-        )
-        for commit in sorted(commits, key=lambda commit: commit.round)
-        if commit.round > 0
-    ]
 
 
 def read_result(path: Path) -> RunResult | None:

@@ -7,6 +7,16 @@ from contextlib import contextmanager
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
+from fedjob.spec import FederatedJob
+from fedjob.spec.validation.parse import check_job
+
+
+def faults_of(job: FederatedJob) -> FaultList:
+    """The faults of the resource itself, to which those of its files are added."""
+    faults = FaultList()
+    with faults.collected():
+        check_job(job)
+    return faults
 
 
 class FaultList:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from fedjob.errors import InvalidInputError
 from fedjob.preparation.fault_list import FaultList
 from fedjob.preparation.prepared import LocalFiles
 from fedjob.spec import FederatedJob
-from fedjob.spec.models.model import ModelFile
+from fedjob.spec.models.model import ModelFile, ModelSpec
 from fedjob.workspace.files.folder import MODEL_FILE, model_file_in, read_folder
 from fedjob.workspace.files.rules import file_faults
+from fedjob.workspace.requirements.lines import RequirementLine
+from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.decode import ModelSource, read_source, text_source
 from fedjob.workspace.source.local_modules import neighbours_of
+from fedjob.workspace.source.model_file import SourceInfo
 
 OPTION = "--model-file"
 
@@ -61,12 +65,42 @@ def read_local_model(
             problem = f"{item.path} is in {where}, which a run on this machine does not read"
             fix = f"give the folder that holds it: {OPTION} DIR"
             faults.add(f"spec.model.files[{index}].{kind}", problem, fix)
+    upload = job.spec.model.upload
+    here = {*found, *files.attached}
+    for index, sent in enumerate(upload.files if upload is not None else ()):
+        if sent.path not in here:
+            fix = f"give the folder that holds it: {OPTION} DIR"
+            problem = f"{sent.path} is a file of the job's author"
+            faults.add(f"spec.model.upload.files[{index}]", problem, fix)
     if model is None:
         return None
     shipped = {**inline, **files.attached, **model.files}
     for fault in file_faults(shipped, OPTION if model.files else "spec.model.files"):
         faults.add(fault.field, fault.problem, fault.fix)
     return LocalModel(model.source, model.name, shipped, model.hints)
+
+
+def check_local_model(
+    spec: ModelSpec, model: LocalModel, requirements: Sequence[RequirementLine]
+) -> SourceInfo:
+    """What the model file holds.
+
+    Args:
+        spec: spec.model.
+        model: The file and its neighbours.
+        requirements: What pip is to install for it.
+
+    Raises:
+        InvalidSourceError: Every fault of the file.
+    """
+    return check_model(
+        model.source.text,
+        model.files,
+        class_name=spec.class_name,
+        train_function=spec.train_function,
+        filename=model.name,
+        requirements=[line.text for line in requirements],
+    )
 
 
 def _read_model(
@@ -113,9 +147,12 @@ def _inline_model(job: FederatedJob, faults: FaultList) -> LocalModel | None:
         with faults.collected():
             return LocalModel(text_source(source.inline, MODEL_FILE), MODEL_FILE)
         return None
-    kind = "uri" if source.uri is not None else "configMapRef"
-    where = "S3" if source.uri is not None else "a cluster"
-    problem = f"is in {where}, which a run on this machine does not read"
+    if source.upload is not None:
+        kind, problem = "upload", "is a file of the job's author"
+    else:
+        kind = "uri" if source.uri is not None else "configMapRef"
+        where = "S3" if source.uri is not None else "a cluster"
+        problem = f"is in {where}, which a run on this machine does not read"
     faults.add(f"spec.model.source.{kind}", problem, f"give the file: {OPTION} FILE")
     return None
 

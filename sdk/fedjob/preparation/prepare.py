@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedjob.preparation.fault_list import FaultList
-from fedjob.preparation.model_files import LocalModel, read_local_model
+from fedjob.preparation.checkpoint import check_checkpoint
+from fedjob.preparation.fault_list import FaultList, faults_of
+from fedjob.preparation.model_files import LocalModel, check_local_model, read_local_model
 from fedjob.preparation.prepared import LocalFiles, LocalShard, PreparedRun
 from fedjob.preparation.readable_sections import readable_sections
 from fedjob.preparation.shards import DEFAULT_FOLDER, InspectedShards, inspect_shards, shard_files
@@ -16,7 +17,7 @@ from fedjob.spec import (
     FederatedJob,
 )
 from fedjob.spec.validation.checks import GENERATED_FILES
-from fedjob.spec.validation.parse import check_job, parse_job
+from fedjob.spec.validation.parse import parse_job
 from fedjob.storage.checksum import sha256_of
 from fedjob.workspace.classes import class_count, resolve_num_classes
 from fedjob.workspace.components import CUSTOM
@@ -31,10 +32,7 @@ from fedjob.workspace.manifest_use import (
 from fedjob.workspace.render import render_job_folder
 from fedjob.workspace.requirements.lines import RequirementLine, all_requirements
 from fedjob.workspace.shard.manifest import ManifestSummary
-from fedjob.workspace.source.check import check_model
 from fedjob.workspace.source.model_file import InvalidSourceError, SourceInfo
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def prepare_text(text: str, source: str, files: LocalFiles) -> PreparedRun:
@@ -66,9 +64,7 @@ def prepare(job: FederatedJob, files: LocalFiles) -> PreparedRun:
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     if job.spec.run_policy.suspend:
         fix = "write suspend: false; on this machine Ctrl-C suspends and running again resumes"
         faults.add("spec.runPolicy.suspend", "is true, so the job would not run", fix)
@@ -122,12 +118,10 @@ def check_code(job: FederatedJob, files: LocalFiles) -> tuple[str, ...]:
     Raises:
         InvalidInputError: Every fault of the resource and the model file.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     found = _model(job, files, faults)
     if files.checkpoint is not None:
-        _check_checkpoint(job, files.checkpoint, faults)
+        check_checkpoint(job, files.checkpoint, faults)
     faults.check()
     inputs = _Inputs(found.model, found.info, found.requirements, InspectedShards([], [], []))
     return _hints(job, inputs, files)
@@ -156,9 +150,7 @@ def code_of_job(job: FederatedJob, files: LocalFiles) -> CheckedCode:
     Raises:
         InvalidInputError: Every fault of the resource and the model file.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     found = _model(job, files, faults)
     faults.check()
     if found.model is None or found.info is None:
@@ -204,14 +196,7 @@ def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
         requirements = all_requirements(spec.requirements, model.files)
     with faults.collected():
         try:
-            info = readable = check_model(
-                model.source.text,
-                model.files,
-                class_name=spec.class_name,
-                train_function=spec.train_function,
-                filename=model.name,
-                requirements=[line.text for line in requirements],
-            )
+            info = readable = check_local_model(spec, model, requirements)
         except InvalidSourceError as error:
             readable = error.info
             raise
@@ -221,7 +206,7 @@ def _model(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Model:
 def _inputs(job: FederatedJob, files: LocalFiles, faults: FaultList) -> _Inputs:
     found_model = _model(job, files, faults)
     readable = found_model.readable
-    _check_checkpoint(job, files.checkpoint, faults)
+    check_checkpoint(job, files.checkpoint, faults)
     paths = shard_files(job.spec.shards, files, faults)
     # Of a model file that cannot be read nothing is known: it may well train on any ZIP.
     use = NO_MANIFEST if readable is None else manifest_use(job, readable)
@@ -239,19 +224,6 @@ def _read_by_us(
         for shard, manifest in zip(found.shards, found.manifests, strict=True)
         if manifest is not None and use.reads(shard.name, validation)
     ]
-
-
-def _check_checkpoint(job: FederatedJob, path: Path | None, faults: FaultList) -> None:
-    if path is None:
-        if job.spec.model.checkpoint is not None:
-            problem = "is in S3, which a run on this machine does not read"
-            faults.add("spec.model.checkpoint", problem, "give the file: --checkpoint FILE")
-        return
-    if not path.is_file():
-        faults.add("--checkpoint", f"{path} is not a file", "give the file of the first weights")
-    elif path.suffix not in CHECKPOINT_SUFFIXES:
-        fix = f"give a state dict in a file that ends in {', '.join(CHECKPOINT_SUFFIXES)}"
-        faults.add("--checkpoint", f"{path} has another ending", fix)
 
 
 def _digests(

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fedjob.preparation.fault_list import FaultList
-from fedjob.preparation.model_files import OPTION, LocalModel, read_local_model
+from fedjob.preparation.checkpoint import check_file
+from fedjob.preparation.fault_list import faults_of
+from fedjob.preparation.model_files import LocalModel, check_local_model, read_local_model
 from fedjob.preparation.prepare import prepare
 from fedjob.preparation.prepared import LocalFiles, LocalShard
 from fedjob.preparation.shards import DEFAULT_FOLDER, inspect_shards, shard_files
+from fedjob.preparation.shipped_model import MAX_SOURCE, shipped_model
+from fedjob.protocol.transfer import SHARDS
 from fedjob.spec import FederatedJob
 from fedjob.spec.models.job import API_VERSION, KIND
-from fedjob.spec.models.model import MAX_TEXT
-from fedjob.spec.validation.parse import check_job, parse_job
 from fedjob.workspace.manifest_use import NO_MANIFEST
 from fedjob.workspace.requirements.lines import all_requirements
-from fedjob.workspace.source.check import check_model
-
-MAX_SOURCE = 262144
-"""Characters of an inline model file, as the schema has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +29,15 @@ class Submission:
         job: The resource as it was written, with the files of this machine in it.
         manifest: What is applied: the fields that were set, and none of the defaults.
         namespace: The one that the job itself names; None: that of the kubectl context.
-        files: Files to upload, by path below the job's prefix in the store.
+        files: Files to upload, or their content, by path below the job's prefix in the store.
         hints: Probable mistakes that do not stop the run.
     """
 
     job: FederatedJob
     manifest: Mapping[str, Any]
     namespace: str | None
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path | bytes] = field(default_factory=dict, repr=False)
     hints: tuple[str, ...] = ()
-
-
-def submission_of_text(text: str, source: str, files: LocalFiles) -> Submission:
-    """Check a job file and the files of this machine that go with it.
-
-    Args:
-        text: YAML or JSON of the resource.
-        source: Name of the file in messages.
-        files: Files on this machine in place of those that the job names.
-
-    Raises:
-        InvalidInputError: Every fault of the resource, the model file and the shards.
-    """
-    return submission_of(parse_job(text, source), files)
 
 
 def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
@@ -69,15 +52,12 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
     Raises:
         InvalidInputError: Every fault of the resource, the model file and the shards.
     """
-    faults = FaultList()
-    with faults.collected():
-        check_job(job)
+    faults = faults_of(job)
     model_here = _model_is_here(job, files)
     shards_here = _shards_are_here(job, files)
-    if files.checkpoint is not None:
-        problem = "a local checkpoint cannot be sent with a job yet"
-        fix = "put it in S3 and write spec.model.checkpoint: s3://bucket/key"
-        faults.add("--checkpoint", problem, fix)
+    checkpoint, files = files.checkpoint, replace(files, checkpoint=None)
+    if checkpoint is not None:
+        check_file(checkpoint, faults)
     shards: list[LocalShard] = []
     hints: tuple[str, ...] = ()
     model: LocalModel | None = None
@@ -98,9 +78,14 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
     elif model is not None:
         with faults.collected():
             hints = (*model.hints, *_model_hints(job, model))
+    faults.check()
     spec_changes: dict[str, Any] = {}
-    if files.model_file is not None and model is not None:
-        spec_changes["model"] = _model_fields(job, model, faults)
+    uploads: dict[str, Path | bytes] = {f"{SHARDS}{shard.name}": shard.path for shard in shards}
+    sent = model if _is_replaced(job, files) else None
+    if sent is not None or checkpoint is not None:
+        shipped = shipped_model(job, sent, checkpoint, faults)
+        spec_changes["model"] = shipped.fields
+        uploads |= shipped.files
     if shards_here:
         spec_changes["shards"] = _shard_fields(job, shards)
     faults.check()
@@ -109,7 +94,7 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
         job=FederatedJob.model_validate(manifest) if spec_changes else job,
         manifest=manifest,
         namespace=job.metadata.namespace if "namespace" in job.metadata.model_fields_set else None,
-        files={f"shards/{shard.name}": shard.path for shard in shards},
+        files=uploads,
         hints=hints,
     )
 
@@ -117,7 +102,15 @@ def submission_of(job: FederatedJob, files: LocalFiles) -> Submission:
 def _model_is_here(job: FederatedJob, files: LocalFiles) -> bool:
     spec = job.spec.model
     inline = spec.source.inline is not None and all(item.text is not None for item in spec.files)
-    return files.model_file is not None or inline
+    sent = spec.upload.files if spec.upload is not None else []
+    whole = inline and all(item.path in files.attached for item in sent)
+    return files.model_file is not None or whole
+
+
+def _is_replaced(job: FederatedJob, files: LocalFiles) -> bool:
+    """Whether the model of this machine is other than the text in the resource."""
+    inline = job.spec.model.source.inline or ""
+    return files.model_file is not None or bool(files.attached) or len(inline) > MAX_SOURCE
 
 
 def _shards_are_here(job: FederatedJob, files: LocalFiles) -> bool:
@@ -132,8 +125,8 @@ def _on_this_machine(job: FederatedJob) -> FederatedJob:
     """The job without what a run on this machine refuses and a cluster takes."""
     spec = job.spec
     policy = spec.run_policy.model_copy(update={"suspend": False})
-    model = spec.model.model_copy(update={"checkpoint": None})
     # The files of this machine stand for those that the job names.
+    model = spec.model.model_copy(update={"checkpoint": None, "upload": None})
     shards = spec.shards.model_copy(update={"uri": None, "upload": None})
     changed = spec.model_copy(update={"run_policy": policy, "model": model, "shards": shards})
     return job.model_copy(update={"spec": changed})
@@ -142,43 +135,7 @@ def _on_this_machine(job: FederatedJob) -> FederatedJob:
 def _model_hints(job: FederatedJob, model: LocalModel) -> tuple[str, ...]:
     spec = job.spec.model
     requirements = all_requirements(spec.requirements, model.files)
-    info = check_model(
-        model.source.text,
-        model.files,
-        class_name=spec.class_name,
-        train_function=spec.train_function,
-        filename=model.name,
-        requirements=[line.text for line in requirements],
-    )
-    return tuple(info.hints)
-
-
-def _model_fields(job: FederatedJob, model: LocalModel, faults: FaultList) -> dict[str, Any]:
-    """`spec.model` with the model file and its neighbours as text."""
-    fields = job.spec.model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    text = model.source.text
-    if len(text) > MAX_SOURCE:
-        problem = f"{model.name} has {len(text):,} characters; a job holds {MAX_SOURCE:,}"
-        faults.add(OPTION, problem, "put it in S3 and write spec.model.source.uri")
-    fields["source"] = {"inline": text}
-    total = 0
-    items: list[dict[str, Any]] = []
-    for path, content in sorted(model.files.items()):
-        try:
-            items.append({"path": path, "text": content.decode("utf-8")})
-        except UnicodeDecodeError:
-            problem = f"{path} is not text, and a job holds text only"
-            faults.add(OPTION, problem, "put it in S3 and name it in spec.model.files with its uri")
-            continue
-        total += len(items[-1]["text"])
-    if total > MAX_TEXT:
-        problem = f"the files have {total:,} characters; a job holds {MAX_TEXT:,}"
-        faults.add(OPTION, problem, "put them in S3 and write spec.model.files with one uri")
-    kept = {item["path"] for item in items}
-    others = [item for item in fields.get("files", []) if item["path"] not in kept]
-    if items or others:
-        fields["files"] = [*others, *items]
-    return fields
+    return tuple(check_local_model(spec, model, requirements).hints)
 
 
 def _shard_fields(job: FederatedJob, shards: list[LocalShard]) -> dict[str, Any]:

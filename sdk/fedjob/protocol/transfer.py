@@ -3,9 +3,9 @@
 The client writes annotations; the operator answers in `status.transfer` with a sealed offer
 (`fedjob.protocol.sealing`): presigned requests that each reach one object under the job's prefix.
 
-- Uploads: `spec.shards.upload` lists the files and `KEY_ANNOTATION` holds the client's public key.
-  `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it. Changing
-  `WANT_ANNOTATION` to any other text asks for a new offer.
+- Uploads: the spec names the files (`expected_files`) and `KEY_ANNOTATION` holds the client's
+  public key. `status.transfer.upload.sealed` is an `UploadOffer`; a larger `sequence` replaces it.
+  Changing `WANT_ANNOTATION` to any other text asks for a new offer.
 - Results: `RESULTS_ANNOTATION` holds the text of a `ResultsRequest`; the offer that answers it has
   the same text as its `nonce`.
 """
@@ -13,8 +13,9 @@ The client writes annotations; the operator answers in `status.transfer` with a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -22,6 +23,9 @@ from pydantic.alias_generators import to_camel
 from fedjob.protocol.sealing import SealError, seal, unseal
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJobSpec
+from fedjob.spec.models.status import MAX_SEALED
+
+T = TypeVar("T")
 
 KEY_ANNOTATION = "fedjob.dev/transfer-key"
 """Annotation with the client's public key, base64."""
@@ -187,13 +191,41 @@ class Part:
     length: int
 
 
+MODEL_SOURCE = "model/model_def.py"
+"""Path of an uploaded model_def.py below the job's prefix."""
+SHARDS = "shards/"
+"""Shards lie under it."""
+
+
+def checkpoint_path(suffix: str) -> str:
+    """Path of uploaded initial weights below the job's prefix."""
+    return f"model/checkpoint{suffix}"
+
+
+def model_file_path(path: str) -> str:
+    """Path of an uploaded file beside model_def.py, below the job's prefix."""
+    return f"model/files/{path}"
+
+
 def expected_files(spec: FederatedJobSpec) -> list[ExpectedFile]:
     """Every file that the job waits for, in the order of their paths."""
-    upload = spec.shards.upload
-    found = [
-        ExpectedFile(f"shards/{file.name}", file.name, file.sha256, file.size)
-        for file in (upload.files if upload is not None else ())
-    ]
+    found: list[ExpectedFile] = []
+    source, model, shards = spec.model.source.upload, spec.model.upload, spec.shards.upload
+    if source is not None:
+        found.append(ExpectedFile(MODEL_SOURCE, "model_def.py", source.sha256, source.size))
+    if model is not None and (first := model.checkpoint) is not None:
+        name = f"checkpoint{first.suffix}"
+        found.append(ExpectedFile(checkpoint_path(first.suffix), name, first.sha256, first.size))
+    if model is not None:
+        found += [
+            ExpectedFile(model_file_path(file.path), file.path, file.sha256, file.size)
+            for file in model.files
+        ]
+    if shards is not None:
+        found += [
+            ExpectedFile(f"{SHARDS}{file.name}", file.name, file.sha256, file.size)
+            for file in shards.files
+        ]
     return sorted(found, key=lambda file: file.path)
 
 
@@ -221,6 +253,33 @@ def seal_offer(offer: UploadOffer | ResultsOffer, recipient: str, uid: str) -> s
     """
     kind = UPLOAD if isinstance(offer, UploadOffer) else RESULTS
     return seal(offer.model_dump_json().encode(), recipient, f"{uid}/{kind}")
+
+
+def seal_what_fits(
+    make: Callable[[Sequence[T]], UploadOffer | ResultsOffer],
+    items: Sequence[T],
+    recipient: str,
+    uid: str,
+) -> tuple[str, int]:
+    """The text for the status, of as many items as a status takes.
+
+    Args:
+        make: The offer of the first items.
+        items: What is to be offered; half of it, and half again, where it is too long.
+        recipient: The value of `KEY_ANNOTATION`.
+        uid: The job's uid.
+
+    Returns:
+        The text, and how many items it offers.
+
+    Raises:
+        InvalidInputError: The annotation is not a public key.
+    """
+    while True:
+        sealed = seal_offer(make(items), recipient, uid)
+        if len(sealed) <= MAX_SEALED:
+            return sealed, len(items)
+        items = items[: len(items) // 2]
 
 
 def open_upload_offer(sealed: str, private: bytes, uid: str) -> UploadOffer:

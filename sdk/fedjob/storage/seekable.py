@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections import OrderedDict
 from collections.abc import Callable
@@ -46,7 +47,8 @@ class RangedReader(io.RawIOBase):
         """As files do; beyond the end is allowed and reads nothing."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}, before the start")
+            # As files do: zipfile takes it for a file that is too short.
+            raise OSError(errno.EINVAL, f"seek to {base + offset}, before the start")
         self._position = base + offset
         return self._position
 

@@ -12,9 +12,6 @@ from support.sdk.compat_scripts import EXPECTED, check, copy_scripts, start
 
 pytestmark = pytest.mark.e2e
 
-ON_CLUSTERS = [name for name in EXPECTED if name != "warm_start.py"]
-"""A checkpoint of the submitting machine cannot travel with a job yet."""
-
 
 @pytest.fixture(scope="module")
 def kubeconfig(deployment: OperatorDeployment, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,7 +25,7 @@ def kubeconfig(deployment: OperatorDeployment, tmp_path_factory: pytest.TempPath
     return path
 
 
-@pytest.mark.parametrize("script", ON_CLUSTERS)
+@pytest.mark.parametrize("script", list(EXPECTED))
 def test_script_runs_on_the_cluster(script: str, kubeconfig: Path, tmp_path: Path) -> None:
     """By the kubeconfig alone, whatever base_url the script names."""
     copy_scripts(tmp_path)

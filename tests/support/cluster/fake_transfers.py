@@ -13,12 +13,15 @@ from fedjob.protocol.transfer import (
     RESULTS_ANNOTATION,
     WANT_ANNOTATION,
     Download,
+    ExpectedFile,
     ResultsOffer,
     UploadOffer,
     UploadRequest,
+    expected_files,
     parts_of,
     seal_offer,
 )
+from fedjob.spec.models.job import FederatedJobSpec
 from support.cluster.fake_api_server import Body, FakeApiServer
 from support.cluster.fake_store import FakeStore
 
@@ -60,9 +63,9 @@ class FakeTransfers:
 
     def _missing(self, job: Body) -> list[UploadRequest]:
         found = []
-        for file in job["spec"]["shards"]["upload"]["files"]:
-            path = f"shards/{file['name']}"
-            for part in parts_of(file["size"]):
+        for file in _expected(job):
+            path = file.path
+            for part in parts_of(file.size):
                 key = f"{path}.{part.number}"
                 if key not in self._store.objects:
                     found.append(UploadRequest(
@@ -73,11 +76,11 @@ class FakeTransfers:
 
     def _uploads(self, job: Body) -> None:
         notes = job["metadata"].get("annotations") or {}
-        if not (job["spec"].get("shards") or {}).get("upload") or KEY_ANNOTATION not in notes:
+        files = _expected(job)
+        if not files or KEY_ANNOTATION not in notes:
             return
         missing = self._missing(job)
-        files = job["spec"]["shards"]["upload"]["files"]
-        total = {"files": len(files), "bytes": sum(file["size"] for file in files)}
+        total = {"files": len(files), "bytes": sum(file.size for file in files)}
         if not missing:
             done = {"upload": {"sequence": self.offers, "done": total, "total": total}}
             if (job.get("status") or {}).get("transfer") != done:
@@ -129,6 +132,11 @@ class FakeTransfers:
         old = self._api.jobs[self._key].get("status") or {}
         seen = {"observedGeneration": meta["generation"]}
         self._api.put(meta["name"], meta["namespace"], status={**old, **seen, **status})
+
+
+def _expected(job: Body) -> list[ExpectedFile]:
+    model = {"source": {"inline": "x"}, **job["spec"].get("model", {})}
+    return expected_files(FederatedJobSpec.model_validate({**job["spec"], "model": model}))
 
 
 @contextmanager

@@ -56,6 +56,12 @@ class OperatorTransfers:
                     self._answer(body)
         except BaseException as error:  # noqa: BLE001 (the test raises it)
             self.error = error
+            # A client that waits for an offer must not wait until its own limit.
+            for body in list(self._api.jobs.values()):
+                meta = body["metadata"]
+                failed = {"state": "Failed", "observedGeneration": meta["generation"]}
+                failed |= {"reason": "InternalError", "message": f"the test's operator: {error!r}"}
+                self._api.put(meta["name"], meta["namespace"], status=failed)
 
     def _answer(self, body: Body) -> None:
         job, notes = FederatedJob.model_validate(body), body["metadata"].get("annotations") or {}

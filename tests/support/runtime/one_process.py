@@ -36,6 +36,7 @@ from fedjob_runtime.server.job_process.aggregators import mean_for
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSettings
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.tensor_types import require_averageable
 
@@ -84,7 +85,7 @@ class Workers:
 
     aborted = False
 
-    def __init__(self, prepared: PreparedRun, folder: Path, handover: Handover) -> None:
+    def __init__(self, prepared: PreparedRun, folder: Path, handover: SupervisorHandover) -> None:
         self._prepared, self._folder, self._handover = prepared, folder, handover
         self._executors = {name: _component(folder / "job", "client") for name in prepared.workers}
         self.segment: SegmentRun | None = None
@@ -152,11 +153,14 @@ def _child(prepared: PreparedRun, folder: Path) -> None:
 
 def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
     job, state = write_job_folder(prepared.job_files, folder / "job"), folder / "state"
+    federation = prepared.job.spec.federation
+    handover = SupervisorHandover(state, [*prepared.workers], federation.num_rounds)
     settings = JobSettings.read(job)
     assert settings is not None
-    state.mkdir()
+    handover.clear_orders()
+    handover.reports.mkdir()
     os.environ |= {
-        "FEDJOB_STATE": str(state),
+        "FEDJOB_HANDOVER": str(state),
         "FEDJOB_JOB_FOLDER": str(job),
         "FEDJOB_JOB_ID": prepared.job.metadata.name,
         "FEDJOB_DEVICE": "cpu",
@@ -166,13 +170,11 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         (folder / name).mkdir()
         unpack_shard(shard.path, folder / name / settings.data_root, manifest_file=None)
     if prepared.validation is not None:
-        unpack_shard(prepared.validation.path, state / "validation", manifest_file=None)
+        unpack_shard(prepared.validation.path, handover.validation(), manifest_file=None)
     if prepared.checkpoint is not None:
         suffix = prepared.checkpoint.suffix
-        (state / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
-    handover = Handover(state)
+        (handover.orders / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
     handover.write_control(Control(SEGMENT))
-    federation = prepared.job.spec.federation
     workers = Workers(prepared, folder, handover)
     segment = workers.segment = SegmentRun(
         SegmentSettings(
@@ -201,7 +203,7 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         "outcome": report.outcome,
         "error": report.error,
         "failed": report.failed,
-        "rounds": [facts for facts in offered if facts is not None],
+        "rounds": [found.model_dump(mode="json") for found in offered if found is not None],
         "warnings": workers.warnings,
     }
 

@@ -88,6 +88,28 @@ JOBS: dict[str, dict[str, Any]] = {
         "spec.shards.upload.files": [{**UPLOAD, "size": 5 * 1024**4}],
         "spec.federation.minClients": 1,
     },
+    "model upload": {
+        "spec.model.source": {"upload": {"sha256": "0f" * 32, "size": 16 * 1024**2}},
+        "spec.model.upload": {
+            "checkpoint": {"suffix": ".pt", "sha256": "0f" * 32, "size": 5 * 1024**4},
+            "files": [
+                {"path": "vocabulary.bin", "sha256": "0f" * 32, "size": 16 * 1024**2},
+                {"path": "pkg/model_def.py", "sha256": "0f" * 32, "size": 0},
+            ],
+        },
+    },
+    "model upload of 1000 files": {
+        "spec.model.upload.files": [
+            {"path": f"{i}.bin", "sha256": "0f" * 32, "size": 1} for i in range(1000)
+        ]
+    },
+    "model upload of a checkpoint alone": {
+        "spec.model.upload.checkpoint": {
+            "suffix": ".safetensors",
+            "sha256": "0f" * 32,
+            "size": 1,
+        }
+    },
     "training low": {
         "spec.training": {
             "numClasses": 0,

@@ -49,7 +49,64 @@ HEAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "spec text": ({"spec": "x"}, "spec", 'is "x", but must be a mapping', "write for example"),
     "top unknown": ({"sepc": {}}, "sepc", "not a field", "write `spec`"),
 }
+_DIGEST = "0f" * 32
+_FILE = {"path": "a.bin", "sha256": _DIGEST, "size": 1}
+_CHECKPOINT = {"suffix": ".pt", "sha256": _DIGEST, "size": 1}
 MODEL: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "model file inline and uploaded": (
+        {"spec.model.source": {"inline": "x", "upload": {"sha256": _DIGEST, "size": 1}}},
+        "spec.model.source",
+        "gives inline and upload",
+        "keep one of inline, upload",
+    ),
+    "uploaded model file too large": (
+        {"spec.model.source": {"upload": {"sha256": _DIGEST, "size": 16 * 1024**2 + 1}}},
+        "spec.model.source.upload.size",
+        "16777217",
+        "from 1 to 16777216",
+    ),
+    "checkpoint in S3 and uploaded": (
+        {"spec.model.checkpoint": "s3://bucket/c.pt", "spec.model.upload.checkpoint": _CHECKPOINT},
+        "spec.model.checkpoint",
+        "upload.checkpoint too",
+        "keep checkpoint for a file in S3",
+    ),
+    "uploaded checkpoint with another ending": (
+        {"spec.model.upload.checkpoint": {**_CHECKPOINT, "suffix": ".onnx"}},
+        "spec.model.upload.checkpoint.suffix",
+        ".onnx",
+        "write one of .safetensors, .pt",
+    ),
+    "uploaded file a generated one": (
+        {"spec.model.upload.files": [{**_FILE, "path": "model_def.py"}]},
+        "spec.model.upload.files[0].path",
+        "name of a generated file",
+        "the file's own name",
+    ),
+    "uploaded file a folder": (
+        {"spec.model.upload.files": [{**_FILE, "path": "."}]},
+        "spec.model.upload.files[0].path",
+        "a folder",
+        "the file's own name",
+    ),
+    "uploaded file twice": (
+        {"spec.model.upload.files": [_FILE, _FILE]},
+        "spec.model.upload.files[1].path",
+        "already",
+        "another",
+    ),
+    "uploaded file leaves its folder": (
+        {"spec.model.upload.files": [{**_FILE, "path": "../a.bin"}]},
+        "spec.model.upload.files[0].path",
+        "../a.bin",
+        "",
+    ),
+    "uploaded files 1001": (
+        {"spec.model.upload.files": [{**_FILE, "path": f"{i}.bin"} for i in range(1001)]},
+        "spec.model.upload.files",
+        "1001 entries",
+        "at most 1000",
+    ),
     "model missing": ({"spec.model": ABSENT}, "spec.model", "missing", "source: {uri: s3://"),
     "class misspelt": (
         {"spec.model.className": ABSENT, "spec.model.classname": "Net"},

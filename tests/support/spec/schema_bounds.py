@@ -30,6 +30,7 @@ _KEY = ({"key": "a"}, "operator Equal, the default, needs a key")
 COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
     "spec.model.source.inline": ({}, "exactly one source: not the uri of the smallest job"),
     "spec.model.source.configMapRef": ({}, "exactly one source: not the uri of the smallest job"),
+    "spec.model.source.upload": ({}, "exactly one source: not the uri of the smallest job"),
     **{
         f"spec.model.files[].{field}": ({"path": "a.txt"}, "a path, and no other content")
         for field in ("text", "configMapKeyRef", "uri")

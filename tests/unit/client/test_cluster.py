@@ -10,9 +10,15 @@ from support.cluster.fake_transfers import fake_transfers
 
 
 @pytest.fixture
-def fake(monkeypatch, tmp_path):
+def store():
+    with fake_store() as found:
+        yield found
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path, store):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with fake_api_server() as server, fake_store() as store, fake_transfers(server, store):
+    with fake_api_server() as server, fake_transfers(server, store):
         yield server
 
 
@@ -79,10 +85,23 @@ def test_changed_configuration_of_a_folder_is_refused(job, shards, tmp_path):
         built_job(tmp_path / "nowhere", shards)
 
 
-def test_what_cannot_travel_is_refused_before_anything_is_sent(fake, client, model, shards):
-    job = fedjob.from_model(model, training={"num_classes": 2}, files={"a.bin": b"\xff"})
-    with pytest.raises(fedjob.InvalidJobError, match=r"files: a\.bin: is binary .*put it in S3"):
-        client.submit(job, shards=shards)
+def test_binary_files_and_checkpoints_are_sent_with_the_job(
+    fake, store, client, model, shards, tmp_path
+):
+    """Row 40."""
+    (tmp_path / "first.pt").write_bytes(b"weights")
+    job = fedjob.from_model(
+        model, name="digits", training={"num_classes": 2}, files={"a.bin": b"\xff"},
+        checkpoint=tmp_path / "first.pt",
+    )  # fmt: skip
+    client.submit(job, shards=shards)
+    upload = fake.jobs["team", "digits"]["spec"]["model"]["upload"]
+    assert [each["path"] for each in upload["files"]] == ["a.bin"]
+    assert store.objects["model/files/a.bin.0"] == b"\xff"
+    assert store.objects["model/checkpoint.pt.0"] == b"weights"
+
+
+def test_submission_is_checked_before_anything_is_sent(fake, client, model):
     with pytest.raises(fedjob.InvalidJobError, match=r"shards: .* is not a folder"):
         client.submit(fedjob.from_model(model, training={"num_classes": 2}), shards="/nowhere")
     assert fake.jobs == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedjob.client.model_files import read_files, requirement_lines, shipped
+from fedjob.client.model_files import read_files, requirement_lines
 from fedjob.errors import InvalidInputError
 
 
@@ -21,26 +21,6 @@ def test_paths_folders_and_content(tmp_path, monkeypatch):
 def test_missing_files_are_named_all_at_once():
     with pytest.raises(InvalidInputError, match=r"(?s)/no/a.*/no/b"):
         read_files(["/no/a", "/no/b"])
-
-
-def test_small_texts_are_inline_and_the_rest_is_attached():
-    files = {
-        "b.txt": b"bb",
-        "a.txt": b"a",
-        "large.txt": b"x" * 50,
-        "binary": b"\xff",
-        "bell.txt": b"\x07",
-        "carriage.txt": b"a\r\nb",
-    }
-    found = shipped(files, most=10)
-    assert [(file.path, file.text) for file in found.inline] == [("a.txt", "a"), ("b.txt", "bb")]
-    assert set(found.attached) == {"large.txt", "binary", "bell.txt", "carriage.txt"}
-
-
-def test_a_resource_holds_a_bounded_number_of_files():
-    found = shipped({f"{number}.txt": b"a" for number in range(70)})
-    assert len(found.inline) == 64
-    assert len(found.attached) == 6
 
 
 def test_requirements_of_a_list_and_of_a_file(tmp_path):

@@ -12,8 +12,9 @@ from fedjob.spec.validation.parse import parse_job
 NET = "import torch.nn as nn\nclass Net(nn.Module): pass\n"
 
 
-def read(folder, model_file=None, source=None, files=()):
+def read(folder, model_file=None, source=None, files=(), upload=None):
     model = {"source": source or {"inline": NET}, "className": "Net", "files": list(files)}
+    model |= {"upload": upload} if upload else {}
     resource = {
         "apiVersion": "fedjob.dev/v1alpha1",
         "kind": "FederatedJob",
@@ -73,3 +74,15 @@ def test_an_inline_text_that_cannot_be_encoded_is_a_fault(tmp_path, inline, prob
 def test_files_that_cannot_be_shipped_are_faults(tmp_path):
     _, (fault,) = read(tmp_path, files=[{"path": "random.py", "text": ""}])
     assert "spec.model.files: module random would hide Python's own module" in fault
+
+
+def test_uploaded_files_are_asked_for_on_this_machine(tmp_path):
+    announced = {"sha256": "0" * 64, "size": 1}
+    _, (fault,) = read(tmp_path, upload={"files": [{"path": "a.bin", **announced}]})
+    assert fault == (
+        "spec.model.upload.files[0]: a.bin is a file of the job's author; give the folder that "
+        "holds it: --model-file DIR"
+    )
+    found, (fault,) = read(tmp_path, source={"upload": announced})
+    assert found is None
+    assert fault.startswith("spec.model.source.upload: is a file of the job's author; give the")

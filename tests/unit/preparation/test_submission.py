@@ -7,7 +7,10 @@ import yaml
 
 from fedjob.errors import InvalidInputError
 from fedjob.preparation.prepared import LocalFiles
-from fedjob.preparation.submission import MAX_SOURCE, submission_of_text
+from fedjob.preparation.shipped_model import MAX_SOURCE
+from fedjob.preparation.submission import submission_of
+from fedjob.protocol.transfer import expected_files
+from fedjob.spec.validation.parse import parse_job
 from support.workspace.shard_zips import GOOD, zipped
 
 NET = (
@@ -34,7 +37,7 @@ def text(metadata=None, **spec):
 
 
 def made(content, **files):
-    return submission_of_text(content, "job.yaml", LocalFiles(**files))
+    return submission_of(parse_job(content), LocalFiles(**files))
 
 
 def test_shards_become_uploads_with_their_digests(shards, tmp_path):
@@ -127,22 +130,83 @@ def test_model_file_and_its_neighbours_travel_as_text(tmp_path, shards):
     }  # fmt: skip
 
 
-def test_files_that_a_resource_cannot_hold_are_named(tmp_path, shards):
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_files_that_a_resource_cannot_hold_are_uploaded(tmp_path, shards):
     folder = tmp_path / "code"
-    folder.mkdir()
-    (folder / "model_def.py").write_text(NET + "#" * MAX_SOURCE)
+    (folder / "pkg").mkdir(parents=True)
+    source = (NET + "#" * MAX_SOURCE).encode()
+    (folder / "model_def.py").write_bytes(source)
     (folder / "weights.bin").write_bytes(b"\xff\xfe\x00")
-    (folder / "vocabulary.txt").write_text("x" * 140_000)
-    with pytest.raises(InvalidInputError) as error:
-        made(text(), shards=shards, model_file=folder)
-    shown = str(error.value)
-    assert "a job holds 262,144" in shown
-    assert "weights.bin is not text" in shown
-    assert "a job holds 131,072" in shown
+    (folder / "pkg" / "vocabulary.txt").write_text("x" * 140_000)
+    (folder / "small.txt").write_text("small")
+    found = made(text(), shards=shards, model_file=folder)
+    model = found.manifest["spec"]["model"]
+    assert model["source"] == {"upload": {"sha256": sha256(source), "size": len(source)}}
+    assert model["files"] == [{"path": "small.txt", "text": "small"}]
+    assert [(each["path"], each["size"]) for each in model["upload"]["files"]] == [
+        ("pkg/vocabulary.txt", 140_000), ("weights.bin", 3),
+    ]  # fmt: skip
+    assert found.files == {
+        "model/model_def.py": source,
+        "model/files/weights.bin": b"\xff\xfe\x00",
+        "model/files/pkg/vocabulary.txt": b"x" * 140_000,
+        "shards/a.zip": shards / "a.zip", "shards/b.zip": shards / "b.zip",
+    }  # fmt: skip
+    assert set(found.files) == {file.path for file in expected_files(found.job.spec)}
 
 
-def test_local_checkpoint_is_refused_with_a_way_out(tmp_path, shards):
+def test_attached_files_are_uploaded_with_a_model_of_the_resource(tmp_path, shards):
+    found = made(text(), shards=shards, attached={"a.bin": b"\xff"})
+    assert found.files["model/files/a.bin"] == b"\xff"
+    assert found.manifest["spec"]["model"]["source"] == {"inline": NET}
+
+
+def test_local_checkpoint_is_uploaded_in_place_of_that_of_the_job(tmp_path):
     path = tmp_path / "first.safetensors"
-    path.write_bytes(b"")
-    with pytest.raises(InvalidInputError, match="put it in S3"):
-        made(text(), shards=shards, checkpoint=path)
+    path.write_bytes(b"weights")
+    content = text(
+        shards={"uri": "s3://bucket/x/"},
+        model={"className": "Net", "source": {"uri": "s3://bucket/net.py"},
+               "checkpoint": "s3://bucket/first.pt"},
+    )  # fmt: skip
+    found = made(content, base=tmp_path, checkpoint=path)
+    assert found.manifest["spec"]["model"] == {
+        "className": "Net", "source": {"uri": "s3://bucket/net.py"},
+        "upload": {
+            "checkpoint": {"suffix": ".safetensors", "sha256": sha256(b"weights"), "size": 7}
+        },
+    }  # fmt: skip
+    assert found.files == {"model/checkpoint.safetensors": path}
+
+
+def test_local_checkpoint_is_checked_with_everything_else(tmp_path, shards):
+    (shards / "b.zip").write_bytes(b"no zip")
+    with pytest.raises(InvalidInputError) as error:
+        made(text(), shards=shards, checkpoint=tmp_path / "nowhere.pt")
+    assert "nowhere.pt is not a file" in str(error.value)
+    assert "b.zip" in str(error.value)
+    (tmp_path / "first.onnx").write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="another ending"):
+        made(text(), shards=shards, checkpoint=tmp_path / "first.onnx")
+
+
+def test_job_that_names_uploads_is_submitted_as_it_is(tmp_path):
+    """As `kubectl get -o yaml` gives it; the files may be in the store already."""
+    announced = {"sha256": "0" * 64, "size": 1}
+    model = {
+        "className": "Net", "source": {"inline": NET},
+        "upload": {"checkpoint": {"suffix": ".pt", **announced},
+                   "files": [{"path": "a.bin", **announced}]},
+    }  # fmt: skip
+    content = text(shards={"uri": "s3://bucket/x/"}, model=model)
+    found = made(content, base=tmp_path)
+    assert found.files == {}
+    assert found.manifest == yaml.safe_load(content)
+
+
+def test_more_files_than_a_job_names_are_refused(tmp_path, shards):
+    with pytest.raises(InvalidInputError, match="1001 files do not fit"):
+        made(text(), shards=shards, attached={f"{n}.bin": b"\xff" for n in range(1001)})

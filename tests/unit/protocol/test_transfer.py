@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+from collections.abc import Sequence
 
 import pytest
 
 from fedjob.protocol.sealing import SealError, new_private_key, public_key, seal
 from fedjob.protocol.transfer import (
+    MODEL_SOURCE,
     MOST_PARTS,
     MOST_REQUESTS,
+    SHARDS,
     WHOLE,
     Download,
     ExpectedFile,
@@ -19,15 +23,19 @@ from fedjob.protocol.transfer import (
     Tunnel,
     UploadOffer,
     UploadRequest,
+    checkpoint_path,
     expected_files,
+    model_file_path,
     open_results_offer,
     open_upload_offer,
     parts_of,
     seal_offer,
+    seal_what_fits,
 )
 from fedjob.spec.models.status import MAX_SEALED
 from fedjob.spec.models.upload import LARGEST_FILE
 from fedjob.spec.validation.parse import parse_object
+from fedjob.storage.layout import Layout
 from support.spec.sample_job import UPLOAD, job
 
 PRIVATE = new_private_key()
@@ -81,6 +89,32 @@ def test_the_job_names_the_files_that_it_waits_for() -> None:
         ExpectedFile("shards/b.zip", "b.zip", digest, 7),
     ]
     assert expected_files(parse_object(job({})).spec) == []
+
+
+def test_files_of_the_model_are_waited_for_too() -> None:
+    digest = UPLOAD["sha256"]
+    spec = parse_object(
+        job({
+            "spec.model.source": {"upload": {"sha256": digest, "size": 3}},
+            "spec.model.upload": {
+                "checkpoint": {"suffix": ".pt", "sha256": digest, "size": 4},
+                "files": [{"path": "pkg/a.bin", "sha256": digest, "size": 0}],
+            },
+        })
+    ).spec  # fmt: skip
+    assert expected_files(spec) == [
+        ExpectedFile("model/checkpoint.pt", "checkpoint.pt", digest, 4),
+        ExpectedFile("model/files/pkg/a.bin", "pkg/a.bin", digest, 0),
+        ExpectedFile("model/model_def.py", "model_def.py", digest, 3),
+    ]
+
+
+def test_uploads_lie_where_the_job_keeps_its_objects() -> None:
+    layout = Layout("team", "digits")
+    assert layout.root + checkpoint_path(".pt") == layout.checkpoint(".pt")
+    assert layout.root + SHARDS == layout.shards
+    assert (layout.root + model_file_path("a")).startswith(layout.model)
+    assert (layout.root + MODEL_SOURCE).startswith(layout.model)
 
 
 def test_an_offer_is_read_by_its_client_for_its_job() -> None:
@@ -153,3 +187,17 @@ def test_a_request_for_results_is_its_text(text: str, request_: ResultsRequest) 
 )
 def test_other_text_is_no_request(text: str) -> None:
     assert ResultsRequest.parse(text) is None
+
+
+def test_offer_that_is_too_long_has_as_many_items_as_fit() -> None:
+    """Random text does not compress, so a thousand of these requests are too long."""
+    items = [REQUEST.model_copy(update={"url": random.randbytes(700).hex()}) for _ in range(1000)]
+
+    def make(requests: Sequence[UploadRequest]) -> UploadOffer:
+        return OFFER.model_copy(update={"requests": list(requests)})
+
+    sealed, count = seal_what_fits(make, items, PUBLIC, "uid")
+    assert 0 < count < 1000
+    assert len(sealed) <= MAX_SEALED
+    assert open_upload_offer(sealed, PRIVATE, "uid").requests == items[:count]
+    assert seal_what_fits(make, items[:1], PUBLIC, "uid")[1] == 1

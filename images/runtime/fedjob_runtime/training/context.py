@@ -76,7 +76,7 @@ class TrainingContext:
         *,
         worker: str,
         job_id: str,
-        round: int,  # noqa: A002 (the field's name)
+        round: int,
         data_root: Path,
         device: str = "auto",
         shard_name: str = "",

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.cluster_options import JobOrFolder, on_cluster, run_handle
 from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("report", epilog="Example: fedjob report fedjob-out/digits")(report)
+    app.command("report", epilog="Example: fedjob report fedjob-out/digits")(on_cluster(report))
 
 
 def report(
@@ -27,9 +28,7 @@ def report(
             help="Where to write. \\[default: report.html in DIR, NAME-report.html here]",
         ),
     ] = None,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """Write report.html from the committed rounds, and print its path.
@@ -38,7 +37,7 @@ def report(
     in a cluster, once it is complete.
     """
     with errors_as_json(json):
-        run = run_handle(name, context, namespace, kubeconfig)
+        run = run_handle(name, target)
         with error_console().status("reading the committed rounds"):
             written = run.report(out)
     if json:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from fedjob.cli.display.event_lines import EventLines
 from fedjob.cli.display.job_screen import MOST_CLIENTS, job_screen
 from fedjob.cli.display.status_text import why
 from fedjob.engines.result import RoundLine
@@ -43,12 +43,7 @@ class LiveFollow(AbstractContextManager["LiveFollow"]):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Draw once more and leave the last picture on the screen."""
         self._live.stop()
 
@@ -81,25 +76,17 @@ class LiveFollow(AbstractContextManager["LiveFollow"]):
         return Group(Text("waiting for the job", style="dim"))
 
 
-class LineFollow(AbstractContextManager["LineFollow"]):
-    """One line a change, no control characters: for logs and pipes."""
+class LineFollow(EventLines, AbstractContextManager["LineFollow"]):
+    """One line a change."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._clock = clock
-        self._began = clock()
+        super().__init__(console, clock=clock)
         self._shown = ""
         self._states: dict[str, str] = {}
         self._round = 0
         self._seen: set[tuple[datetime, str, str]] = set()
-        self._tenth = -1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing to end."""
 
     def status(self, status: RunStatus, events: list[RunEvent]) -> None:
@@ -109,39 +96,22 @@ class LineFollow(AbstractContextManager["LineFollow"]):
             if key not in self._seen:
                 self._seen.add(key)
                 about = f"{event.about}: " if event.about else ""
-                self._line(f"{event.reason}: {about}{event.message}")
+                self.line(f"{event.reason}: {about}{event.message}")
         for client in status.clients:
             before = self._states.get(client.name, "Expected")
             self._states[client.name] = client.state
             # Within a round every client goes Connected, Training, Answered: no news.
             if before != client.state and (before in _GONE or client.state in _GONE):
                 text = f": {' '.join(client.message.split())}" if client.message else ""
-                self._line(f"{client.name}: {client.state}{text}")
+                self.line(f"{client.name}: {client.state}{text}")
         for line in status.history:
             if line.round > self._round:
                 self._round = line.round
-                self._line(round_text(line, status.total))
+                self.line(round_text(line, status.total))
         text = f"{status.state}" + (f": {why(status)}" if why(status) else "")
         if text != self._shown:
             self._shown = text
-            self._line(text)
-
-    def note(self, message: str, *, warning: bool = False) -> None:
-        """The line itself."""
-        self._line(f"warning: {message}" if warning else message)
-
-    def uploaded(self, done: int, total: int) -> None:
-        """A line for every tenth of the bytes."""
-        tenth = 10 * done // total if total else 10
-        if tenth > self._tenth:
-            self._tenth = tenth
-            self._line(f"uploaded {size(done)} of {size(total)}")
-
-    def _line(self, text: str) -> None:
-        elapsed = self._clock() - self._began
-        self._console.print(
-            f"[{elapsed:7.1f}s] {text}", markup=False, highlight=False, soft_wrap=True
-        )
+            self.line(text)
 
 
 def round_text(line: RoundLine, total: int) -> str:

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 from rich.live import Live
 
+from fedjob.cli.display.event_lines import EventLines
 from fedjob.cli.display.run_view import RunView
 from fedjob.cli.display.screen import screen
 from fedjob.engines.local.observer import RunObserver, Step
-from fedjob.formats import size
 from fedjob.metric_text import in_order, number
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.server_status import ClientState, RunEvent, ServerStatus
@@ -62,17 +62,15 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self.view.restarts[name] = restarts
 
 
-class LineProgress(AbstractContextManager["LineProgress"]):
-    """One line per event, no control characters: for logs and pipes; implements RunObserver."""
+class LineProgress(EventLines, AbstractContextManager["LineProgress"]):
+    """One line an event; implements RunObserver."""
 
     def __init__(self, console: Console, name: str, total: int, began: float | None = None) -> None:
+        super().__init__(console, began)
         self.view = RunView(name, total)
-        self._console = console
-        self._begin = time.monotonic() if began is None else began
-        self.view.started[Step.PREPARE] = self._begin
+        self.view.started[Step.PREPARE] = self._began
         self._states: dict[str, ClientState] = {}
         self._events: set[tuple[float, str, str]] = set()
-        self._tenth = -1
 
     def __exit__(self, *_: object) -> None:
         """Nothing to end."""
@@ -81,18 +79,7 @@ class LineProgress(AbstractContextManager["LineProgress"]):
         """A line for the phase."""
         if step not in self.view.started:
             self.view.started[step] = time.monotonic()
-            self._line(str(step))
-
-    def note(self, message: str, *, warning: bool = False) -> None:
-        """The line itself."""
-        self._line(f"warning: {message}" if warning else message)
-
-    def uploaded(self, done: int, total: int) -> None:
-        """A line for every tenth of the bytes."""
-        tenth = 10 * done // total if total else 10
-        if tenth > self._tenth:
-            self._tenth = tenth
-            self._line(f"uploaded {size(done)} of {size(total)}")
+            self.line(str(step))
 
     def status(self, status: ServerStatus) -> None:
         """A line for each event, each client that came or went, and each committed round."""
@@ -106,13 +93,13 @@ class LineProgress(AbstractContextManager["LineProgress"]):
     def restarted(self, name: str, restarts: int) -> None:
         """A line."""
         self.view.restarts[name] = restarts
-        self._line(f"{name} was started again (restart {restarts})")
+        self.line(f"{name} was started again (restart {restarts})")
 
     def _event(self, event: RunEvent) -> None:
         key = (event.time, event.reason, event.message)
         if key not in self._events:
             self._events.add(key)
-            self._line(f"{event.reason}: {event.message}")
+            self.line(f"{event.reason}: {event.message}")
 
     def _client(self, name: str, state: ClientState, message: str) -> None:
         before = self._states.get(name, ClientState.EXPECTED)
@@ -120,24 +107,18 @@ class LineProgress(AbstractContextManager["LineProgress"]):
         gone = {ClientState.EXPECTED, ClientState.LOST, ClientState.FAILED}
         # Within a round every client goes Connected, Training, Answered: no news.
         if before != state and (before in gone or state in gone):
-            self._line(f"{name}: {state}" + (f": {message}" if message else ""))
+            self.line(f"{name}: {state}" + (f": {message}" if message else ""))
 
     def _commit(self, commit: Commit) -> None:
         names = in_order(commit.metrics)
         metrics = "".join(f", {name} {number(commit.metrics[name])}" for name in names)
         if commit.round == 0:
-            self._line(f"initial model committed{metrics}")
+            self.line(f"initial model committed{metrics}")
             return
         clients = len(commit.participants)
-        self._line(
+        self.line(
             f"round {commit.round}/{self.view.total}: {clients} client{'s' * (clients != 1)}, "
             f"{commit.samples} samples{metrics}, {commit.times.total:.2f} s"
-        )
-
-    def _line(self, text: str) -> None:
-        elapsed = time.monotonic() - self._begin
-        self._console.print(
-            f"[{elapsed:7.1f}s] {text}", markup=False, highlight=False, soft_wrap=True
         )
 
 

@@ -361,8 +361,8 @@ def _unreachable(host: str, error: Exception) -> ClusterUnreachableError:
             f"certificate-authority-data of the kubeconfig's cluster"
         )
     return ClusterUnreachableError(
-        f"the API server {host} does not answer ({text}); see whether the cluster runs and this "
-        f"machine reaches it, or choose another --context"
+        f"the API server {host} does not answer ({text}); see whether `kubectl cluster-info` "
+        f"reaches it and your VPN is up, or choose another --context"
     )
 
 

@@ -93,13 +93,14 @@ def deliver_round(run: KubernetesHandle, number: int, path: Path, progress: Prog
 
 
 def best_round(run: KubernetesHandle) -> int:
-    """The best of the rounds in the job's status, by its most informative metric.
+    """The best of the run's rounds, by its most informative metric; while it runs, of the last.
 
     Raises:
         InvalidInputError: No round has a metric.
     """
-    status = run.status()
-    found = best_of(status.history if status is not None else [])
+    status, result = run.status(), run.result()
+    rounds = status.history if status is not None else []
+    found = best_of(result.rounds if result is not None else rounds)
     if found is None:
         fix = "give --round N"
         raise InvalidInputError([Fault(run.name, "no committed round has a metric", fix)])

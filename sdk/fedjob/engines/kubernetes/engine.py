@@ -14,10 +14,10 @@ from fedjob.engines.kubernetes.resource import JobResource
 from fedjob.engines.kubernetes.transfer.keys import private_key
 from fedjob.engines.kubernetes.transfer.upload import (
     PARALLEL,
-    LocalFile,
     UploadSession,
     request_annotations,
 )
+from fedjob.engines.kubernetes.transfer.upload_sources import source_of
 from fedjob.engines.result import RunResult
 from fedjob.errors import UnavailableError
 from fedjob.preparation.submission import Submission
@@ -49,7 +49,7 @@ class KubernetesEngine(Engine):
 
     Examples:
         >>> api = ApiServer(Target(context="prod"))
-        >>> job = submission_of_text(text, "job.yaml", LocalFiles(shards=Path("shards")))
+        >>> job = submission_of(parse_job(text), LocalFiles(shards=Path("shards")))
         >>> KubernetesEngine(job, JobsApi(api)).run().state
         <RunState.COMPLETE: 'Complete'>
     """
@@ -99,7 +99,7 @@ class KubernetesEngine(Engine):
                 answer.
         """
         handle = self.handle
-        files = {path: LocalFile.at(local) for path, local in self._submission.files.items()}
+        files = {path: source_of(given) for path, given in self._submission.files.items()}
         before = self._jobs.find(handle.name)
         if before is not None and before.deleting:
             raise UnavailableError(
@@ -142,11 +142,17 @@ def _has_the_same(job: JobResource | None, manifest: Mapping[str, Any]) -> bool:
     """Whether the job's files are in the store already, and are those of the manifest."""
     if job is None:
         return False
-    wanted = (manifest["spec"].get("shards") or {}).get("upload")
-    if wanted != (job.spec.get("shards") or {}).get("upload"):
+    if _uploads(manifest["spec"]) != _uploads(job.spec):
         return False
     waits = job.status.state in (None, JobState.PENDING, JobState.UPLOADING)
     return not waits and job.status.state is not JobState.SUSPENDED
+
+
+def _uploads(spec: Mapping[str, Any]) -> list[Any]:
+    """What the spec names of files that a client sends."""
+    model, shards = spec.get("model") or {}, spec.get("shards") or {}
+    source = model.get("source") or {}
+    return [source.get("upload"), model.get("upload"), shards.get("upload")]
 
 
 def _manifest(

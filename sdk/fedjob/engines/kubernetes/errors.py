@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedjob.errors import Fault, FedjobError, InvalidInputError, UnavailableError
+from fedjob.reasons import Reason
 
 RESOURCE = "federatedjobs"
 GROUP = "fedjob.dev"
@@ -43,6 +44,8 @@ class Request:
 class NoClusterError(UnavailableError):
     """No kubeconfig names a cluster, and this process is not in a pod."""
 
+    reason = Reason.CLUSTER_UNREACHABLE
+
 
 class KubeconfigError(InvalidInputError):
     """The kubeconfig cannot be used, or has no such context."""
@@ -50,6 +53,8 @@ class KubeconfigError(InvalidInputError):
 
 class ClusterUnreachableError(UnavailableError):
     """The API server does not answer."""
+
+    reason = Reason.CLUSTER_UNREACHABLE
 
 
 class UnauthorizedError(UnavailableError):

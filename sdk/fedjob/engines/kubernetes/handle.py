@@ -24,8 +24,9 @@ from fedjob.engines.run_status import RunEvent, RunStatus
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
 from fedjob.formats import epoch
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.result_files import REPORT
-from fedjob.spec.models.status import JobState
+from fedjob.protocol.history import History
+from fedjob.protocol.result_files import HISTORY, REPORT
+from fedjob.spec.models.status import HISTORY_LENGTH, JobState
 
 _SITE = re.compile(r"server|worker-(0|[1-9]\d{0,3})")
 SUSPEND = {"spec": {"runPolicy": {"suspend": True}}}
@@ -121,12 +122,7 @@ class KubernetesHandle(RunHandle):
         raise UnavailableError(f"{self._where}: still running after {timeout:g} s; wait longer")
 
     def logs(
-        self,
-        site: str,
-        *,
-        follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
-        previous: bool = False,
+        self, site: str, *, follow: bool = False, round: int | None = None, previous: bool = False
     ) -> Iterator[str]:
         """The lines that a site has printed, from its pod, or from the store when it is gone.
 
@@ -162,12 +158,31 @@ class KubernetesHandle(RunHandle):
         return events_of(self._jobs.api, self._jobs.get(self._name))
 
     def result(self) -> RunResult | None:
-        """How the run ended; None before. Its `load` and `download` fetch from the store."""
+        """How the run ended; None before. Its `load` and `download` fetch from the store.
+
+        Rounds that the status has no room for come from the store; where that cannot be read, the
+        run's `interrupted` is called, and they are missing.
+        """
         job = self._jobs.get(self._name)
         if not job.ended:
             return None
         found = result_of(job)
+        if status_of(job).completed > len(found.rounds) >= HISTORY_LENGTH:
+            found = self._with_all_rounds(found)
         return found.with_files(StoreFiles(self.results(), found))
+
+    def _with_all_rounds(self, found: RunResult) -> RunResult:
+        try:
+            data = self.results().read(f"model_out/{HISTORY}")
+        except UnavailableError as error:
+            self._interrupted(f"only the last {len(found.rounds)} rounds are known: {error}")
+            return found
+        if data is None:  # of an earlier version
+            return found
+        rounds = History.model_validate_json(data).rounds
+        # After numRounds was raised, the file may be that of an earlier end.
+        current = bool(rounds) and rounds[-1].round >= found.rounds[-1].round
+        return found.model_copy(update={"rounds": rounds}) if current else found
 
     def report(self, path: Path | None = None) -> Report:
         """The HTML report of a run that has ended.

@@ -25,7 +25,7 @@ def status_of(job: JobResource) -> RunStatus:
 
 
 def result_of(job: JobResource) -> RunResult:
-    """How an ended run ended. Its rounds are those that the status has: the last 20."""
+    """How an ended run ended, with the rounds that the status has: the last 20."""
     status = status_of(job)
     restarts = {client.name: client.restarts for client in status.clients if client.restarts}
     server = job.status.server

@@ -104,14 +104,10 @@ class LocalHandle(RunHandle):
             yield end
 
     def wait(self, timeout: float | None = None) -> RunResult:
-        """The result, once there is one.
-
-        Args:
-            timeout: Seconds to wait at most; None waits for as long as it takes.
+        """The result, once there is one, as `RunHandle.wait` says.
 
         Raises:
-            UnavailableError: The run stopped without a result, or is still running after `timeout`
-                seconds.
+            UnavailableError: The run stopped without a result, or `timeout` is over.
             FedjobError: The error that ended a run of this process.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -132,12 +128,7 @@ class LocalHandle(RunHandle):
         return result
 
     def logs(
-        self,
-        site: str,
-        *,
-        follow: bool = False,
-        round: int | None = None,  # noqa: A002 - the name that the command line has too
-        previous: bool = False,
+        self, site: str, *, follow: bool = False, round: int | None = None, previous: bool = False
     ) -> Iterator[str]:
         """The lines that `server` or `worker-<i>` has printed in its last start.
 

@@ -19,6 +19,7 @@ from fedjob.spec.models.fields import (
     S3Source,
 )
 from fedjob.spec.models.lists import list_map, list_set
+from fedjob.spec.models.upload import ModelUpload, UploadSource
 
 Requirement = Annotated[str, Field(max_length=1000, pattern=REQUIREMENT)]
 
@@ -41,7 +42,7 @@ class ConfigMapRef(Model):
 
 
 class ModelSource(Model):
-    """Where model_def.py comes from: exactly one of the three."""
+    """Where model_def.py comes from: exactly one of the four."""
 
     inline: str | None = Field(
         None, min_length=1, max_length=262144, description="The text of model_def.py itself."
@@ -50,6 +51,11 @@ class ModelSource(Model):
         None, description="A ConfigMap that holds model_def.py."
     )
     uri: S3Object | None = Field(None, description="`s3://bucket/key` of model_def.py.")
+    upload: UploadSource | None = Field(
+        None,
+        description="A model_def.py that a client sends; written by `fedjob submit` where the text "
+        "is too long for `inline`.",
+    )
 
 
 class ConfigMapKeyRef(Model):
@@ -112,6 +118,11 @@ class ModelSpec(Model):
         description="Modules, packages and data files beside model_def.py, on server and workers. "
         "A requirements.txt among them counts as more requirements.",
         json_schema_extra=list_map("path"),
+    )
+    upload: ModelUpload | None = Field(
+        None,
+        description="What a client uploads of the model to the job's own prefix: a checkpoint, and "
+        "files that are binary or too long for the resource; written by `fedjob submit`.",
     )
     requirements: list[Requirement] = Field(
         default_factory=list,

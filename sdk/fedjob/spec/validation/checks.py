@@ -30,7 +30,8 @@ ARGUMENT_OWNERS = {
 
 _CONTENTS = ("text", "configMapKeyRef", "uri")
 _FILES: Path = ("spec", "model", "files")
-_SOURCES = ("inline", "configMapRef", "uri")
+_SOURCES = ("inline", "configMapRef", "uri", "upload")
+_MODEL_UPLOADS: Path = ("spec", "model", "upload", "files")
 _SHARDS = ("uri", "items", "upload")
 _ITEMS: Path = ("spec", "shards", "items")
 _UPLOADS: Path = ("spec", "shards", "upload", "files")
@@ -92,6 +93,27 @@ def file_name_is_free(job: Reader) -> Iterator[Fault]:
         if path in GENERATED_FILES:
             fix = "rename it; the model file itself comes from spec.model.source"
             yield Fault(f"{field}.path", f"`{path}` is the name of a generated file", fix)
+
+
+def uploaded_file_name_is_free(job: Reader) -> Iterator[Fault]:
+    """An uploaded file has a name of its own beside the model file."""
+    for i in range(job.size(_MODEL_UPLOADS)):
+        path = job.get((*_MODEL_UPLOADS, i, "path"), str)
+        if path == "." or path in GENERATED_FILES:
+            what = "a folder" if path == "." else "the name of a generated file"
+            fix = "write the file's own name, such as `vocabulary.bin`"
+            yield Fault(f"spec.model.upload.files[{i}].path", f"`{path}` is {what}", fix)
+
+
+def one_checkpoint(job: Reader) -> Iterator[Fault]:
+    """The initial weights are in S3 or are uploaded."""
+    at: Path = ("spec", "model")
+    if job.has((*at, "checkpoint")) and job.has((*at, "upload", "checkpoint")):
+        yield Fault(
+            "spec.model.checkpoint",
+            "is given, and upload.checkpoint too",
+            "keep checkpoint for a file in S3, or upload.checkpoint for one that a client sends",
+        )
 
 
 def root_is_a_folder(job: Reader) -> Iterator[Fault]:

@@ -92,8 +92,9 @@ def _resources(section: str) -> list[Rule]:
 RULES: tuple[Rule, ...] = (
     Rule(
         "spec.model.source",
-        "[has(self.inline), has(self.configMapRef), has(self.uri)].exists_one(x, x)",
-        "give exactly one of inline, configMapRef and uri",
+        "[has(self.inline), has(self.configMapRef), has(self.uri), has(self.upload)]"
+        ".exists_one(x, x)",
+        "give exactly one of inline, configMapRef, uri and upload",
         check=checks.one_source,
     ),
     Rule(
@@ -130,6 +131,20 @@ RULES: tuple[Rule, ...] = (
         "path . is a folder, for a prefix or an archive; write the file's own name",
         ".path",
         checks.root_is_a_folder,
+    ),
+    Rule(
+        "spec.model.upload.files[]",
+        f"self.path != '.' && !(self.path in {list(checks.GENERATED_FILES)})",
+        "path is a folder or the name of a generated file; write the file's own name",
+        ".path",
+        checks.uploaded_file_name_is_free,
+    ),
+    Rule(
+        "spec.model",
+        "!has(self.checkpoint) || !has(self.upload) || !has(self.upload.checkpoint)",
+        "give one of checkpoint and upload.checkpoint",
+        ".checkpoint",
+        checks.one_checkpoint,
     ),
     Rule(
         "spec.model",

@@ -1,5 +1,7 @@
 """Submitting a job to a cluster: created, updated, resumed, with its files."""
 
+from dataclasses import replace
+
 import pytest
 
 from fedjob.engines.base import Engine
@@ -154,3 +156,21 @@ def test_refusal_of_the_api_server_sends_no_file(fake, jobs, store, observer, sh
     with pytest.raises(JobRefusedError, match="immutable"):
         engine_of(jobs, submission(shards), observer, tmp_path).submit()
     assert store.asked == []
+
+
+def test_files_of_the_model_travel_with_the_job(jobs, store, observer, tmp_path):
+    path = tmp_path / "first.pt"
+    path.write_bytes(b"weights")
+    announced = {"sha256": "0" * 64, "size": 7}
+    upload = {
+        "checkpoint": {"suffix": ".pt", **announced},
+        "files": [{"path": "a.bin", "sha256": "0" * 64, "size": 3}],
+    }
+    found = submission(model={**MANIFEST["spec"]["model"], "upload": upload})
+    found = replace(found, files={"model/checkpoint.pt": path, "model/files/a.bin": b"abc"})
+    engine_of(jobs, found, observer, tmp_path).submit()
+    assert store.objects["model/checkpoint.pt.0"] == b"weights"
+    assert store.objects["model/files/a.bin.0"] == b"abc"
+    moved = len(observer.moves)
+    engine_of(jobs, found, observer, tmp_path).submit()
+    assert len(observer.moves) == moved, "a second submit sends nothing"

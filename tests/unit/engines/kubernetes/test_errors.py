@@ -7,6 +7,7 @@ import pytest
 from fedjob.engines.kubernetes import errors
 from fedjob.engines.kubernetes.errors import Request, error_for
 from fedjob.errors import EXIT_INVALID, EXIT_UNAVAILABLE
+from fedjob.reasons import Reason
 
 
 def status(code, message, **details):
@@ -75,3 +76,8 @@ def test_answer_of_a_proxy_is_shown():
 
 def test_whole_cluster_is_named():
     assert "in the whole cluster" in str(error_for(403, status(403, "no"), Request("list")))
+
+
+@pytest.mark.parametrize("kind", [errors.ClusterUnreachableError, errors.NoClusterError])
+def test_cluster_that_cannot_be_reached_has_a_reason_of_its_own(kind):
+    assert kind("x").reason is Reason.CLUSTER_UNREACHABLE

@@ -1,5 +1,6 @@
 """A run in a cluster, by the verbs of every engine."""
 
+import json
 import threading
 
 import pytest
@@ -168,6 +169,48 @@ def test_result_downloads_what_a_local_run_writes(fake, run, store, tmp_path):
         "GLOBAL_MODEL.pt", "model.safetensors", "report.html", "result.json",
     ]  # fmt: skip
     assert (folder / "model.safetensors").read_bytes() == b"model.safetensors"
+
+
+def lines(first, last):
+    return [
+        {"round": n, "clients": 1, "samples": n, "seconds": 1.0, "metrics": {}}
+        for n in range(first, last + 1)
+    ]
+
+
+def test_rounds_that_the_status_has_no_room_for_come_from_the_store(fake, run, store):
+    fake.put("digits", status=status(
+        "Failed", rounds={"completed": 25, "total": 30}, history=lines(6, 25)
+    ))  # fmt: skip
+    store.objects["model_out/history.json"] = json.dumps({"rounds": lines(1, 25)}).encode()
+    assert [line.round for line in run.result().rounds] == list(range(1, 26))
+
+
+def test_history_of_an_earlier_end_is_not_taken(fake, run, store):
+    """numRounds was raised, and the run failed later."""
+    fake.put("digits", status=status(
+        "Failed", rounds={"completed": 30, "total": 40}, history=lines(11, 30)
+    ))  # fmt: skip
+    store.objects["model_out/history.json"] = json.dumps({"rounds": lines(1, 25)}).encode()
+    assert [line.round for line in run.result().rounds] == list(range(11, 31))
+
+
+def test_short_run_asks_for_no_history(fake, run, store):
+    complete(fake, history=lines(1, 5))
+    asked = len(fake.asked)
+    assert len(run.result().rounds) == 5
+    assert {each.method for each in fake.asked[asked:]} == {"GET"}
+
+
+def test_viewer_without_the_right_to_fetch_learns_that_rounds_are_missing(fake, jobs, tmp_path):
+    notes = []
+    run = KubernetesHandle(jobs, "digits", interrupted=notes.append, keys=tmp_path / "keys")
+    fake.put("digits", status=status(
+        "Failed", rounds={"completed": 25, "total": 30}, history=lines(6, 25)
+    ))  # fmt: skip
+    fake.plan(403, "no", method="PATCH")
+    assert len(run.result().rounds) == 20
+    assert notes[0].startswith("only the last 20 rounds are known: not allowed")
 
 
 def test_report_is_fetched_or_reported_missing(fake, run, store, tmp_path):

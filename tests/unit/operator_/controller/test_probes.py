@@ -9,14 +9,18 @@ import pytest
 
 from fedjob_operator.controller.probes import HealthServer
 from fedjob_operator.controller.workqueue import Health
+from fedjob_operator.stages.lanes import StagesHealth
+
+IDLE = StagesHealth(ok=True, oldest="", seconds=0.0)
+GOOD = Health(ok=True, waiting=2, oldest_waiting=0.5, oldest_active=1.0)
 
 
-def ask(path: str, health: Health | None) -> tuple[int, str, int]:
+def ask(path: str, health: Health | None, stages: StagesHealth = IDLE) -> tuple[int, str, int]:
     """Status and text of an answer, and how often metrics were refreshed."""
     refreshed: list[None] = []
 
     async def main() -> tuple[int, str]:
-        server = HealthServer(0, lambda: health, lambda: refreshed.append(None))
+        server = HealthServer(0, lambda: health, lambda: refreshed.append(None), lambda: stages)
         port = await server.start()
         # With port 0 each address family gets a port of its own; `start` returns the first.
         host = "[::1]" if ":" in server._runner.addresses[0][0] else "127.0.0.1"
@@ -36,7 +40,7 @@ def ask(path: str, health: Health | None) -> tuple[int, str, int]:
     [
         (None, 200, "waiting for the lease\n"),
         (
-            Health(ok=True, waiting=2, oldest_waiting=0.5, oldest_active=1.0),
+            GOOD,
             200,
             "ok: 2 waiting, the oldest for 0.5 s; the oldest at work for 1.0 s\n",
         ),
@@ -49,6 +53,21 @@ def ask(path: str, health: Health | None) -> tuple[int, str, int]:
 )
 def test_health_is_that_of_the_queue(health: Health | None, code: int, text: str) -> None:
     assert ask("/healthz", health) == (code, text, 0)
+
+
+@pytest.mark.parametrize(
+    ("ok", "code", "first", "last"),
+    [
+        (True, 200, "ok: 2", "for 12.0 s\n"),
+        (False, 503, "stuck: 2", "for 12.0 s; a stage is over its deadline and cannot be ended\n"),
+    ],
+)
+def test_health_names_the_oldest_stage(ok: bool, code: int, first: str, last: str) -> None:
+    stages = StagesHealth(ok=ok, oldest="team/digits: image", seconds=12.0)
+    status, text, _ = ask("/healthz", GOOD, stages)
+    assert status == code
+    assert text.startswith(first)
+    assert text.endswith(f"oldest stage: team/digits: image, {last}")
 
 
 def test_operator_that_serves_is_ready() -> None:

@@ -161,6 +161,29 @@ def test_blob_is_fetched_from_the_registry_itself_and_from_allowed_hosts() -> No
         ]
 
 
+def test_every_hop_of_a_blob_is_followed_and_checked() -> None:
+    """Object stores redirect once more, to an address without `/blobs/` in it."""
+    first = response(307, headers={"Location": "https://storage.test/x"})
+    with Opened(
+        USER,
+        first,
+        response(302, headers={"Location": "/y"}),
+        response(200, body=b"blob"),
+    ) as opened:
+        assert opened.connection.request("GET", "/v2/a/blobs/x").content == b"blob"
+        assert [url for url, _ in opened.sent()][1:] == [
+            "https://storage.test/x",
+            "https://storage.test/y",
+        ]
+    with (
+        Opened(
+            USER, first, response(302, headers={"Location": "https://169.254.169.254/y"})
+        ) as opened,
+        pytest.raises(RegistryNotAllowedError, match="not public"),
+    ):
+        opened.connection.request("GET", "/v2/a/blobs/x")
+
+
 def test_blob_that_is_redirected_for_ever_is_an_error() -> None:
     again = [response(307, headers={"Location": "/v2/a/blobs/x"}) for _ in range(4)]
     with (

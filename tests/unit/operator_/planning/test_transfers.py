@@ -11,6 +11,7 @@ from fedjob.formats import rfc3339
 from fedjob.protocol.transfer import KEY_ANNOTATION, RESULTS_ANNOTATION, WANT_ANNOTATION
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob.spec.models.upload import ModelUpload, UploadCheckpoint
 from fedjob_operator.naming import Body
 from fedjob_operator.planning.preparation import (
     image_digest,
@@ -95,6 +96,16 @@ def test_the_store_is_looked_at_in_intervals_and_when_the_client_asks() -> None:
         job = uploaded_job(**{KEY_ANNOTATION: KEY, WANT_ANNOTATION: "1"} | changes)
         again = observed_of(job, Observations(uploads=seen(interval=60.0)))
         assert planned(again, NOW + 0.5, job).stages == {Stage.UPLOADS}
+
+
+def test_progress_counts_files_where_the_model_is_sent_too() -> None:
+    job = uploaded_job(**{KEY_ANNOTATION: KEY, WANT_ANNOTATION: "1"})
+    sent = ModelUpload(checkpoint=UploadCheckpoint(suffix=".pt", sha256="0" * 64, size=4000 * MB))
+    model = job.spec.model.model_copy(update={"upload": sent})
+    job = job.model_copy(update={"spec": job.spec.model_copy(update={"model": model})})
+    observed = observed_of(job, Observations(uploads=seen(total_files=6)))
+    message = status_of(planned(observed, job=job))["message"]
+    assert message == "Uploading 3/6 files, 2.6 of 8.0 GB"
 
 
 def test_progress_is_in_the_status_with_the_offer() -> None:

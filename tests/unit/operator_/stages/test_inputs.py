@@ -96,6 +96,14 @@ def test_checkpoint_of_another_bucket_is_copied_with_its_suffix() -> None:
     assert inputs.copies == {target: ("models", "x/first.pt")}
 
 
+def test_uploaded_checkpoint_is_the_jobs_own() -> None:
+    upload = {"checkpoint": {"suffix": ".pt", "sha256": "0" * 64, "size": 4}}
+    store = store_with(a=shard(1))
+    inputs = read(store, model={"upload": upload})
+    assert inputs.prepared.checkpoint == store.layout.checkpoint(".pt")
+    assert inputs.copies == {}
+
+
 def test_missing_checkpoint_is_refused() -> None:
     error = refusal(store_with(a=shard(1)), model={"checkpoint": "s3://jobs/no.pt"})
     assert error.reason is Reason.CHECKPOINT_INVALID

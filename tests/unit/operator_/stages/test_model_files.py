@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 
 from fedjob.reasons import Reason
 from fedjob.spec.validation.parse import parse_job
+from fedjob.storage.layout import Layout
 from fedjob.workspace.files.rules import FileLimits
 from fedjob_operator.stages import model_files
 from fedjob_operator.stages.errors import InputError
@@ -22,6 +24,9 @@ TEXT = "import torch.nn as nn\nclass Net(nn.Module): pass\n"
 class Bucket:
     def __init__(self, objects):
         self.objects = objects
+
+    def uri(self, key):
+        return f"s3://bucket/{key}"
 
     def head(self, key):
         found = self.objects.get(key)
@@ -51,7 +56,7 @@ def zipped(files):
     return buffer.getvalue()
 
 
-def read(files=(), source=None, objects=None, maps=None):
+def read(files=(), source=None, objects=None, maps=None, upload=None):
     job = {
         "apiVersion": "fedjob.dev/v1alpha1",
         "kind": "FederatedJob",
@@ -61,18 +66,21 @@ def read(files=(), source=None, objects=None, maps=None):
                 "source": source or {"inline": TEXT},
                 "className": "Net",
                 "files": list(files),
+                **({"upload": upload} if upload else {}),
             }
         },
     }
     bucket = Bucket(objects or {})
-    store = SimpleNamespace(bucket=lambda name: {"bucket": bucket}[name])
+    store = SimpleNamespace(
+        bucket=lambda name="bucket": {"bucket": bucket}[name], layout=Layout("team", "digits")
+    )
     return asyncio.run(read_model(Cluster(maps or {}), parse_job(json.dumps(job), "job"), store))
 
 
-def refused(*args, **options):
+def refused(*args, reason=Reason.SOURCE_INVALID, **options):
     with pytest.raises(InputError) as caught:
         read(*args, **options)
-    assert caught.value.reason == Reason.SOURCE_INVALID
+    assert caught.value.reason == reason
     return str(caught.value)
 
 
@@ -204,3 +212,52 @@ def test_a_folder_of_code_may_hold_the_model_file_too():
     assert read(files, source, objects).files == {"helpers.py": b"ONE = 1\n"}
     other = refused(files, {"inline": TEXT + "# other\n"}, objects)
     assert "hold a model_def.py that differs from spec.model.source" in other
+
+
+ROOT = "jobs/team/digits/model/"
+
+
+def announced(content, **more):
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), **more}
+
+
+def test_uploaded_files_are_read_from_the_jobs_own_prefix():
+    binary = b"\xff\x00"
+    found = read(
+        [{"path": "helpers.py", "text": "ONE = 1"}],
+        {"upload": announced(LATIN_BYTES)},
+        {
+            f"{ROOT}model_def.py": LATIN_BYTES,
+            f"{ROOT}files/pkg/table.bin": binary,
+            f"{ROOT}files/empty.txt": b"",
+        },
+        upload={
+            "files": [announced(binary, path="pkg/table.bin"), announced(b"", path="empty.txt")]
+        },
+    )
+    assert found.source.content == LATIN_BYTES
+    assert found.source.text == LATIN
+    assert found.files == {"helpers.py": b"ONE = 1", "pkg/table.bin": binary, "empty.txt": b""}
+
+
+def test_uploaded_file_with_other_bytes_is_refused():
+    message = refused(
+        objects={f"{ROOT}files/a.bin": b"replaced"},
+        upload={"files": [announced(b"original", path="a.bin")]},
+        reason=Reason.CHECKSUM_MISMATCH,
+    )
+    found = announced(b"replaced")["sha256"]
+    assert f"s3://bucket/{ROOT}files/a.bin: has SHA-256 {found}" in message
+    assert "submit it again" in message
+    source = refused(
+        source={"upload": announced(b"original")},
+        objects={f"{ROOT}model_def.py": b"replaced"},
+        reason=Reason.CHECKSUM_MISMATCH,
+    )
+    assert f"{ROOT}model_def.py: has SHA-256" in source
+
+
+def test_uploaded_files_beyond_the_total_are_refused_unread():
+    large = {"sha256": "0" * 64, "size": 16 << 20}
+    upload = {"files": [{**large, "path": f"{n}.bin"} for n in range(3)]}
+    assert "spec.model.upload.files: hold 50331648 bytes" in refused(upload=upload)

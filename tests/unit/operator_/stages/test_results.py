@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fedjob.protocol import transfer
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, ResultsOffer, open_results_offer
-from fedjob_operator.stages import results as module
 from fedjob_operator.stages.ownership import Owner, take_ownership
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.state.transfers import Results, TransferAsk
@@ -111,7 +111,7 @@ def test_offers_are_bounded(store: UploadStore, monkeypatch: pytest.MonkeyPatch)
     assert (found.objects, found.omitted) == (MOST_REQUESTS, 6)
     assert offered(found).objects[0].path == "model_out/result.json"
     assert offered(found).omitted == 6
-    monkeypatch.setattr(module, "MAX_SEALED", 4000)
+    monkeypatch.setattr(transfer, "MAX_SEALED", 4000)
     shorter = answer(store)
     assert len(shorter.sealed) <= 4000
     assert 0 < shorter.objects == len(offered(shorter).objects) < MOST_REQUESTS

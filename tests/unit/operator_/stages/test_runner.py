@@ -15,7 +15,8 @@ from fedjob_operator.resources.configmaps import record_map
 from fedjob_operator.settings import read_settings
 from fedjob_operator.stages import runner
 from fedjob_operator.stages.errors import StageError
-from fedjob_operator.stages.runner import Preparer, stage_delay
+from fedjob_operator.stages.lanes import PARALLEL, Lanes
+from fedjob_operator.stages.runner import MOST_ABORTS, Preparer, stage_delay
 from fedjob_operator.stages.uploads import LEAST_SECONDS
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Kits, Problem, Stage
@@ -204,6 +205,45 @@ def test_parts_of_a_deleted_job_are_removed_in_the_background(
     asyncio.run(run())
 
 
+def test_aborts_of_one_namespace_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that never answers must not collect them while jobs are created and deleted."""
+
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        preparer, job = uploading.preparer, uploading.job
+        for number in range(MOST_ABORTS + 1):
+            preparer._uploading["team", f"j{number}"] = job
+            preparer.forget(("team", f"j{number}"))
+        preparer._uploading["other", "j"] = job
+        preparer.forget(("other", "j"))
+        assert len(preparer._aborts) == MOST_ABORTS + 1
+        await preparer.close()
+
+    asyncio.run(run())
+    assert "too many jobs of the namespace were deleted" in caplog.text
+
+
+def test_time_that_is_up_becomes_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def make(_job: FederatedJob, _workers: int) -> Kits:
+        await asyncio.sleep(600)
+        return Kits(name="set", files={})
+
+    async def run() -> None:
+        running = Running(monkeypatch, make)
+        running.preparer._lanes = Lanes({Stage.KITS: 0.01})
+        running.start()
+        await running.finish()
+        problem = running.problem()
+        assert problem is not None
+        assert "kits: not done in 0 s" in problem.message
+        assert running.woken == 1
+        assert running.preparer.health().ok
+
+    asyncio.run(run())
+
+
 def test_a_store_that_fails_then_leaves_a_line_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,9 +262,9 @@ def test_a_store_that_fails_then_leaves_a_line_in_the_log(
 def test_transfers_wait_for_no_other_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         uploading = Uploading(monkeypatch)
-        slots = uploading.preparer._slots
-        for _ in range(runner.PARALLEL):
-            await slots.acquire()
+        slots = uploading.preparer._lanes.slots(Stage.INPUTS)
+        for number in range(PARALLEL):
+            await slots.acquire(f"n{number}")
         uploading.look()
         await uploading.finish()
         assert uploading.cache.observations(KEY).uploads is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 
 from fedjob.errors import InvalidInputError
 from fedjob.formats import epoch
+from fedjob.protocol import transfer
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, WHOLE, ExpectedFile, Tunnel
 from fedjob.reasons import Reason
-from fedjob_operator.stages import uploads as module
 from fedjob_operator.stages.errors import InputError, StageError
 from fedjob_operator.stages.ownership import Owner
 from fedjob_operator.stages.uploads import (
@@ -209,7 +210,7 @@ def test_many_requests_come_in_several_offers(store: UploadStore) -> None:
 def test_an_offer_that_is_too_long_for_the_status_is_shortened(
     store: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_SEALED", 2000)
+    monkeypatch.setattr(transfer, "MAX_SEALED", 2000)
     files = [file_of(f"{n:04}.zip", str(n).encode()) for n in range(200)]
     found = look(store, files=files, ask=ASK)
     assert found.offer is not None
@@ -268,6 +269,29 @@ def test_files_above_the_limits_are_refused_before_the_store_is_touched(
         "spec.shards.upload",
     ]
     assert store.client.calls == []
+
+
+def test_a_checkpoint_above_the_limits_may_go_to_s3(store: UploadStore) -> None:
+    files = [ExpectedFile("model/checkpoint.pt", "checkpoint.pt", "0" * 64, 30)]
+    tight = replace(LIMITS, file_bytes=10, total_bytes=20)
+    with pytest.raises(InputError, match=r"spec\.model\.checkpoint") as caught:
+        look(store, limits=tight, files=files, ask=ASK)
+    assert [fault.field for fault in caught.value.faults] == [
+        "model/checkpoint.pt",
+        "spec.model.upload",
+    ]
+
+
+def test_files_in_folders_of_their_own_are_found(store: UploadStore) -> None:
+    contents = {"model/files/a.bin": b"one", "model/files/pkg/b.bin": b"", "shards/a.zip": SMALL}
+    files = [
+        ExpectedFile(path, path, hashlib.sha256(data).hexdigest(), len(data))
+        for path, data in contents.items()
+    ]
+    found = look(store, files=files, ask=ASK)
+    for request in offer_in(found).requests:
+        store.send(request, contents[request.path])
+    assert look(store, found, files=files, ask=ASK).complete
 
 
 def test_after_its_days_an_upload_is_refused_and_its_parts_removed(store: UploadStore) -> None:

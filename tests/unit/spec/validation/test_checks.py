@@ -56,6 +56,16 @@ def one_file(**file: Any) -> dict[str, Any]:
             "spec.model.files[1].path",
         ),
         (checks.root_is_a_folder, one_file(path=".", text="x"), "spec.model.files[1].path"),
+        (
+            checks.uploaded_file_name_is_free,
+            {"model": {"upload": {"files": [{"path": "a.bin"}, {"path": "train_loop.py"}]}}},
+            "spec.model.upload.files[1].path",
+        ),
+        (
+            checks.one_checkpoint,
+            {"model": {"checkpoint": "s3://b/c.pt", "upload": {"checkpoint": {}}}},
+            "spec.model.checkpoint",
+        ),
         (checks.texts_are_small, one_file(text="x" * (MAX_TEXT + 1)), "spec.model.files"),
         (
             checks.requirements_need_docker,
@@ -111,6 +121,12 @@ def test_each_rule_names_the_field_to_change(check: Any, spec: Any, field: str) 
         (checks.root_is_a_folder, one_file(path=".", uri="s3://b/code/")),
         (checks.root_is_a_folder, one_file(path=".", uri="s3://b/code.zip")),
         (checks.root_is_a_folder, one_file(path="a.py", uri="s3://b/a.py")),
+        (
+            checks.uploaded_file_name_is_free,
+            {"model": {"upload": {"files": [{"path": "pkg/model_def.py"}]}}},
+        ),
+        (checks.one_checkpoint, {"model": {"checkpoint": "s3://b/c.pt", "upload": {}}}),
+        (checks.one_checkpoint, {"model": {"upload": {"checkpoint": {}}}}),
         (checks.texts_are_small, one_file(text="x" * MAX_TEXT)),
         (checks.requirements_need_docker, {"image": {"builder": "append"}}),
         (

@@ -23,7 +23,13 @@ from torch import Tensor
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.processes.children import exit_when_orphaned
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, FAILURE, env_path, read_failure
+from fedjob_runtime.protocol import (
+    ENV_HANDOVER,
+    ENV_JOB_FOLDER,
+    FAILURE,
+    env_path,
+    read_failure,
+)
 from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.server.job_process.aggregators import mean_for
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
@@ -111,7 +117,7 @@ class SegmentController(ModelController):
         aggregator = self.engine.get_component("aggregator")
         segment = self._segment = SegmentRun(
             self._settings,
-            Handover(env_path(ENV_STATE)),
+            Handover(env_path(ENV_HANDOVER)),
             self,
             new_mean=lambda weights, number: mean_for(aggregator, weights, number, self.fl_ctx),
             keep=self._keep,

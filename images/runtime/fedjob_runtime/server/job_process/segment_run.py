@@ -142,7 +142,7 @@ class SegmentRun:
         start = self._settings.start_round
         self._tell("started", max(start, 0))
         if start >= 0:
-            return load_weights(self._handover.model_file(start), may_be_empty=True)
+            return load_weights(self._handover.start_model(start), may_be_empty=True)
         began = self._clock.time()
         weights = initial()
         target = self._handover.model_file(0)
@@ -164,7 +164,9 @@ class SegmentRun:
         """
         start = max(self._settings.start_round, 0)
         last = self._settings.num_rounds
-        base = file_sha256(self._handover.model_file(start))
+        committed = self._settings.start_round >= 0
+        own = self._handover
+        base = file_sha256(own.start_model(start) if committed else own.model_file(start))
         for number in range(start + 1, last + 1):
             began, sent = self._clock.time(), self._clock.monotonic()
             training, verdict = self._train(number, weights, base)
@@ -177,6 +179,7 @@ class SegmentRun:
             metrics = self._metrics(training, weights, evaluation)
             evaluated = self._clock.monotonic()
             self._wait_for_commit(number - 1)
+            self._handover.drop_before(number)
             target = self._handover.model_file(number)
             target.parent.mkdir(parents=True, exist_ok=True)
             save_weights(target, weights)

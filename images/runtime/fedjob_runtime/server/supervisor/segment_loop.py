@@ -8,21 +8,20 @@ lost.
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob_runtime.server.clock import Clock
-from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.ipc import SegmentReport
+from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.client_status import waiting_message
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
 from fedjob_runtime.server.supervisor.failure_policy import delay_before, judge_tries
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.server.supervisor.run_state import RunState
-from fedjob_runtime.server.supervisor.segment_job import write_segment
 from fedjob_runtime.server.supervisor.segment_monitor import (
     SETTLE_SECONDS,
     SegmentEnd,
@@ -55,8 +54,8 @@ class NvflareParent(Protocol):
     def kill(self) -> None:
         """Ends the process and its job processes."""
 
-    def submit(self, folder: Path) -> str:
-        """Submits a job folder; the job's id."""
+    def submit(self, *, segment: int, start_round: int, clients: Sequence[str]) -> str:
+        """Submits a segment; the id of its NVFlare job."""
 
     def abort(self, job: str) -> None:
         """Aborts a job."""
@@ -70,7 +69,7 @@ class SegmentCommitter(Protocol):
 
 
 class MemoryCounter(Protocol):
-    """Whether the kernel killed a process of this container for its memory."""
+    """Whether the kernel killed one of NVFlare's processes for its memory."""
 
     def exceeded(self) -> bool:
         """Whether it did since the start."""
@@ -97,7 +96,7 @@ class SegmentLoop:
         run: RunState,
         *,
         clients: ClientWatch,
-        handover: Handover,
+        handover: SupervisorHandover,
         parent: NvflareParent,
         committer: SegmentCommitter,
         memory: MemoryCounter,
@@ -125,14 +124,14 @@ class SegmentLoop:
         """
         run = self._run
         while run.control.committed < self._total and run.failure is None:
-            if not self._parent.alive:
-                run.count("parent", "NVFlare's server process ended; restarting it")
-                self._parent.kill()
-                self._parent.start()
-            members = self._gather()
-            if members is None:
-                continue
             try:
+                if not self._parent.alive:
+                    run.count("parent", "NVFlare's server process ended; restarting it")
+                    self._parent.kill()
+                    self._parent.start()
+                members = self._gather()
+                if members is None:
+                    continue
                 job = self._begin(members)
             except SegmentRefusedError as error:
                 run.fail(error.reason, str(error))
@@ -202,21 +201,11 @@ class SegmentLoop:
         """Submits the next segment; the id of its NVFlare job."""
         run = self._run
         self._segment += 1
-        self._drop_uncommitted()
+        self._wait_for_offered()
         start = run.control.committed
         run.set_control(segment=self._segment, lost=(), stop_after_round=False)
-        folder = write_segment(
-            Path(self._config.job_folder),
-            Path(self._config.home) / "segments",
-            segment=self._segment,
-            start_round=start,
-            clients=sorted(members),
-        )
         self._committer.begin_segment(self._segment)
-        try:
-            job = self._parent.submit(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        job = self._parent.submit(segment=self._segment, start_round=start, clients=sorted(members))
         segments = run.status.status.segments + 1
         run.status.update(
             segments=segments, phase=RunPhase.TRAINING, message="", current=max(start, 0) + 1
@@ -229,20 +218,18 @@ class SegmentLoop:
             )
         return job
 
-    def _drop_uncommitted(self) -> None:
-        """A superseded segment may have left a round half-written beyond the last commit."""
+    def _wait_for_offered(self) -> None:
+        """Lets a complete round of a superseded segment be committed.
+
+        The next segment starts after it. Started from the round before, it would replace files that
+        are being copied. What is incomplete the agent drops when it submits the segment.
+        """
         run = self._run
         while self._handover.offered_round(run.control.committed + 1) is not None:
-            # Complete and offered: it is being committed, and the next segment starts after it.
-            # Started from the round before, it would replace files that are being uploaded.
             if run.failure is not None:
                 return
             run.turned()
             self._clock.sleep(POLL_SECONDS)
-        committed = run.control.committed
-        for number, folder in self._handover.round_folders():
-            if number > committed or number < committed - 1:
-                shutil.rmtree(folder, ignore_errors=True)
 
     # A segment under way.
 

@@ -7,24 +7,23 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.cluster_options import JobOrFolder, on_cluster, run_handle
 from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.errors import EXIT_INVALID
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("cancel", epilog="Example: fedjob cancel digits --yes")(cancel)
+    app.command("cancel", epilog="Example: fedjob cancel digits --yes")(on_cluster(cancel))
 
 
 def cancel(
     name: JobOrFolder,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """End a run for good: the job and its pods are deleted; what is in the store stays.
@@ -32,7 +31,7 @@ def cancel(
     `fedjob suspend` stops a run that is to continue later.
     """
     with errors_as_json(json):
-        run = run_handle(name, context, namespace, kubeconfig)
+        run = run_handle(name, target)
         status = run.status()
         if (
             not yes

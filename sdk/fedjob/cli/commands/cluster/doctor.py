@@ -6,9 +6,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
+from fedjob.cli.cluster_options import jobs_api, on_cluster
 from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.kubernetes.diagnosis import Check, Outcome, diagnose
 from fedjob.errors import EXIT_UNAVAILABLE
 
@@ -22,14 +23,12 @@ _SIGNS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor", epilog="Example: fedjob doctor -n team-a")(doctor)
+    app.command("doctor", epilog="Example: fedjob doctor -n team-a")(on_cluster(doctor))
 
 
 def doctor(
     *,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """Check what a job needs in the cluster: CRD, rights, operator, store, registry, GPUs.
@@ -37,7 +36,7 @@ def doctor(
     Each fault comes with its fix. Exits with 3 when something is missing.
     """
     with errors_as_json(json):
-        jobs = jobs_api(context, namespace, kubeconfig)
+        jobs = jobs_api(target)
         checks = list(diagnose(jobs.api, jobs.namespace))
     if json:
         print_json({

@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
+from fedjob.cli.cluster_options import jobs_api, on_cluster
 from fedjob.cli.display.console import error_console, errors_as_json, print_json, table_console
 from fedjob.cli.display.jobs_table import JobLine, jobs_table
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.kubernetes.run_values import status_of
 from fedjob.formats import rfc3339
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("list", epilog="Example: fedjob list -A")(list_jobs)
+    app.command("list", epilog="Example: fedjob list -A")(on_cluster(list_jobs))
 
 
 def list_jobs(
@@ -25,14 +26,12 @@ def list_jobs(
     everywhere: Annotated[
         bool, typer.Option("--all-namespaces", "-A", help="The jobs of every namespace.")
     ] = False,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """List the jobs, with rounds, clients, metric and the time left."""
     with errors_as_json(json):
-        jobs = jobs_api(context, namespace, kubeconfig)
+        jobs = jobs_api(target)
         found = jobs.all(everywhere=everywhere)
     lines = [JobLine(status_of(job), datetime.fromtimestamp(job.created, UTC)) for job in found]
     if json:

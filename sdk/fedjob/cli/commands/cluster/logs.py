@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.cluster_options import JobOrFolder, on_cluster, run_handle
 from fedjob.cli.interruption import Interrupted
+from fedjob.engines.kubernetes.access import Target
 from fedjob.errors import EXIT_INTERRUPTED, Fault, InvalidInputError
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("logs", epilog="Example: fedjob logs digits --worker 1 --round 3")(logs)
+    app.command("logs", epilog="Example: fedjob logs digits --worker 1 --round 3")(on_cluster(logs))
 
 
 def logs(
@@ -36,9 +37,7 @@ def logs(
     previous: Annotated[
         bool, typer.Option("--previous", "-p", help="The start before the last one.")
     ] = False,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
 ) -> None:
     """Print a log: from the pod, or from the store when the pod is gone or may not be read."""
     chosen = [
@@ -52,7 +51,7 @@ def logs(
         fix = "give one of them"
         raise InvalidInputError([Fault(", ".join(given), "do not go together", fix)])
     site = "server" if worker is None else f"worker-{worker}"
-    run = run_handle(name, context, namespace, kubeconfig)
+    run = run_handle(name, target)
     try:
         for line in run.logs(site, follow=follow, round=round_, previous=previous):
             sys.stdout.write(f"{line}\n")

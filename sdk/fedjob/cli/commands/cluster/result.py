@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, Job, Kubeconfig, Namespace, job_handle
+from fedjob.cli.cluster_options import Job, job_handle, on_cluster
 from fedjob.cli.commands.cluster.submit import detached
 from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import follow_view
@@ -15,6 +15,7 @@ from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.following import follow_run
 from fedjob.cli.interruption import Interrupted
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.kubernetes.delivery import best_round, deliver, deliver_round, model_name
 from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.engines.result import RunState
@@ -28,7 +29,7 @@ from fedjob.errors import (
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("result", epilog="Example: fedjob result digits --out out/")(result)
+    app.command("result", epilog="Example: fedjob result digits --out out/")(on_cluster(result))
 
 
 def result(
@@ -49,9 +50,7 @@ def result(
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait for the end of the run first.")
     ] = False,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """Fetch model.safetensors, GLOBAL_MODEL.pt, result.json and report.html of a run.
@@ -61,7 +60,7 @@ def result(
     """
     if best and round_ is not None:
         raise InvalidInputError([Fault("--best, --round", "are two models", "give one of them")])
-    run = job_handle(name, context, namespace, kubeconfig)
+    run = job_handle(name, target)
     folder = (out or Path("fedjob-out") / name).expanduser().absolute()
     try:
         with errors_as_json(json):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fedjob.cli.cluster_options import Context, Kubeconfig, Namespace, jobs_api
+from fedjob.cli.cluster_options import jobs_api, on_cluster
 from fedjob.cli.display.console import error_console, errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import LineFollow, LiveFollow, follow_view
 from fedjob.cli.display.status_text import why
@@ -14,18 +14,22 @@ from fedjob.cli.display.upload_progress import UploadProgress
 from fedjob.cli.following import follow_run
 from fedjob.cli.interruption import Interrupted
 from fedjob.cli.options import Checkpoint, File, Json, ModelFile, Shards, local_files, read_job_text
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.kubernetes.engine import KubernetesEngine
 from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.engines.run_status import RunStatus
 from fedjob.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNAVAILABLE
 from fedjob.formats import size
-from fedjob.preparation.submission import Submission, submission_of_text
+from fedjob.preparation.submission import Submission, submission_of
 from fedjob.spec.models.status import JobState
+from fedjob.spec.validation.parse import parse_job
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("submit", epilog="Example: fedjob submit job.yaml --shards shards/ --wait")(submit)
+    app.command("submit", epilog="Example: fedjob submit job.yaml --shards shards/ --wait")(
+        on_cluster(submit)
+    )
 
 
 def submit(
@@ -37,9 +41,7 @@ def submit(
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Stay until the run has ended, and show it.")
     ] = False,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """Check the job, create or update it in the cluster, and send its shards.
@@ -51,8 +53,9 @@ def submit(
         text, source = read_job_text(file)
         files = local_files(file, shards, model_file, checkpoint)
         with error_console().status("checking the job, its model and its shards"):
-            submission = submission_of_text(text, source, files)
-        jobs = jobs_api(context, namespace, kubeconfig, default=submission.namespace or "")
+            given = model_file is not None
+            submission = submission_of(parse_job(text, source, model_file_given=given), files)
+        jobs = jobs_api(target, default=submission.namespace or "")
         observer = _Shown()
         for hint in submission.hints:
             observer.note(hint, warning=True)

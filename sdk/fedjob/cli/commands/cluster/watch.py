@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import typer
 
-from fedjob.cli.cluster_options import Context, JobOrFolder, Kubeconfig, Namespace, run_handle
+from fedjob.cli.cluster_options import JobOrFolder, on_cluster, run_handle
 from fedjob.cli.commands.cluster.submit import detached, ended, exit_code
 from fedjob.cli.display.console import errors_as_json, output_console, print_json
 from fedjob.cli.display.follow_view import follow_view
 from fedjob.cli.following import follow_run
 from fedjob.cli.interruption import Interrupted
 from fedjob.cli.options import Json
+from fedjob.engines.kubernetes.access import Target
 from fedjob.engines.kubernetes.handle import KubernetesHandle
 from fedjob.errors import EXIT_INTERRUPTED
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("watch", epilog="Example: fedjob watch digits")(watch)
+    app.command("watch", epilog="Example: fedjob watch digits")(on_cluster(watch))
 
 
 def watch(
     name: JobOrFolder,
     *,
-    context: Context = None,
-    namespace: Namespace = None,
-    kubeconfig: Kubeconfig = None,
+    target: Target,
     json: Json = False,
 ) -> None:
     """Show a run until it ends: rounds, clients, metrics, events; survives broken connections.
@@ -37,7 +36,7 @@ def watch(
     run = None
     try:
         with errors_as_json(json):
-            run = run_handle(name, context, namespace, kubeconfig)
+            run = run_handle(name, target)
             if json:
                 last = None
                 for status in run.follow():

@@ -9,9 +9,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, cast
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from fedjob.backoff import Backoff
@@ -36,7 +35,7 @@ Moved = Callable[[int], None]
 """Called with bytes that were sent since the last call; negative when they must be sent again."""
 
 
-class StoreHttp:
+class StoreHttp(AbstractContextManager["StoreHttp"]):
     """Connections to the store of an offer; safe for use from several threads.
 
     Attributes:
@@ -66,9 +65,6 @@ class StoreHttp:
         self._pools: dict[tuple[str, str], HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -83,7 +79,7 @@ class StoreHttp:
         self,
         url: str,
         headers: Mapping[str, str],
-        path: Path,
+        source: Callable[[], BinaryIO],
         *,
         offset: int,
         length: int,
@@ -93,12 +89,20 @@ class StoreHttp:
 
         The store refuses a body that does not match Content-MD5; its ETag is compared as well.
 
+        Args:
+            url: The presigned PUT.
+            headers: Of the offer.
+            source: Opens the file.
+            offset: Where the range begins.
+            length: Its bytes.
+            moved: Called with bytes that were sent.
+
         Raises:
             OfferExpiredError: The URL is not accepted any more.
             StoreAnswerError: The store refuses it, or does not answer in `ATTEMPTS` tries.
             OSError: The file cannot be read.
         """
-        with open(path, "rb") as file:
+        with source() as file:
             digest = _md5(file, offset, length)
             sent = {
                 **headers,

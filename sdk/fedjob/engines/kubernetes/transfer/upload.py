@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from pathlib import Path
 
 from fedjob.engines.kubernetes.jobs import Change, JobsApi
 from fedjob.engines.kubernetes.resource import FINAL, JobResource
 from fedjob.engines.kubernetes.transfer.errors import (
-    FileChangedError,
     OfferExpiredError,
     TransferStalledError,
 )
 from fedjob.engines.kubernetes.transfer.store_http import StoreHttp
 from fedjob.engines.kubernetes.transfer.store_route import store_route
+from fedjob.engines.kubernetes.transfer.upload_sources import UploadSource
 from fedjob.protocol.sealing import SealError, public_key
 from fedjob.protocol.transfer import (
     KEY_ANNOTATION,
@@ -49,43 +46,6 @@ def request_annotations(private: bytes) -> dict[str, str]:
     return {KEY_ANNOTATION: public_key(private), WANT_ANNOTATION: secrets.token_hex(8)}
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file of this machine, as it was when its checksum was taken.
-
-    Attributes:
-        path: Where it is.
-        size: Bytes.
-        changed: Its modification time, in nanoseconds.
-    """
-
-    path: Path
-    size: int
-    changed: int
-
-    @classmethod
-    def at(cls, path: Path) -> LocalFile:
-        """The file as it is now."""
-        found = path.stat()
-        return cls(path, found.st_size, found.st_mtime_ns)
-
-    def check(self) -> None:
-        """See that the file is the same.
-
-        Raises:
-            FileChangedError: It was written, or deleted, since.
-        """
-        try:
-            same = LocalFile.at(self.path) == self
-        except OSError:
-            same = False
-        if not same:
-            raise FileChangedError(
-                f"{self.path} changed while it was being sent; let it be written to its end, then "
-                f"submit again"
-            )
-
-
 class UploadSession:
     """One upload of a job's files, until the operator has found all of them in the store."""
 
@@ -93,7 +53,7 @@ class UploadSession:
         self,
         jobs: JobsApi,
         name: str,
-        files: Mapping[str, LocalFile],
+        files: Mapping[str, UploadSource],
         private: bytes,
         *,
         after: int = 0,
@@ -283,15 +243,14 @@ class UploadSession:
             http.put(
                 request.url,
                 request.headers,
-                file.path,
+                file.open,
                 offset=request.offset,
                 length=request.length,
                 moved=self._show,
             )
         except OSError as error:
-            if error.filename is None or os.fspath(error.filename) != os.fspath(file.path):
-                raise
-            file.check()
+            if error.filename is not None:
+                file.check()
             raise
 
     def _show(self, moved: int) -> None:

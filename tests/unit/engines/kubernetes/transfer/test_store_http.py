@@ -1,6 +1,7 @@
 """Presigned requests: what is tried again, what is not, and what is checked."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -29,7 +30,9 @@ def file(tmp_path):
 
 
 def put(http, store, file, moved=lambda _: None, **more):
-    http.put(store.url("a"), {}, file, offset=256, length=512, moved=moved, **more)
+    http.put(
+        store.url("a"), {}, partial(open, file, "rb"), offset=256, length=512, moved=moved, **more
+    )
 
 
 def test_range_of_a_file_arrives(http, store, file):
@@ -41,7 +44,14 @@ def test_large_body_is_streamed(http, store, tmp_path):
     path = tmp_path / "large"
     path.write_bytes(b"x" * 3_000_000)
     steps = []
-    http.put(store.url("a"), {}, path, offset=0, length=3_000_000, moved=steps.append)
+    http.put(
+        store.url("a"),
+        {},
+        partial(open, path, "rb"),
+        offset=0,
+        length=3_000_000,
+        moved=steps.append,
+    )
     assert len(store.objects["a"]) == 3_000_000
     assert sum(steps) == 3_000_000
     assert len(steps) > 3

@@ -4,18 +4,17 @@ import hashlib
 import threading
 
 import pytest
+from pydantic import ValidationError
 
 from fedjob.engines.kubernetes.jobs import JobsApi
 from fedjob.engines.kubernetes.transfer import upload
 from fedjob.engines.kubernetes.transfer.errors import FileChangedError, TransferStalledError
-from fedjob.engines.kubernetes.transfer.upload import (
-    LocalFile,
-    UploadSession,
-    request_annotations,
-)
+from fedjob.engines.kubernetes.transfer.upload import UploadSession, request_annotations
+from fedjob.engines.kubernetes.transfer.upload_sources import LocalFile
 from fedjob.protocol.sealing import new_private_key
 from support.cluster.fake_store import StoreFault, fake_store
 from support.cluster.fake_transfers import fake_transfers
+from support.cluster.operator_transfers import OperatorTransfers
 
 KEY = new_private_key()
 
@@ -227,3 +226,12 @@ def test_api_server_that_restarts_meanwhile_does_no_harm(fake, tmp_path, store, 
 def wait_for_offer(fake):
     while not (fake.jobs["team", "digits"].get("status") or {}).get("transfer"):
         threading.Event().wait(0.001)
+
+
+def test_error_of_the_operator_that_tests_use_ends_an_upload_at_once(fake, jobs, shards):
+    submit(fake, shards)
+    operator = OperatorTransfers(fake, None)
+    ended = UploadSession(jobs, "digits", files_of(shards), KEY).run()
+    assert ended.status.state == "Failed"
+    with pytest.raises(ValidationError, match=r"spec\.model"):
+        operator.stop()

@@ -43,6 +43,8 @@ def test_initial_model_is_offered_as_round_0(tmp_path: Path) -> None:
 def test_later_segment_starts_from_the_committed_model(tmp_path: Path) -> None:
     first = FakeSegment(tmp_path)
     first.begin(3.0)
+    first.handover.take_model(0, first.offered(0)["sha256"])
+    first.begin(4.0)
     later = FakeSegment(tmp_path, start=0)
     weights = later.run.start(lambda: pytest.fail("the initial model is committed already"))
     assert weights["w"].tolist() == [3.0, 3.0]

@@ -11,8 +11,8 @@ import pytest
 from fedjob.protocol.commit import ClientFailure
 from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
+from fedjob_runtime.server.orders import SegmentRefusedError
 from fedjob_runtime.server.supervisor.failure_policy import MAX_TRIES
-from fedjob_runtime.server.supervisor.nvflare_server import SegmentRefusedError
 from fedjob_runtime.server.supervisor.segment_loop import MAX_FRUITLESS, START_GRACE
 from fedjob_runtime.server.supervisor.segment_monitor import SCHEDULE_SECONDS
 from support.supervised_run import (
@@ -84,7 +84,6 @@ def test_segment_that_nvflare_refuses_is_submitted_to_a_fresh_parent(tmp_path: P
     assert run.run()
     assert run.status.retries["submit"] == 1
     assert run.parent.calls.count("kill") >= 1
-    assert not list((tmp_path / "home/segments").iterdir())
 
 
 def test_job_folder_that_nvflare_refuses_ends_the_run_at_once(tmp_path: Path) -> None:
@@ -329,8 +328,12 @@ def test_errors_that_do_not_pass_fail_the_run_with_the_last_one(tmp_path: Path) 
 @pytest.mark.parametrize("why", ["job", "broken"])
 def test_oom_killed_process_of_the_server_fails_the_run(tmp_path: Path, why: str) -> None:
     run = SupervisedRun(tmp_path)
-    run.memory.killed = True
-    run.acts = [vanishes if why == "job" else ends("broken", error={"reason": "x", "message": "y"})]
+    run.parent.memory_exceeded = True
+    run.acts = [
+        vanishes
+        if why == "job"
+        else ends("broken", error={"reason": "FederationFailed", "message": "y"})
+    ]
     assert not run.run()
     assert run.status.reason == Reason.OUT_OF_MEMORY
     assert "spec.server.resources.limits.memory" in run.status.message
@@ -396,7 +399,7 @@ def test_superseded_round_that_is_offered_is_committed_before_the_next_segment(
 
 def test_gpu_is_free_before_the_next_segment(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path, device="cuda")
-    run.acts = [ends("broken", error={"reason": "x", "message": "y"})]
+    run.acts = [ends("broken", error={"reason": "FederationFailed", "message": "y"})]
     assert run.run()
     assert run.parent.calls.count(f"abort {run.jobs[0].id}") == 1
     assert f"abort {run.jobs[1].id}" not in run.parent.calls
