@@ -16,7 +16,7 @@ from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import PARTIAL, SAMPLES
 from fedjob_runtime.server.job_process.failures import described, folder_of
-from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
+from fedjob_runtime.server.job_process.model_mean import ExtraStateMean
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
@@ -130,16 +130,14 @@ class AuthorsMean:
             ) from error
 
 
-def mean_for(
+def authors_mean(
     aggregator: object, reference: dict[str, Tensor], round_number: int, fl_ctx: FLContext
-) -> Mean:
-    """FedAvg, or the author's aggregator where the job has one.
+) -> AuthorsMean:
+    """The author's aggregator, checked.
 
     Raises:
         AggregatorInvalidError: The component does not derive from NVFlare's Aggregator.
     """
-    if aggregator is None:
-        return ModelMean(reference)
     if not isinstance(aggregator, Aggregator):
         raise AggregatorInvalidError(
             f"spec.components.aggregator: {type(aggregator).__name__} does not derive from "

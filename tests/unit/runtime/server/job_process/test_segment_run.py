@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import (
     SupersededError,
 )
+from fedjob_runtime.server.job_process.strategies.server_momentum import ServerMomentum
+from fedjob_runtime.server.job_process.strategies.server_optimizer import OptimizedMean
 from fedjob_runtime.training.errors import ModelInvalidError
-from fedjob_runtime.training.weights import load_weights
+from fedjob_runtime.training.weights import file_sha256, load_weights
 from support.fake_segment import (
     SEGMENT,
     FakeSegment,
@@ -233,6 +236,37 @@ def test_workers_validate_the_new_model_and_a_failure_is_recorded(tmp_path: Path
     assert fake.report.answered == {"worker-0": 1, "worker-1": 1, "worker-2": 1}
 
 
+# What a strategy keeps.
+
+
+def momentum(weights: dict[str, Tensor], _: int, kept: dict[str, Tensor]) -> OptimizedMean:
+    return OptimizedMean(ServerMomentum(), weights, kept)
+
+
+def test_what_the_strategy_keeps_is_offered_with_its_round_and_used_in_the_next(
+    tmp_path: Path,
+) -> None:
+    """A segment that starts anew from a committed round continues as if nothing had happened."""
+    whole = FakeSegment(tmp_path / "whole", rounds=2, new_mean=momentum)
+    for when in (0, 1):
+        all_answer(whole, {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0}, when)
+    whole.finish()
+    first = whole.offered(1)
+    kept = whole.handover.strategy_file(1)
+    assert first["strategy_sha256"] == file_sha256(kept)
+    assert whole.offered(0)["strategy_sha256"] is None
+
+    later = FakeSegment(tmp_path / "later", rounds=2, start=1, new_mean=momentum)
+    later.handover.start_model(1).parent.mkdir(parents=True)
+    shutil.copy(whole.handover.model_file(1), later.handover.start_model(1))
+    shutil.copy(kept, later.handover.start_strategy(1))
+    all_answer(later, {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0})
+    later.finish()
+    assert later.offered(2)["sha256"] == whole.offered(2)["sha256"]
+    assert later.offered(2)["strategy_sha256"] == whole.offered(2)["strategy_sha256"]
+    assert whole.offered(2)["strategy_sha256"] != first["strategy_sha256"]
+
+
 # Errors of the server's own side.
 
 
@@ -242,7 +276,7 @@ class Broken(ModelMean):
 
 
 def test_error_while_folding_in_is_no_workers_failure(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path, new_mean=lambda weights, _: Broken(weights))
+    fake = FakeSegment(tmp_path, new_mean=lambda weights, *_: Broken(weights))
     all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(KeyError) as caught:
         fake.finish()
@@ -296,7 +330,7 @@ class Median:
 def test_authors_aggregator_that_raises_fails_the_run_not_a_worker(tmp_path: Path) -> None:
     fake = FakeSegment(
         tmp_path,
-        new_mean=lambda weights, number: AuthorsMean(Median(), weights, number, None),  # type: ignore[arg-type]
+        new_mean=lambda weights, number, _: AuthorsMean(Median(), weights, number, None),  # type: ignore[arg-type]
     )
     all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(Exception, match=r"Median\.accept failed in round 1") as caught:
