@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -79,8 +79,15 @@ class MemoryBucket:
             self.objects[key] = data
         return Upload(key, digest, len(data), outcome)
 
-    def download_file(self, key: str, path: Path) -> None:
-        path.write_bytes(self.get_bytes(key))
+    def copy_from(
+        self, source: MemoryBucket, key: str, target: str, *, may_write: Callable[[], None]
+    ) -> bool:
+        data = source.get_bytes(key)
+        if self.objects.get(target) == data:
+            return False
+        may_write()
+        self.put_bytes(target, data)
+        return True
 
     def delete(self, key: str) -> None:
         self.writes.append(f"delete {key}")

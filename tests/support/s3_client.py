@@ -163,6 +163,42 @@ class MemoryClient:
             self.uploads[UploadId][1][PartNumber] = bytes(Body)
             return {"ETag": f'"{PartNumber}"'}
 
+    def copy_object(
+        self,
+        Key: str,
+        CopySource: dict[str, str],
+        CopySourceIfMatch: str,
+        Metadata: dict[str, str],
+        MetadataDirective: str,
+        **_: Any,
+    ) -> None:
+        with self._call("copy_object", Key):
+            assert MetadataDirective == "REPLACE"
+            self.store(Key, self._copied("CopyObject", CopySource, CopySourceIfMatch), Metadata)
+
+    def upload_part_copy(
+        self,
+        Key: str,
+        UploadId: str,
+        PartNumber: int,
+        CopySource: dict[str, str],
+        CopySourceIfMatch: str,
+        CopySourceRange: str,
+        **_: Any,
+    ) -> dict[str, Any]:
+        with self._call("upload_part_copy", Key):
+            data = self._copied("UploadPartCopy", CopySource, CopySourceIfMatch)
+            first, last = map(int, CopySourceRange.removeprefix("bytes=").split("-"))
+            assert 0 <= first <= last < len(data), "S3 refuses a range beyond the source"
+            self.uploads[UploadId][1][PartNumber] = data[first : last + 1]
+            return {"CopyPartResult": {"ETag": f'"{PartNumber}"'}}
+
+    def _copied(self, operation: str, source: dict[str, str], etag: str) -> bytes:
+        data, _ = self._object(operation, source["Key"])
+        if etag != self._etag(source["Key"]):
+            raise refusal(operation, 412, "PreconditionFailed")
+        return data
+
     def complete_multipart_upload(
         self, Key: str, UploadId: str, MultipartUpload: dict[str, Any], **_: Any
     ) -> None:

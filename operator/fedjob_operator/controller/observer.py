@@ -98,12 +98,16 @@ class Observer:
             return self._gpus[1]
         found: int | None = None
         try:
-            nodes = await self._cluster.list_all("v1", "Node")
+            # A node has up to 30 KB, and a cluster thousands of them.
+            pages = self._cluster.pages("v1", "Node", limit=100)
+            most = 0
+            async for node in pages:
+                most = max(most, gpus_of(node))
         except ApiError as error:
             if error.code != 403:
                 raise
         else:
-            found = max((gpus_of(node) for node in nodes), default=0)
+            found = most
         self._gpus = (self._clock(), found)
         return found
 

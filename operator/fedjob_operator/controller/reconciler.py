@@ -16,10 +16,12 @@ from fedjob_operator.controller.status_writer import StatusWriter
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.metrics import RECONCILE_SECONDS
 from fedjob_operator.naming import Body, Key
+from fedjob_operator.planning.completion import known_end
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.plan import plan
 from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.planning.status import refused_status
+from fedjob_operator.planning.transfers import refused_upload, unfinished_uploads
 from fedjob_operator.stages.runner import Preparer, stage_delay
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Problem, Stage
@@ -91,6 +93,13 @@ class Reconciler:
         # Before anything is awaited: a stage that ends meanwhile must not be started once more.
         prepared = view.observations.prepared or view.record.prepared
         self._preparer.start(key, view.job, actions.stages, prepared)
+        self._preparer.note_uploads(
+            key,
+            view.job,
+            unfinished=unfinished_uploads(view),
+            refused=refused_upload(view),
+            ended=known_end(view.job, view.record) is not None,
+        )
         try:
             await self._executor.carry_out(key, uid, actions)
         except ApiError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -38,6 +38,8 @@ VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
 }
 """The kinds of children, with their API versions."""
+MOST_PROXIED = 4 << 20
+"""Bytes of an answer of a pod."""
 TIMEOUT = 30.0
 PARALLEL = 32
 
@@ -107,14 +109,28 @@ class Cluster:
         self, version: str, kind: str, namespace: str = "", labels: str = ""
     ) -> list[Body]:
         """All objects of a kind, by label selector."""
-        items: list[Body] = []
-        query: dict[str, Any] = {"limit": 500, **({"label_selector": labels} if labels else {})}
+        return [body async for body in self.pages(version, kind, namespace, labels)]
+
+    async def pages(
+        self, version: str, kind: str, namespace: str = "", labels: str = "", *, limit: int = 500
+    ) -> AsyncIterator[Body]:
+        """All objects of a kind, of which one page is held at a time.
+
+        Args:
+            version: Their apiVersion.
+            kind: Their kind.
+            namespace: Where; empty: everywhere.
+            labels: A label selector.
+            limit: Objects of a page.
+        """
+        query: dict[str, Any] = {"limit": limit, **({"label_selector": labels} if labels else {})}
         while True:
             page = await self._call("get", path_of(version, kind, namespace), **query)
-            items += page.get("items") or []
+            for item in page.get("items") or []:
+                yield {"apiVersion": version, "kind": kind, **item}
             token = page["metadata"].get("continue")
             if not token:
-                return [{"apiVersion": version, "kind": kind, **item} for item in items]
+                return
             query["_continue"] = token
 
     async def children(self, namespace: str, job: str) -> list[Body]:
@@ -182,7 +198,10 @@ class Cluster:
         """GET from a pod's port, through the API server: for an operator outside the cluster."""
         url = path_of("v1", "Pod", namespace, f"{pod}:{port}", f"proxy/{path}")
         # A long poll must not take a slot from other calls.
-        return await self._answer("get", f"{url}?{query}", _request_timeout=TIMEOUT + 60)
+        # The pod runs the author's code: it must not fill the operator's memory.
+        return await self._answer(
+            "get", f"{url}?{query}", most=MOST_PROXIED, _request_timeout=TIMEOUT + 60
+        )
 
     async def _apply(self, path: str, body: Body) -> Body:
         return await self._call(
@@ -198,7 +217,9 @@ class Cluster:
         async with self._slots:
             return await self._answer(method, path, **options)
 
-    async def _answer(self, method: str, path: str, **options: Any) -> Body:
+    async def _answer(
+        self, method: str, path: str, *, most: int | None = None, **options: Any
+    ) -> Body:
         subject = f"{method.upper()} {path.partition('?')[0]}"
         code = 0
         options = {"_request_timeout": TIMEOUT, **options}
@@ -207,7 +228,8 @@ class Cluster:
                 options["_request_timeout"] = self._patience(subject)
             answer = await self._client.request(method, path, serialize=False, **options)
             code = int(answer.status)
-            found: Body = json.loads(await answer.read())
+            data = await (answer.read() if most is None else _bounded(answer, most, subject))
+            found: Body = json.loads(data)
             return found
         except (DynamicApiError, ApiException) as error:
             code = int(error.status or 0)
@@ -239,6 +261,18 @@ class Cluster:
             detail = "the lease has expired and another operator may act, so nothing is sent"
             raise ApiError(subject, 0, "NotLeading", detail)
         return min(TIMEOUT, left)
+
+
+async def _bounded(answer: Any, most: int, subject: str) -> bytes:
+    """The whole body of an aiohttp response, if it has at most `most` bytes."""
+    data = bytearray()
+    async for piece in answer.content.iter_any():
+        data += piece
+        if len(data) > most:
+            answer.close()
+            detail = f"the answer has more than {most} bytes; see the pod's log"
+            raise ApiError(subject, int(answer.status), "TooLarge", detail)
+    return bytes(data)
 
 
 def _api_error(subject: str, status: Any, body: Any, headers: Any) -> ApiError:

@@ -12,6 +12,7 @@ from fedjob.protocol.transfer import (
     WANT_ANNOTATION,
     expected_files,
 )
+from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import (
     ResultsStatus,
@@ -22,6 +23,7 @@ from fedjob.spec.models.status import (
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import Stage
+from fedjob_operator.state.pod_status import termination_message
 from fedjob_operator.state.transfers import TransferAsk
 
 _LONGEST_ASK = 128
@@ -51,6 +53,20 @@ def upload_wait(view: JobView) -> float | None:
         return None
     ask = upload_ask(view.job)
     return 0.0 if ask != seen.ask else max(0.0, seen.checked + seen.interval - view.now)
+
+
+def unfinished_uploads(view: JobView) -> bool:
+    """Whether the store may hold parts of files that have not arrived."""
+    status = _upload_status(view)
+    return status is not None and status.done.files < status.total.files
+
+
+def refused_upload(view: JobView) -> bool:
+    """Whether a worker has found other bytes in an uploaded shard than the job announces."""
+    if view.job.spec.shards.upload is None:
+        return False
+    messages = (termination_message(pod) for pods in view.pods.values() for pod in pods)
+    return any(m is not None and m.get("reason") == Reason.CHECKSUM_MISMATCH for m in messages)
 
 
 def results_due(view: JobView) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedjob.protocol.commit import Commit
 from fedjob.protocol.history import history_json
 from fedjob.protocol.result_files import HISTORY, MODEL
 from fedjob.protocol.server_status import RunPhase, ServerStatus
@@ -13,6 +14,10 @@ from fedjob_operator.stages.job_store import JobStore
 from fedjob_operator.stages.ownership import MayAct, owner_key, owner_of, read_owner
 
 PATIENCE_SECONDS = 10.0
+MOST_ROUNDS = 2_000
+"""Rounds of a failed run's history, the last ones: each is one request, and the stage has 120 s."""
+MOST_BYTES = 8 << 20
+"""Bytes of its commits: they are held until the history is written."""
 
 
 def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
@@ -44,6 +49,8 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
 def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
     """Writes history.json of a run that has failed; returns whether it did.
 
+    It has the last rounds, as far as `MOST_ROUNDS` and `MOST_BYTES` reach.
+
     A complete run has one from its server. A status has the last rounds, so a run of few rounds
     needs none.
 
@@ -60,7 +67,20 @@ def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
     rounds = log.commits()
     if len(rounds) <= HISTORY_LENGTH or read_owner(bucket, owner_key(layout)) != owner_of(job):
         return False
-    text = history_json([log.read(number) for number in rounds])
+    text = history_json(_last_commits(log, rounds))
     may_act()
     bucket.put_bytes(layout.result(HISTORY), text.encode())
     return True
+
+
+def _last_commits(log: RoundLog, rounds: list[int]) -> list[Commit]:
+    """The last commits of a log, the oldest first."""
+    found: list[Commit] = []
+    left = MOST_BYTES
+    for number in reversed(rounds[-MOST_ROUNDS:]):
+        commit = log.read(number)
+        left -= len(commit.model_dump_json())
+        if left < 0:
+            break
+        found.append(commit)
+    return found[::-1]

@@ -38,6 +38,7 @@ from fedjob_operator.stages.uploads import (
     UploadLimits,
     abort_uploads,
     look_at_uploads,
+    remove_refused,
 )
 from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
@@ -87,6 +88,8 @@ class Preparer:
         self._reading: dict[Key, asyncio.Lock] = {}
         self._lanes = Lanes(deadlines)
         self._uploading: dict[Key, FederatedJob] = {}
+        self._refused: set[Key] = set()
+        self._tidied: dict[Key, str] = {}
         self._aborts: dict[asyncio.Task[None], Key] = {}
 
     def start(
@@ -109,6 +112,27 @@ class Preparer:
     def _ended(self, at: tuple[Key, Stage], _: asyncio.Task[None]) -> None:
         del self._tasks[at]
 
+    def note_uploads(
+        self, key: Key, job: FederatedJob, *, unfinished: bool, refused: bool, ended: bool
+    ) -> None:
+        """Notes what a job's client leaves in the store; it is removed when the job ends or goes.
+
+        Args:
+            key: The job's key.
+            job: The job.
+            unfinished: Whether there may be parts of files that have not arrived.
+            refused: Whether a worker has found other bytes than were announced.
+            ended: Whether the run has ended: nobody sends files any more.
+        """
+        if not unfinished and not refused:
+            return
+        self._uploading[key] = job
+        if refused:
+            self._refused.add(key)  # a worker that waits must not find its shard gone
+        elif ended and self._tidied.get(key) != job.metadata.uid:
+            self._tidied[key] = str(job.metadata.uid)
+            self._tidy(key, job)
+
     def forget(self, key: Key) -> None:
         """Ends all stages of a job that was deleted, with their threads."""
         for (other, _), task in list(self._tasks.items()):
@@ -116,9 +140,12 @@ class Preparer:
                 task.cancel()
         self._inputs.pop(key, None)
         self._reading.pop(key, None)
+        self._tidied.pop(key, None)
         unfinished = self._uploading.pop(key, None)
-        if unfinished is None:
-            return
+        if unfinished is not None:
+            self._tidy(key, unfinished)
+
+    def _tidy(self, key: Key, job: FederatedJob) -> None:
         if sum(other[0] == key[0] for other in self._aborts.values()) >= MOST_ABORTS:
             _log.warning(
                 "unfinished uploads are left: too many jobs of the namespace were deleted; the "
@@ -126,7 +153,7 @@ class Preparer:
                 extra={"job": "/".join(key)},
             )
             return
-        task = asyncio.create_task(self._abort_uploads(key, unfinished))
+        task = asyncio.create_task(self._abort_uploads(key, job))
         self._aborts[task] = key
         task.add_done_callback(self._aborts.pop)
 
@@ -300,11 +327,18 @@ class Preparer:
             self._uploading.pop(key, None)
 
     async def _abort_uploads(self, key: Key, job: FederatedJob) -> None:
-        """Removes the parts that a deleted job has in the store; they would be paid for ever."""
+        """Removes what no job can use: it would be paid for ever, or stand for another file."""
+        refused = key in self._refused
+        self._refused.discard(key)
 
         async def abort() -> None:
             store, may_act = await self._store(job), self._may_act(key, "the uploads")
             await run_blocking(abort_uploads, store, owner_of(job), may_act)
+            files = expected_files(job.spec) if refused else []
+            removed = await run_blocking(remove_refused, store, files, may_act)
+            if removed:
+                text = f"removed, with other bytes than announced: {', '.join(removed)}"
+                _log.warning(text, extra={"job": "/".join(key)})
 
         try:
             await self._lanes.run(key, Stage.UPLOADS, abort)

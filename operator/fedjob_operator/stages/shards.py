@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.reasons import Reason
@@ -65,7 +66,8 @@ def find_shards(
     bucket, prefix = split_uri(spec.uri) if spec.uri is not None else (own, layout.shards)
     prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     listed = open_bucket(bucket).list(prefix)
-    keys = [info.key for info in listed if info.key.lower().endswith(".zip")]
+    zips = (info.key for info in listed if info.key.lower().endswith(".zip"))
+    keys = list(islice(zips, MAX_SHARDS + 2))  # with the validation shard, and one too many
     found = [FoundShard(key.rpartition("/")[2], bucket, key) for key in keys]
     faults = list(_listing_faults(found, f"s3://{bucket}/{prefix}", spec.validation))
     if faults:
@@ -80,7 +82,8 @@ def _listing_faults(found: list[FoundShard], where: str, validation: str | None)
     faults = []
     if len(found) > MAX_SHARDS + 1:
         fix = f"merge some: a job has at most {MAX_SHARDS} workers"
-        faults.append(Fault("spec.shards", f"{where} holds {len(found)} ZIPs", fix))
+        problem = f"{where} holds more than {MAX_SHARDS + 1} ZIPs"
+        faults.append(Fault("spec.shards", problem, fix))
     seen: dict[str, str] = {}
     for shard in found:
         if not re.match(SHARD_NAME, shard.name):

@@ -7,6 +7,7 @@ any point.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,8 @@ OFFERED_SECONDS = 10.0
 """The longest time between two looks while a client has URLs."""
 IDLE_SECONDS = 60.0
 """The longest time between two looks while none has; an annotation makes the next one due."""
+_BLOCK = 4 << 20
+"""Bytes of a file that are held in memory while it is read."""
 _SMALLER_SHARDS = "make the shards smaller, or put them into S3 and name them with spec.shards.uri"
 _SMALLER_MODEL = "put it into S3 and name it with spec.model.checkpoint"
 SHARE = 5.0
@@ -226,12 +229,56 @@ def abort_uploads(store: JobStore, owner: Owner, may_act: MayAct) -> int:
     return len(opened)
 
 
+def remove_refused(store: JobStore, files: Sequence[ExpectedFile], may_act: MayAct) -> list[str]:
+    """Reads every large file, and deletes those with other bytes than announced.
+
+    Parts carry no checksum of the file, so a client may announce one file and send another; a
+    worker finds that out. As long as the object is there, the announced file would never be sent:
+    the object has its size and its SHA-256 as metadata.
+
+    Args:
+        store: The job's store.
+        files: What the job has announced.
+        may_act: Called before every deletion.
+
+    Returns:
+        The paths of deleted files.
+
+    Raises:
+        StoreError: The store cannot be used.
+    """
+    bucket, root = store.bucket(), store.layout.root
+    removed = []
+    for file in files:
+        key = root + file.path
+        info = bucket.head(key) if file.size > WHOLE else None
+        if info is None or info.sha256 != file.sha256:
+            continue  # not there, or another file, which is not skipped
+        digest = hashlib.sha256()
+        with bucket.open_seekable(key) as content:
+            while block := content.read(_BLOCK):
+                digest.update(block)
+        now = bucket.head(key)
+        if digest.hexdigest() == file.sha256 or now is None or now.etag != info.etag:
+            continue
+        may_act()
+        bucket.delete(key)
+        removed.append(file.path)
+    return removed
+
+
 def _arrived(
     bucket: Bucket, root: str, files: Sequence[ExpectedFile], known: Mapping[str, str]
 ) -> dict[str, str]:
     """The ETag of each file that is in the store with its size and SHA-256 (row 39), by path."""
     folders = {file.path.partition("/")[0] for file in files}
-    listed = {info.key: info for name in folders for info in bucket.list(f"{root}{name}/")}
+    expected = {root + file.path for file in files}
+    listed = {
+        info.key: info
+        for name in folders
+        for info in bucket.list(f"{root}{name}/")
+        if info.key in expected
+    }
     found = {}
     for file in files:
         info = listed.get(root + file.path)

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -25,6 +25,7 @@ from fedjob.storage.errors import (
     StoreError,
     Where,
 )
+from fedjob.storage.object_copy import DEFAULT_SIZES, CopySizes, copy_object
 from fedjob.storage.objects import ObjectInfo, Outcome, Upload
 from fedjob.storage.seekable import RangedReader
 from fedjob.storage.upload import Progress, send_file
@@ -36,6 +37,9 @@ __all__ = ["LONGEST_PRESIGN", "SMALL", "Bucket"]
 
 SMALL = 1 << 20
 """Bytes of an object that is held in memory, unless its reader allows more."""
+
+MOST_PAGES = 1_000
+"""Pages of a listing, of up to 1,000 objects each: a store could send them without end."""
 
 
 class Bucket:
@@ -150,10 +154,14 @@ class Bucket:
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"], sha256, _seconds(answer))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects under a prefix, page by page; order is the store's."""
+        """The objects under a prefix, page by page; order is the store's.
+
+        Raises:
+            StoreError: There are more pages than `MOST_PAGES`.
+        """
         where = self.where(prefix)
         token: dict[str, Any] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             with translated(where):
                 page = self._client.list_objects_v2(Bucket=where.bucket, Prefix=prefix, **token)
             for entry in page.get("Contents", []):
@@ -163,6 +171,9 @@ class Bucket:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+        raise StoreError(
+            where, f"it lists more than {MOST_PAGES} pages of objects", "delete what is not needed"
+        )
 
     def delete(self, key: str) -> None:
         """Deletes an object; one that does not exist is not an error."""
@@ -175,7 +186,7 @@ class Bucket:
         if not prefix.endswith("/"):
             raise ValueError(f"a prefix to delete ends with a slash, {prefix!r} does not")
         count = 0
-        for info in list(self.list(prefix)):
+        for info in self.list(prefix):
             self.delete(info.key)
             count += 1
         return count
@@ -287,6 +298,41 @@ class Bucket:
             etag=info.etag,
             sha256=sha256 or info.sha256,
             progress=progress,
+        )
+
+    def copy_from(
+        self,
+        source: Bucket,
+        key: str,
+        target: str,
+        *,
+        may_write: Callable[[], None],
+        sizes: CopySizes = DEFAULT_SIZES,
+    ) -> bool:
+        """Has the store copy an object of another of its buckets; see `object_copy`.
+
+        Args:
+            source: The other bucket, at the same endpoint; our keys may read it.
+            key: What to copy.
+            target: The key here.
+            may_write: Called before every write; raises to stop.
+            sizes: How large requests are.
+
+        Returns:
+            Whether it was copied; False where the same version is here already.
+
+        Raises:
+            ObjectMissingError: It does not exist.
+            ObjectChangedError: It was replaced meanwhile.
+        """
+        info = source._require(key)
+        return copy_object(
+            self._client,
+            source.where(key),
+            info,
+            self.where(target),
+            may_write=may_write,
+            sizes=sizes,
         )
 
     def presign_get(self, key: str, seconds: int = LONGEST_PRESIGN) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from fedjob.protocol.config import StoreLocation
 
+MOST_ANSWER = 4 << 20
+"""Bytes of an answer other than an object: a page of 1,000 long keys has 3.5 MiB."""
 _REFUSED = frozenset(
     {
         "403", "AccessDenied", "AllAccessDisabled", "ExpiredToken", "Forbidden",
@@ -108,7 +110,7 @@ def connect(
         botocore_session=None if credentials is None else _session_without_user_settings()
     )
     try:
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=location.endpoint,
             region_name=location.region,
@@ -125,6 +127,34 @@ def connect(
                 )
             ]
         ) from error
+    _bound_answers(client)
+    return client
+
+
+def _bound_answers(client: S3Client) -> None:
+    """Has answers that botocore holds in memory cut off at `MOST_ANSWER` bytes.
+
+    It reads listings and errors whole, of any size, and parses them; only objects are streamed.
+    """
+    from botocore.exceptions import HTTPClientError
+
+    http = client._endpoint.http_session  # type: ignore[attr-defined]
+
+    def send(request: Any, **_: Any) -> Any:
+        if request.stream_output:
+            return None  # an object: its reader has a bound
+        request.stream_output = True
+        answer = http.send(request)
+        data = bytearray()
+        for piece in answer.raw.stream(1 << 16):
+            data += piece
+            if len(data) > MOST_ANSWER:
+                answer.raw.close()
+                raise HTTPClientError(error=f"an answer of more than {MOST_ANSWER} bytes")
+        answer._content = bytes(data)
+        return answer
+
+    client.meta.events.register("before-send.s3", send)
 
 
 def _session_without_user_settings() -> Session:

@@ -15,6 +15,7 @@ from fedjob.storage.errors import (
     ChecksumMismatchError,
     ObjectChangedError,
     ObjectTooLargeError,
+    StoreError,
     StreamCutError,
     Where,
 )
@@ -92,10 +93,15 @@ def receive_range(client: S3Client, where: Where, start: int, length: int, etag:
         try:
             body = _open(client, where, start, start + length - 1, etag)["Body"]
             with translated(where, streaming=True):
-                return bytes(body.read())
+                data = _read(body, length)
         except StreamCutError:
             if not left:
                 raise
+            continue
+        if len(data) > length:
+            problem = f"it sends more than the {length} bytes that were asked for"
+            raise StoreError(where, problem, "use a store that answers ranged requests")
+        return data
     raise AssertionError("unreachable")
 
 

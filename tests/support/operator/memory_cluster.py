@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fedjob_operator.kube.client import ApiError
@@ -66,6 +66,13 @@ class MemoryCluster:
         """All objects of a kind."""
         self._call("list", kind)
         return [body for (found, _), body in self.objects.items() if found == kind]
+
+    async def pages(
+        self, version: str, kind: str, namespace: str = "", labels: str = "", *, limit: int = 500
+    ) -> AsyncIterator[Body]:
+        """All objects of a kind, one after another."""
+        for body in await self.list_all(version, kind, namespace, labels):
+            yield body
 
     async def children(self, namespace: str, job: str) -> list[Body]:
         """Everything with the job's label."""

@@ -47,12 +47,19 @@ class RecordedStages:
     def __init__(self) -> None:
         self.started: list[tuple[frozenset[Stage], Prepared | None]] = []
         self.forgotten: list[Key] = []
+        self.uploads: list[tuple[bool, bool, bool]] = []
 
     def start(
         self, key: Key, job: FederatedJob, stages: Iterable[Stage], prepared: Prepared | None
     ) -> None:
         """Records what the plan asks for."""
         self.started.append((frozenset(stages), prepared))
+
+    def note_uploads(
+        self, key: Key, job: FederatedJob, *, unfinished: bool, refused: bool, ended: bool
+    ) -> None:
+        """Records what is known of uploads."""
+        self.uploads.append((unfinished, refused, ended))
 
     def forget(self, key: Key) -> None:
         """Records a job that is gone."""
@@ -392,3 +399,15 @@ def test_conflicting_status_reads_the_job_again() -> None:
     assert str(known["metadata"]["uid"]) == UID
     bench.until_stable()
     assert condition(bench.status, "ServerReady")["status"] == "True"
+
+
+def test_what_a_client_leaves_in_the_store_is_noted_until_the_end() -> None:
+    file = {"name": "a.zip", "sha256": "0" * 64, "size": 1}
+    shards = {"upload": {"files": [file]}}
+    job = a_job(shards=shards, federation={"minClients": 1}, runPolicy={"activeDeadlineSeconds": 5})
+    bench = Bench(job, Observations())
+    bench.reconcile()
+    assert bench.stages.uploads == [(True, False, False)]
+    bench.now += 6
+    bench.until_stable()
+    assert bench.stages.uploads[-1] == (True, False, True)

@@ -8,7 +8,7 @@ import json
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
-from fedjob_operator.kube.client import VERSIONS, ApiError, Cluster, path_of
+from fedjob_operator.kube.client import MOST_PROXIED, VERSIONS, ApiError, Cluster, path_of
 from support.operator.api_server import POD, Server, run
 
 
@@ -162,6 +162,18 @@ def test_pod_is_asked_through_the_api_server() -> None:
         assert found == {"phase": "Training"}
         ((_, path, _),) = server.calls
         assert path == "/api/v1/namespaces/team/pods/p:8080/proxy/status?wait=0"
+
+    run(body)
+
+
+def test_answer_of_a_pod_is_read_up_to_its_bound() -> None:
+    """A pod runs the author's code; the API server's own answers have no bound."""
+
+    async def body(server: Server, client: ApiClient) -> None:
+        text = json.dumps({"phase": "x" * MOST_PROXIED})
+        server.answers = {"GET": (200, text)}
+        with pytest.raises(ApiError, match=f"more than {MOST_PROXIED} bytes"):
+            await Cluster(client).proxy("team", "p", 8080, "status", "wait=0")
 
     run(body)
 

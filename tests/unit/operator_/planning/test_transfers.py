@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,13 @@ from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.upload import ModelUpload, UploadCheckpoint
 from fedjob_operator.naming import Body
+from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.preparation import (
     image_digest,
     inputs_digest,
     spec_digest,
 )
+from fedjob_operator.planning.transfers import refused_upload, unfinished_uploads
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.observed import Observations, Observed, Problem, Stage
 from fedjob_operator.state.record import Failure, Record
@@ -30,6 +33,9 @@ from support.operator.samples import (
     observed_of,
     plan_for,
     prepared_of,
+    running,
+    simulate,
+    with_pod,
 )
 
 MB = 10**6
@@ -261,3 +267,27 @@ def test_digests_of_jobs_without_uploads_are_those_of_earlier_operators() -> Non
     assert image_digest(job) == "0c1776509eb33f4f"
     assert spec_digest(job) == "11cdca0c5bb068b9"
     assert inputs_digest(JOB) != inputs_digest(job)
+
+
+def view_of(observed: Observed, job: FederatedJob = JOB) -> JobView:
+    return JobView.of(job, observed, NOW)
+
+
+def test_uploads_are_unfinished_until_every_file_has_arrived() -> None:
+    assert unfinished_uploads(view_of(observed_of(JOB, Observations(uploads=seen()))))
+    assert not unfinished_uploads(view_of(observed_of(JOB, Observations(uploads=COMPLETE))))
+    without = a_job()
+    assert not unfinished_uploads(view_of(observed_of(without, Observations()), without))
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused"), [("ChecksumMismatch", True), ("ShardUnsafe", False)]
+)
+def test_upload_is_refused_where_a_worker_finds_other_bytes(reason: str, refused: bool) -> None:
+    observed = observed_of(JOB, observations_of(JOB, uploads=COMPLETE))
+    observed = simulate(observed, plan_for(JOB, observed))
+    observed = simulate(observed, plan_for(JOB, observed))
+    message = json.dumps({"phase": "Failed", "reason": reason, "message": "x"})
+    last = {"exitCode": 64, "reason": "Error", "message": message}
+    observed = with_pod(observed, "digits-worker-0", **running(last=last))
+    assert refused_upload(view_of(observed)) is refused

@@ -115,6 +115,25 @@ def test_history_is_written_for_the_owner_and_where_a_status_is_too_small(
     assert store.layout.result("history.json") not in store.bucket().objects
 
 
+def test_history_has_the_last_rounds_within_its_bounds(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(HISTORY_LENGTH + 5):
+        commit(store, number, b"model")
+    monkeypatch.setattr(round_log, "MOST_ROUNDS", 3)
+    last = HISTORY_LENGTH + 4
+    assert rounds_kept(store) == [last - 2, last - 1, last]
+    one = len(store.__dict__["commits"][last].model_dump_json())
+    monkeypatch.setattr(round_log, "MOST_BYTES", 2 * one)
+    assert rounds_kept(store) == [last - 1, last]
+
+
+def rounds_kept(store: MemoryStore) -> list[int]:
+    assert kept(store, owner_of(a_job()))
+    text = store.bucket().objects[store.layout.result("history.json")]
+    return [line.round for line in History.model_validate_json(text).rounds]
+
+
 def test_history_is_not_written_without_the_lease(store: MemoryStore) -> None:
     for number in range(HISTORY_LENGTH + 2):
         commit(store, number, b"model")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from fedjob.protocol.transfer import KEY_ANNOTATION, RESULTS_ANNOTATION, WHOLE
+from fedjob.protocol.transfer import (
+    KEY_ANNOTATION,
+    RESULTS_ANNOTATION,
+    WHOLE,
+    expected_files,
+)
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.resources.configmaps import record_map
@@ -22,7 +28,7 @@ from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import Kits, Problem, Stage
 from fedjob_operator.state.record import PodSlot, Prepared, Record, ShardPlace
 from support.operator.samples import DEFAULTS, UID, a_job
-from support.operator.upload_store import PUBLIC, UploadStore
+from support.operator.upload_store import PUBLIC, ROOT, UploadStore
 from support.s3_client import refusal
 
 KEY = ("team", "digits")
@@ -201,6 +207,60 @@ def test_parts_of_a_deleted_job_are_removed_in_the_background(
         assert uploading.store.client.uploads == {}
         uploading.preparer.forget(KEY)
         assert not uploading.preparer._aborts
+
+    asyncio.run(run())
+
+
+def test_parts_of_a_job_that_has_ended_are_removed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        uploading.look()
+        await uploading.finish()
+        note = partial(uploading.preparer.note_uploads, KEY, uploading.job, refused=False)
+        note(unfinished=True, ended=False)
+        assert not uploading.preparer._aborts
+        note(unfinished=True, ended=True)
+        await asyncio.gather(*uploading.preparer._aborts)
+        assert uploading.store.client.uploads == {}
+        note(unfinished=True, ended=True)
+        assert not uploading.preparer._aborts
+
+    asyncio.run(run())
+
+
+def test_parts_are_removed_by_an_operator_that_has_not_looked_at_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The job was suspended when the operator started."""
+
+    async def run() -> None:
+        before = Uploading(monkeypatch)
+        before.look()
+        await before.finish()
+        restarted = Uploading(monkeypatch)
+        restarted.store = before.store
+        restarted.preparer.note_uploads(
+            KEY, restarted.job, unfinished=True, refused=False, ended=False
+        )
+        restarted.preparer.forget(KEY)
+        await asyncio.gather(*restarted.preparer._aborts)
+        assert before.store.client.uploads == {}
+
+    asyncio.run(run())
+
+
+def test_refused_files_are_removed_with_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        uploading = Uploading(monkeypatch)
+        (file,) = expected_files(uploading.job.spec)
+        uploading.store.client.store(ROOT + file.path, bytes(file.size), {"sha256": file.sha256})
+        note = partial(uploading.preparer.note_uploads, KEY, uploading.job, unfinished=False)
+        note(refused=False, ended=True)
+        note(refused=True, ended=True)
+        assert not uploading.preparer._aborts, "its worker still looks for the shard"
+        uploading.preparer.forget(KEY)
+        await asyncio.gather(*uploading.preparer._aborts)
+        assert uploading.store.bucket().head(ROOT + file.path) is None
 
     asyncio.run(run())
 

@@ -25,6 +25,7 @@ from fedjob_operator.stages.uploads import (
     UploadLimits,
     abort_uploads,
     look_at_uploads,
+    remove_refused,
 )
 from fedjob_operator.state.transfers import TransferAsk, Uploads
 from support.operator.upload_store import PUBLIC, ROOT, UploadStore, file_of, offer_in, parts_in
@@ -366,3 +367,39 @@ def test_a_store_without_news_is_looked_at_less_often(store: UploadStore) -> Non
     for second in range(1, 9):
         idle = look(store, idle, NOW + second, ask=TransferAsk())
     assert idle.interval == IDLE_SECONDS
+
+
+FALSE = LARGE[::-1]
+GOOD, BAD = file_of("good.zip", LARGE), file_of("bad.zip", LARGE)
+
+
+@pytest.fixture
+def sent(store: UploadStore) -> UploadStore:
+    """Two complete uploads; one has other bytes than its client announced."""
+    for file, data in ((GOOD, LARGE), (BAD, FALSE)):
+        store.client.store(ROOT + file.path, data, {"sha256": file.sha256})
+    return store
+
+
+def test_file_with_other_bytes_is_removed_and_others_stay(sent: UploadStore) -> None:
+    absent = file_of("absent.zip", LARGE)
+    assert remove_refused(sent, [GOOD, BAD, absent], leads) == ["shards/bad.zip"]
+    assert sent.bucket().head(ROOT + GOOD.path) is not None
+    assert sent.bucket().head(ROOT + BAD.path) is None
+
+
+def test_file_of_another_claim_and_small_files_are_not_read(sent: UploadStore) -> None:
+    other, small = file_of("bad.zip", b"x" * len(LARGE)), file_of("small.zip", b"small")
+    sent.client.store(ROOT + small.path, b"SMALL", {"sha256": small.sha256})
+    sent.client.calls.clear()
+    assert remove_refused(sent, [other, small], leads) == []
+    assert "get_object" not in str(sent.client.calls)
+
+
+def test_nothing_is_removed_without_the_lease(sent: UploadStore) -> None:
+    def lost() -> None:
+        raise StageError(Reason.FENCED, "another operator leads")
+
+    with pytest.raises(StageError):
+        remove_refused(sent, [BAD], lost)
+    assert sent.bucket().head(ROOT + BAD.path) is not None
