@@ -246,25 +246,28 @@ def momentum(weights: dict[str, Tensor], _: int, kept: dict[str, Tensor]) -> Opt
 def test_what_the_strategy_keeps_is_offered_with_its_round_and_used_in_the_next(
     tmp_path: Path,
 ) -> None:
-    """A segment that starts anew from a committed round continues as if nothing had happened."""
+    """A segment that starts from a committed round continues as if nothing had happened."""
+    answers = {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0}
     whole = FakeSegment(tmp_path / "whole", rounds=2, new_mean=momentum)
     for when in (0, 1):
-        all_answer(whole, {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0}, when)
+        all_answer(whole, answers, when)
     whole.finish()
-    first = whole.offered(1)
-    kept = whole.handover.strategy_file(1)
-    assert first["strategy_sha256"] == file_sha256(kept)
-    assert whole.offered(0)["strategy_sha256"] is None
 
-    later = FakeSegment(tmp_path / "later", rounds=2, start=1, new_mean=momentum)
-    later.handover.start_model(1).parent.mkdir(parents=True)
-    shutil.copy(whole.handover.model_file(1), later.handover.start_model(1))
-    shutil.copy(kept, later.handover.start_strategy(1))
-    all_answer(later, {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0})
-    later.finish()
-    assert later.offered(2)["sha256"] == whole.offered(2)["sha256"]
-    assert later.offered(2)["strategy_sha256"] == whole.offered(2)["strategy_sha256"]
-    assert whole.offered(2)["strategy_sha256"] != first["strategy_sha256"]
+    before = FakeSegment(tmp_path / "before", rounds=1, new_mean=momentum)
+    all_answer(before, answers)
+    before.finish()
+    kept = before.handover.strategy_file(1)
+    assert before.offered(1)["strategy_sha256"] == file_sha256(kept)
+
+    after = FakeSegment(tmp_path / "after", rounds=2, start=1, new_mean=momentum)
+    after.handover.start_model(1).parent.mkdir(parents=True)
+    shutil.copy(before.handover.model_file(1), after.handover.start_model(1))
+    shutil.copy(kept, after.handover.start_strategy(1))
+    all_answer(after, answers)
+    after.finish()
+    for fact in ("sha256", "strategy_sha256"):
+        assert after.offered(2)[fact] == whole.offered(2)[fact]
+        assert after.offered(2)[fact] != before.offered(1)[fact]
 
 
 # Errors of the server's own side.
