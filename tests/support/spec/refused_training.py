@@ -288,7 +288,7 @@ FEDERATION: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "strategy with another's argument": (
         {"spec.federation.strategy": {"name": "FedProx", "args": {"momentum": 0.5}}},
         "spec.federation.strategy.args.momentum",
-        "no argument of FedProx, but of FedAvgM",
+        "does not belong to FedProx, but to FedAvgM",
         "remove it",
     ),
     "strategy momentum one": (

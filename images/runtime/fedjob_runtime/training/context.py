@@ -37,7 +37,7 @@ class TrainingContext:
         num_rounds: NUM_ROUNDS of the job; 0 in job folders of an older version.
         num_clients: NUM_CLIENTS, the workers of the job; 0 in job folders of an older version.
         shard_name: SHARD_NAME, the file name of the worker's shard.
-        proximal_mu: PROXIMAL_MU, of strategy FedProx (`training.proximal`); None with others.
+        proximal_mu: PROXIMAL_MU, of strategy FedProx (`training.objective`); None with others.
         state_dir: STATE_DIR, where the training function may keep files from round to round; None
             where there is none, as on the server.
     """

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.data.dataset import ManifestDataset
 from fedjob_runtime.training.errors import DatasetInvalidError
-from fedjob_runtime.training.objective import loss_of, measures_of
-from fedjob_runtime.training.proximal import ProximalTerm
+from fedjob_runtime.training.objective import ProximalTerm, loss_of, measures_of
 
 
 def fl_train(

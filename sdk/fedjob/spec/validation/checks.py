@@ -341,7 +341,7 @@ def argument_of_strategy(argument: str, owners: list[str]) -> Callable[[Reader],
         if name not in owners:
             yield Fault(
                 f"spec.federation.strategy.args.{argument}",
-                f"is no argument of {name}, but of {', '.join(owners)}",
+                f"does not belong to {name}, but to {', '.join(owners)}",
                 "remove it, or write the name of that strategy",
             )
 
