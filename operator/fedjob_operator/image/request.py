@@ -43,6 +43,8 @@ class ImageRequest:
         operator_config: Docker config JSON of the operator, or None.
         operator_repositories: Repositories that it serves, with all below them.
         hosts: Hosts, with ports, that the registries may send us to.
+        supervisor: Reference of the operator's own runtime image, which is to be pinned by digest;
+            empty where it has none.
     """
 
     base: str
@@ -59,6 +61,7 @@ class ImageRequest:
     operator_config: str | None = field(default=None, repr=False)
     operator_repositories: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    supervisor: str = ""
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""
@@ -109,9 +112,11 @@ class ImageResult:
         digest: Digest of the manifest.
         cache_hit: Whether the image existed already; then nothing was pushed.
         seconds: Duration of the search or build, in seconds.
+        supervisor: The operator's runtime image by digest; empty where it has none.
     """
 
     reference: str
     digest: str
     cache_hit: bool
     seconds: float
+    supervisor: str = ""

@@ -46,10 +46,11 @@ def new_pods(
 ) -> list[Body]:
     """The pods that the plans of the slots create now."""
     image = prepared.image.reference if prepared.image is not None else ""
+    supervisor = prepared.image.supervisor if prepared.image is not None else ""
     pods: list[Body] = []
     if server.create is not None:
         config = server_pod_config(job, prepared, kit_set)
-        start = PodStart(image=image, ordinal=server.create, config=config)
+        start = PodStart(image=image, ordinal=server.create, config=config, supervisor=supervisor)
         pods.append(server_pod(job, start, defaults))
     for index, (name, plan) in enumerate(workers.items()):
         if plan.create is not None:

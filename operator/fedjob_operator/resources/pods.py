@@ -82,11 +82,13 @@ class PodStart:
         image: `repository@sha256:...`.
         ordinal: Number of the pod within its slot, from 0.
         config: What it is started with.
+        supervisor: Image of a server's supervisor; empty: the operator's runtime image now.
     """
 
     image: str
     ordinal: int
     config: PodConfig
+    supervisor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,10 +171,11 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
         volumes=volumes,
         grace=SERVER_GRACE,
     )
-    return _supervised(_pod(job, shape, start, defaults), supervisor, defaults)
+    supervisor["image"] = start.supervisor or defaults.runtime_image or start.image
+    return _supervised(_pod(job, shape, start, defaults), supervisor)
 
 
-def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
+def _supervised(pod: Body, supervisor: Body) -> Body:
     """The pod of a federation, with the supervisor as its main container."""
     pod["metadata"]["annotations"][DEFAULT_CONTAINER] = SUPERVISOR
     spec = pod["spec"]
@@ -196,7 +199,6 @@ def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
             **federation,
             **supervisor,
             "name": SUPERVISOR,
-            "image": defaults.runtime_image or federation["image"],
             "securityContext": {
                 **_SECURITY,
                 "runAsUser": SUPERVISOR_USER,

@@ -82,6 +82,7 @@ async def build_image(
             operator_config=default or None,
             operator_repositories=_operator_repositories(job, settings),
             hosts=frozenset(settings.allowed_registries),
+            supervisor=settings.base_image,
         )
     )
     return PreparedImage(
@@ -90,6 +91,7 @@ async def build_image(
         cache_hit=result.cache_hit,
         seconds=result.seconds,
         made_from=image_digest(job),
+        supervisor=result.supervisor,
     )
 
 
