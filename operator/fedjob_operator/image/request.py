@@ -12,6 +12,7 @@ from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_connection import Access
+from fedjob_operator.kube.built_images import BuiltImages
 
 OPERATORS = "the operator's registry configuration"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -45,6 +46,7 @@ class ImageRequest:
         hosts: Hosts, with ports, that the registries may send us to.
         supervisor: Reference of the operator's own runtime image, which is to be pinned by digest;
             empty where it has none.
+        built: What this operator has built; gets what builder `docker` builds.
     """
 
     base: str
@@ -62,6 +64,7 @@ class ImageRequest:
     operator_repositories: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     supervisor: str = ""
+    built: BuiltImages = field(default_factory=BuiltImages, repr=False, compare=False)
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""
