@@ -34,8 +34,10 @@ def fixed_children(
         ]
     if job.spec.storage.secret_ref is None:
         bodies.append(store_secret(job, defaults.keys))
-    image = prepared.image.reference if prepared.image is not None else ""
-    if needs_pull_secret(image, defaults.pull_login):
+    images = [defaults.runtime_image]
+    if prepared.image is not None:
+        images += [prepared.image.reference, prepared.image.supervisor]
+    if any(needs_pull_secret(image, defaults.pull_login) for image in images):
         bodies.append(pull_secret(job, defaults.pull_login))
     return bodies
 

@@ -174,10 +174,10 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
         grace=SERVER_GRACE,
     )
     supervisor["image"] = start.supervisor or defaults.runtime_image or start.image
-    return _supervised(_pod(job, shape, start, defaults), supervisor)
+    return _supervised(_pod(job, shape, start, defaults), supervisor, size=defaults.work_size)
 
 
-def _supervised(pod: Body, supervisor: Body) -> Body:
+def _supervised(pod: Body, supervisor: Body, *, size: str) -> Body:
     """The pod of a federation, with the supervisor as its main container."""
     pod["metadata"]["annotations"][DEFAULT_CONTAINER] = SUPERVISOR
     spec = pod["spec"]
@@ -214,8 +214,8 @@ def _supervised(pod: Body, supervisor: Body) -> Body:
             ],
         }
     ]
-    size = {"sizeLimit": defaults.work_size}
-    spec["volumes"] += [{"name": name, "emptyDir": size} for name in ("own", ORDERS, REPORTS)]
+    folder = {"emptyDir": {"sizeLimit": size}}
+    spec["volumes"] += [{"name": name, **folder} for name in ("own", ORDERS, REPORTS)]
     return pod
 
 
@@ -264,7 +264,10 @@ def worker_pod(
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
     slot, placement = shape.slot, shape.placement
-    own = needs_pull_secret(start.image, defaults.pull_login)
+    images = [start.image]
+    if shape.component == SERVER:
+        images.append(start.supervisor or defaults.runtime_image)
+    own = any(needs_pull_secret(image, defaults.pull_login) for image in images)
     pulls = dict.fromkeys(
         [
             *job.spec.image.pull_secrets,

@@ -264,3 +264,12 @@ def test_replacements_have_new_names() -> None:
         for n in range(3)
     ]
     assert found == ["digits-worker-0", "digits-worker-0-r1", "digits-worker-0-r2"]
+
+
+def test_server_may_pull_the_supervisors_image_with_the_operators_login() -> None:
+    login = '{"auths": {"r.test": {"auth": "x"}}}'
+    defaults = replace(DEFAULTS, pull_login=login, runtime_image="r.test/runtime:1")
+    spec = server_pod(a_job(), a_start(), defaults)["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "digits-pull"}]
+    worker = worker_pod(a_job(), "worker-0", a_start(), defaults, gpus=False)["spec"]
+    assert "imagePullSecrets" not in worker, "its image is in another registry"
