@@ -34,8 +34,10 @@ def fixed_children(
         ]
     if job.spec.storage.secret_ref is None:
         bodies.append(store_secret(job, defaults.keys))
-    image = prepared.image.reference if prepared.image is not None else ""
-    if needs_pull_secret(image, defaults.pull_login):
+    images = [defaults.runtime_image]
+    if prepared.image is not None:
+        images += [prepared.image.reference, prepared.image.supervisor]
+    if any(needs_pull_secret(image, defaults.pull_login) for image in images):
         bodies.append(pull_secret(job, defaults.pull_login))
     return bodies
 
@@ -52,10 +54,11 @@ def new_pods(
 ) -> list[Body]:
     """The pods that the plans of the slots create now."""
     image = prepared.image.reference if prepared.image is not None else ""
+    supervisor = prepared.image.supervisor if prepared.image is not None else ""
     pods: list[Body] = []
     if server.create is not None:
         config = server_pod_config(job, prepared, kit_set)
-        start = PodStart(image=image, ordinal=server.create, config=config)
+        start = PodStart(image=image, ordinal=server.create, config=config, supervisor=supervisor)
         pods.append(server_pod(job, start, defaults))
     for index, (name, plan) in enumerate(workers.items()):
         if plan.create is not None:

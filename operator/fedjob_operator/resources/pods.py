@@ -84,11 +84,13 @@ class PodStart:
         image: `repository@sha256:...`.
         ordinal: Number of the pod within its slot, from 0.
         config: What it is started with.
+        supervisor: Image of a server's supervisor; empty: the operator's runtime image now.
     """
 
     image: str
     ordinal: int
     config: PodConfig
+    supervisor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +173,11 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
         volumes=volumes,
         grace=SERVER_GRACE,
     )
-    return _supervised(_pod(job, shape, start, defaults), supervisor, defaults)
+    supervisor["image"] = start.supervisor or defaults.runtime_image or start.image
+    return _supervised(_pod(job, shape, start, defaults), supervisor, size=defaults.work_size)
 
 
-def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
+def _supervised(pod: Body, supervisor: Body, *, size: str) -> Body:
     """The pod of a federation, with the supervisor as its main container."""
     pod["metadata"]["annotations"][DEFAULT_CONTAINER] = SUPERVISOR
     spec = pod["spec"]
@@ -198,7 +201,6 @@ def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
             **federation,
             **supervisor,
             "name": SUPERVISOR,
-            "image": defaults.runtime_image or federation["image"],
             "securityContext": {
                 **_SECURITY,
                 "runAsUser": SUPERVISOR_USER,
@@ -212,8 +214,8 @@ def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
             ],
         }
     ]
-    size = {"sizeLimit": defaults.work_size}
-    spec["volumes"] += [{"name": name, "emptyDir": size} for name in ("own", ORDERS, REPORTS)]
+    folder = {"emptyDir": {"sizeLimit": size}}
+    spec["volumes"] += [{"name": name, **folder} for name in ("own", ORDERS, REPORTS)]
     return pod
 
 
@@ -262,7 +264,10 @@ def worker_pod(
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
     slot, placement = shape.slot, shape.placement
-    own = needs_pull_secret(start.image, defaults.pull_login)
+    images = [start.image]
+    if shape.component == SERVER:
+        images.append(start.supervisor or defaults.runtime_image)
+    own = any(needs_pull_secret(image, defaults.pull_login) for image in images)
     pulls = dict.fromkeys(
         [
             *job.spec.image.pull_secrets,

@@ -96,6 +96,7 @@ async def build_image(
             operator_config=default or None,
             operator_repositories=_operator_repositories(job, settings),
             hosts=frozenset(settings.allowed_registries),
+            supervisor=settings.base_image,
             built=built,
         )
     )
@@ -107,6 +108,7 @@ async def build_image(
         cache_hit=result.cache_hit,
         seconds=result.seconds,
         made_from=image_digest(job),
+        supervisor=result.supervisor,
     )
 
 

@@ -171,6 +171,14 @@ def test_operator_without_an_image_of_its_own_leaves_the_job_with_its_own() -> N
     assert supervisor["image"] == "image@sha256:1"
 
 
+def test_supervisors_image_is_the_one_that_was_pinned_with_the_jobs() -> None:
+    """So a newer operator does not mix releases within a run."""
+    start = replace(a_start(), supervisor="own/runtime@sha256:1")
+    defaults = replace(DEFAULTS, runtime_image="own/runtime:2")
+    supervisor, _ = server_containers(server_pod(a_job(), start, defaults))
+    assert supervisor["image"] == "own/runtime@sha256:1"
+
+
 def test_gpus_are_limits_and_placement_is_copied() -> None:
     placement = {
         "gpu": 2,
@@ -256,3 +264,12 @@ def test_replacements_have_new_names() -> None:
         for n in range(3)
     ]
     assert found == ["digits-worker-0", "digits-worker-0-r1", "digits-worker-0-r2"]
+
+
+def test_server_may_pull_the_supervisors_image_with_the_operators_login() -> None:
+    login = '{"auths": {"r.test": {"auth": "x"}}}'
+    defaults = replace(DEFAULTS, pull_login=login, runtime_image="r.test/runtime:1")
+    spec = server_pod(a_job(), a_start(), defaults)["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "digits-pull"}]
+    worker = worker_pod(a_job(), "worker-0", a_start(), defaults, gpus=False)["spec"]
+    assert "imagePullSecrets" not in worker, "its image is in another registry"

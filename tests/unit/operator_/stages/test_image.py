@@ -57,7 +57,11 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[ImageRequest]:
     async def ensure_image(request: ImageRequest) -> ImageResult:
         found.append(request)
         return ImageResult(
-            reference="r.test/jobs@sha256:1", digest="sha256:1", cache_hit=True, seconds=0.5
+            reference="r.test/jobs@sha256:1",
+            digest="sha256:1",
+            cache_hit=True,
+            seconds=0.5,
+            supervisor="r.test/runtime@sha256:2",
         )
 
     monkeypatch.setattr(image, "ensure_image", ensure_image)
@@ -77,6 +81,8 @@ def test_defaults_of_the_operator_are_used(requests: list[ImageRequest]) -> None
     assert (request.base, request.repository) == ("r.test/runtime:1", "r.test/jobs/team")
     assert (request.builder, request.pull_secret, request.insecure) == ("append", None, False)
     assert request.operator_repositories == {"r.test/runtime", "r.test/jobs/team"}
+    assert request.supervisor == "r.test/runtime:1"
+    assert prepared.supervisor == "r.test/runtime@sha256:2"
 
 
 def test_the_job_s_own_base_and_repository_take_precedence(requests: list[ImageRequest]) -> None:
@@ -176,3 +182,17 @@ def test_missing_base_and_repository_are_both_reported() -> None:
         build(a_job(), FEDJOB_BASE_IMAGE="", FEDJOB_REPOSITORY="")
     assert caught.value.reason is Reason.SPEC_INVALID
     assert [f.field for f in caught.value.faults] == ["spec.image.base", "spec.image.repository"]
+
+
+def test_image_of_the_job_gets_the_jobs_own_keys_only() -> None:
+    """Without a runtime image of the operator's, the job's image would run the supervisor."""
+    image_spec = {"base": "r.test/base:1"}
+    with pytest.raises(InputError) as caught:
+        build(a_job(image=image_spec), FEDJOB_BASE_IMAGE="")
+    assert [fault.field for fault in caught.value.faults] == ["spec.storage.secretRef"]
+
+
+@pytest.mark.usefixtures("requests")
+def test_job_with_its_own_keys_may_run_the_supervisor_in_its_own_image() -> None:
+    own = {"secretRef": {"name": "mine"}}
+    build(a_job(image={"base": "r.test/base:1"}, storage=own), FEDJOB_BASE_IMAGE="")

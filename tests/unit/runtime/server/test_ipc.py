@@ -28,6 +28,7 @@ def test_report_and_round_go_to_the_folder_of_reports(tmp_path: Path) -> None:
     assert (report["round"], report["answered"]) == (3, {"worker-0": 5})
     assert report["time"] > 1_700_000_000
     assert json.loads((tmp_path / "reports/rounds/2/round.json").read_text()) == {"sha256": "ab"}
+    assert (tmp_path / "reports/rounds/2/round.json").stat().st_mode & 0o044 == 0o044
     assert handover.torch_file(2) == tmp_path / "reports/rounds/2/GLOBAL_MODEL.pt"
     assert list((tmp_path / "orders").iterdir()) == []
 
@@ -58,3 +59,13 @@ def test_files_of_other_rounds_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "reports/agent.sock").touch()
     handover.clear_reports()
     assert [entry.name for entry in (tmp_path / "reports").iterdir()] == ["agent.sock"]
+
+
+def test_offered_model_is_readable_by_the_supervisor_who_is_another_user(tmp_path: Path) -> None:
+    handover = handover_in(tmp_path)
+    handover.model_file(2).parent.mkdir(parents=True)
+    for file in (handover.model_file(2), handover.torch_file(2)):
+        file.touch(0o600)
+    handover.offer_round(2, {})
+    for file in (handover.model_file(2), handover.torch_file(2)):
+        assert file.stat().st_mode & 0o777 == 0o644
