@@ -155,6 +155,7 @@ class FakeParent:
         self.calls: list[str] = []
         self.refusals = self.unreachable = 0
         self.memory_exceeded = False
+        self.connections = 0
         self.refused: SegmentRefusedError | None = None
         self.job: FakeJob | None = None
 
@@ -167,6 +168,9 @@ class FakeParent:
 
     def exceeded(self) -> bool:
         return self.memory_exceeded
+
+    def peers(self) -> int:
+        return self.connections
 
     def export(self, number: int) -> None:
         self.calls.append(f"export {number}")

@@ -2,6 +2,7 @@
 
     {"order": "start", "protocol": 1, "fresh": true}       → {}
     {"order": "state"}                                     → {"alive": true, "out_of_memory": false}
+    {"order": "peers"}                                     → {"count": 2}
     {"order": "submit", "segment": 7, "start_round": 3, "clients": ["worker-0"]} → {"job": "<id>"}
     {"order": "abort", "job": "<id>"}                      → {}
     {"order": "release"}                                   → {"over": true}

@@ -40,6 +40,10 @@ class NvflareServer(Protocol):
     def alive(self) -> bool:
         """Whether the process runs."""
 
+    @property
+    def peers(self) -> int:
+        """Established connections to its port."""
+
     def prepare(self) -> None:
         """Writes its workspaces."""
 
@@ -117,6 +121,8 @@ class Agent:
                 return {}
             case "state":
                 return {"alive": self._parent.alive, "out_of_memory": self._memory.exceeded()}
+            case "peers":
+                return {"count": self._parent.peers}
             case "submit":
                 return {"job": self._submit(order)}
             case "abort":

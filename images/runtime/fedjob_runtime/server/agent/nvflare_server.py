@@ -25,6 +25,7 @@ from fedjob_runtime.nvflare_site.site_folder import allowed_classes, edit_startu
 from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
 from fedjob_runtime.protocol import ENV_DEVICE, ENV_HANDOVER, ENV_JOB_FOLDER, ENV_JOB_ID
+from fedjob_runtime.server.agent.peers import connected
 from fedjob_runtime.server.ipc import CLIENTS, Handover
 from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
 from fedjob_runtime.server.transport_limits import communication
@@ -124,6 +125,11 @@ class Parent:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def peers(self) -> int:
+        """Established connections to its port."""
+        return connected(self._port())
 
     def submit(self, folder: Path) -> str:
         """Submits an NVFlare job folder and returns the job's id.

@@ -60,6 +60,17 @@ class AgentClient:
         self._out_of_memory |= answer.get("out_of_memory") is True
         return answer.get("alive") is True
 
+    def peers(self) -> int:
+        """Connections to NVFlare's port, as the agent counts them.
+
+        Raises:
+            ParentError: It does not answer.
+        """
+        count = self._ask("peers").get("count")
+        if not isinstance(count, int):
+            raise self._broken("it counts no connections")
+        return count
+
     def exceeded(self) -> bool:
         """Whether a process of the agent's container was OOM-killed, as far as it could tell."""
         return self._out_of_memory

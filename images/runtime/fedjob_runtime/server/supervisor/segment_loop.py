@@ -34,6 +34,11 @@ START_GRACE = 30.0
 """Seconds that the first segment waits for all workers once min_clients are there."""
 GPU_SECONDS = 10.0
 """Seconds that job processes of an aborted segment may take to leave the GPU."""
+UNANSWERED_SECONDS = 60.0
+"""How long workers may be connected to a parent that registers none, the first time; then twice as
+long, and so on. Seen on a busy machine: gRPC's event loop woke only every 20 s, for good."""
+PEERS_SECONDS = 5.0
+"""Between two counts of connections, while no worker is registered."""
 MAX_FRUITLESS = 12
 """Segments in a row that end, or cannot begin, without a commit and a worker to blame."""
 
@@ -53,6 +58,9 @@ class NvflareParent(Protocol):
 
     def kill(self) -> None:
         """Ends the process and its job processes."""
+
+    def peers(self) -> int:
+        """Established connections to its port."""
 
     def submit(self, *, segment: int, start_round: int, clients: Sequence[str]) -> str:
         """Submits a segment; the id of its NVFlare job."""
@@ -112,6 +120,7 @@ class SegmentLoop:
         self._memory = memory
         self._clock = clock
         self._segment = segment
+        self._unanswered = UNANSWERED_SECONDS
         self._shards = {worker.name: worker.shard for worker in config.workers}
         self._min_clients = config.spec.federation.min_clients
         self._total = config.spec.federation.num_rounds
@@ -132,6 +141,7 @@ class SegmentLoop:
                 members = self._gather()
                 if members is None:
                     continue
+                self._unanswered = UNANSWERED_SECONDS
                 job = self._begin(members)
             except SegmentRefusedError as error:
                 run.fail(error.reason, str(error))
@@ -162,6 +172,7 @@ class SegmentLoop:
         run = self._run
         began, began_at = self._clock.monotonic(), self._clock.time()
         changed, last = began, None
+        looked = answered = began
         run.status.update(phase=RunPhase.WAITING, current=None)
         while True:
             connected = self._clients.look(self._report()).clients
@@ -172,6 +183,21 @@ class SegmentLoop:
                 if name in self._shards and name not in left_out
             }
             now = self._clock.monotonic()
+            if connected:
+                answered = now
+            elif now - looked >= PEERS_SECONDS:
+                looked = now
+                answered = answered if self._parent.peers() else now
+            if now - answered > self._unanswered:
+                self._unanswered *= 2
+                run.count(
+                    "parent",
+                    f"workers have been connected to NVFlare's server for {now - answered:.0f} s "
+                    "and it has registered none; restarting it",
+                )
+                self._parent.kill()
+                self._parent.start()
+                looked = answered = now
             if usable != last:
                 changed, last = now, usable
             everyone = len(self._shards) - len(left_out)

@@ -28,6 +28,7 @@ class FakeParent:
 
     def __init__(self) -> None:
         self.alive = False
+        self.peers = 3
         self.calls: list[Any] = []
         self.error: Exception | None = None
 
@@ -117,6 +118,7 @@ def test_first_start_drops_what_an_earlier_supervisor_was_reported(bench: Bench)
     assert list(handover.reports.iterdir()) == []
     assert bench.parent.calls == ["kill", "prepare", "start"]
     assert bench.ask("state") == {"alive": True, "out_of_memory": False}
+    assert bench.ask("peers") == {"count": 3}
     bench.memory.killed, bench.parent.alive = True, False
     assert bench.ask("state") == {"alive": False, "out_of_memory": True}
     handover.model_file(4).parent.mkdir(parents=True)

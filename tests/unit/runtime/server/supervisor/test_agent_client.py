@@ -77,6 +77,8 @@ def test_orders_are_sent_and_their_answers_returned(agent: FakeAgent, client: Ag
     agent.answer = says(alive=True, out_of_memory=False)
     assert client.alive
     assert not client.exceeded()
+    agent.answer = says(count=2)
+    assert client.peers() == 2
     agent.answer = says(job="job-7")
     assert client.submit(segment=7, start_round=2, clients=["worker-0"]) == "job-7"
     agent.answer = says(over=True)
@@ -86,6 +88,7 @@ def test_orders_are_sent_and_their_answers_returned(agent: FakeAgent, client: Ag
     assert agent.orders == [
         {"order": "start", "protocol": PROTOCOL, "fresh": True},
         {"order": "state"},
+        {"order": "peers"},
         {"order": "submit", "segment": 7, "start_round": 2, "clients": ["worker-0"]},
         {"order": "release"},
         {"order": "abort", "job": "job-7"},
@@ -214,3 +217,12 @@ def test_kill_wakes_whoever_waits_for_an_answer(agent: FakeAgent, client: AgentC
     waiting.join(30)
     over.set()
     assert len(errors) == 1
+
+
+def test_agent_that_counts_no_connections_is_given_up(
+    agent: FakeAgent, client: AgentClient
+) -> None:
+    client.start()
+    agent.answer = says(count="many")
+    with pytest.raises(ParentError, match="counts no connections"):
+        client.peers()

@@ -65,6 +65,37 @@ def test_below_min_clients_nothing_starts(tmp_path: Path) -> None:
     assert "activeDeadlineSeconds (900)" in messages[0]
 
 
+def test_parent_that_answers_no_connected_worker_is_restarted(tmp_path: Path) -> None:
+    """Its event loop may stand still: workers connect, and none is registered."""
+    run = SupervisedRun(tmp_path)
+    all_of_them = dict(run.clients)
+    run.clients.clear()
+    run.parent.connections = 2
+    run.at = [(200, lambda r: r.clients.update(all_of_them))]
+    assert run.run()
+    # After 60 s, and 120 s later.
+    assert run.parent.calls.count("start") == 3
+    assert run.status.retries == {"parent": 2}
+    assert "connected to NVFlare's server for 6" in run.events("Recovering")[0]
+
+
+def test_parent_without_connections_is_left_alone(tmp_path: Path) -> None:
+    """The workers' pods may wait for nodes for an hour."""
+    run = SupervisedRun(tmp_path)
+    all_of_them = dict(run.clients)
+    run.clients.clear()
+    # One that comes and goes, such as a probe, is no sign of a worker that waits.
+    for second in range(100, 3600, 100):
+        run.at += [
+            (second, lambda r: setattr(r.parent, "connections", 1)),
+            (second + 20, lambda r: setattr(r.parent, "connections", 0)),
+        ]
+    run.at.append((3600, lambda r: r.clients.update(all_of_them)))
+    assert run.run()
+    assert run.parent.calls.count("start") == 1
+    assert run.status.retries == {}
+
+
 def test_parent_that_dies_while_waiting_is_restarted(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path, min_clients=2)
     back = run.clients.pop("worker-1")
