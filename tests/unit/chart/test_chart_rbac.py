@@ -142,6 +142,19 @@ def test_the_lease_is_the_operator_s_own() -> None:
     assert only(render(), "ConfigMap", IMAGE_RECORD)["metadata"]["namespace"] == NAMESPACE
 
 
+def test_prune_reaches_a_store_that_only_some_may_reach() -> None:
+    chosen = [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]
+    store = {"enabled": True, "tunnel": {"enabled": False}, "networkPolicy": {"from": chosen}}
+    policy = only(render({"store": store}), "NetworkPolicy", "fedjob-store")["spec"]
+    assert policy["ingress"][0]["from"] == chosen
+    both = render({"store": store, "prune": {"enabled": True}})
+    pods = only(both, "CronJob", "fedjob-prune")["spec"]["jobTemplate"]["spec"]["template"]
+    *others, own = only(both, "NetworkPolicy", "fedjob-store")["spec"]["ingress"][0]["from"]
+    assert others == chosen
+    selected = own["podSelector"]["matchLabels"].items()
+    assert selected <= pods["metadata"]["labels"].items()
+
+
 def test_default_is_the_release_s_own_namespace() -> None:
     objects = render()
     assert not [r for r in of_kind(objects, "ClusterRole") if "operator" in r["metadata"]["name"]]
