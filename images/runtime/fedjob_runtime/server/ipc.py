@@ -140,7 +140,8 @@ class Handover:
 
     def offer_round(self, number: int, facts: dict[str, Any]) -> None:
         """Hands a finished round over; its model file is complete already."""
-        for file in (self.model_file(number), self.torch_file(number)):
+        made = (self.model_file(number), self.strategy_file(number), self.torch_file(number))
+        for file in made:
             if file.exists():
                 # safetensors makes files that only their owner reads; the supervisor is another.
                 file.chmod(0o644)

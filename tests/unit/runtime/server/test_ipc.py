@@ -64,8 +64,9 @@ def test_files_of_other_rounds_are_dropped(tmp_path: Path) -> None:
 def test_offered_model_is_readable_by_the_supervisor_who_is_another_user(tmp_path: Path) -> None:
     handover = handover_in(tmp_path)
     handover.model_file(2).parent.mkdir(parents=True)
-    for file in (handover.model_file(2), handover.torch_file(2)):
+    made = (handover.model_file(2), handover.strategy_file(2), handover.torch_file(2))
+    for file in made:
         file.touch(0o600)
     handover.offer_round(2, {})
-    for file in (handover.model_file(2), handover.torch_file(2)):
+    for file in made:
         assert file.stat().st_mode & 0o777 == 0o644
