@@ -71,6 +71,7 @@ class Reason(StrEnum):
         "StoreNotAllowed",
         "The job names a store or objects that its namespace may not use.",
     )
+    PREFIX_IN_USE = "PrefixInUse", "The job's prefix in the store belongs to another cluster's job."
     OBJECT_MISSING = "ObjectMissing", "An object that the job needs is not in the store."
     OBJECT_TOO_LARGE = "ObjectTooLarge", "An object in the store has more bytes than is allowed."
     ROUND_LOG_CORRUPT = "RoundLogCorrupt", "The log of committed rounds contradicts itself."

@@ -50,7 +50,12 @@ def ensure_image_now(request: ImageRequest) -> ImageResult:
             digest, cache_hit = append_image(source, sink, request.files, request.platform)
         else:
             digest, cache_hit = build_image(
-                source, sink, request.files, request.requirements, request.platform
+                source,
+                sink,
+                request.files,
+                request.requirements,
+                platform=request.platform,
+                built=request.built,
             )
     return ImageResult(
         reference=f"{target.name}@{digest}",

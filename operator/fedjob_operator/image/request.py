@@ -12,6 +12,7 @@ from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_connection import Access
+from fedjob_operator.kube.built_images import BuiltImages
 
 OPERATORS = "the operator's registry configuration"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -43,6 +44,7 @@ class ImageRequest:
         operator_config: Docker config JSON of the operator, or None.
         operator_repositories: Repositories that it serves, with all below them.
         hosts: Hosts, with ports, that the registries may send us to.
+        built: What this operator has built; gets what builder `docker` builds.
     """
 
     base: str
@@ -59,6 +61,7 @@ class ImageRequest:
     operator_config: str | None = field(default=None, repr=False)
     operator_repositories: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    built: BuiltImages = field(default_factory=BuiltImages, repr=False, compare=False)
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""

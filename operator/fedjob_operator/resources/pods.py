@@ -22,6 +22,7 @@ from fedjob_operator.naming import (
     kit_name,
     metadata_of,
     pod_name,
+    pull_name,
     store_name,
     url_name,
 )
@@ -50,6 +51,7 @@ from fedjob_operator.resources.pod_contract import (
     log_form_file,
     worker_file,
 )
+from fedjob_operator.resources.secrets import needs_pull_secret
 from fedjob_operator.state.observed import Defaults
 
 GPU = "nvidia.com/gpu"
@@ -210,7 +212,8 @@ def _supervised(pod: Body, supervisor: Body, defaults: Defaults) -> Body:
             ],
         }
     ]
-    spec["volumes"] += [{"name": name, "emptyDir": {}} for name in ("own", ORDERS, REPORTS)]
+    size = {"sizeLimit": defaults.work_size}
+    spec["volumes"] += [{"name": name, "emptyDir": size} for name in ("own", ORDERS, REPORTS)]
     return pod
 
 
@@ -230,7 +233,7 @@ def worker_pod(
     resources = _resources(spec, defaults)
     if gpus and spec.gpu:
         # A GPU is requested by its limit; NVIDIA's runtime decides which devices are visible.
-        resources["limits"] = {**resources.get("limits", {}), GPU: str(spec.gpu)}
+        resources["limits"] = {**resources["limits"], GPU: str(spec.gpu)}
     container = {
         "command": ["tini", "--", "fedjob-worker", "--config", f"{CONFIG}/{worker_file(worker)}"],
         "env": [
@@ -244,7 +247,7 @@ def worker_pod(
         ("kit", _secret(kit_name(name, worker)), KIT),
         ("url", _secret(url_name(name, worker)), URL),
         # torch's data loaders share memory; a container has only 64 MiB of it by default.
-        ("shm", {"emptyDir": {"medium": "Memory"}}, SHARED_MEMORY),
+        ("shm", _shared_memory(resources["limits"]["memory"]), SHARED_MEMORY),
     ]
     shape = _Shape(
         slot=worker,
@@ -259,7 +262,14 @@ def worker_pod(
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
     slot, placement = shape.slot, shape.placement
-    pulls = dict.fromkeys([*job.spec.image.pull_secrets, *defaults.pull_secrets])
+    own = needs_pull_secret(start.image, defaults.pull_login)
+    pulls = dict.fromkeys(
+        [
+            *job.spec.image.pull_secrets,
+            *defaults.pull_secrets,
+            *([pull_name(job.metadata.name)] if own else []),
+        ]
+    )
     mounts = [
         {"name": name, "mountPath": path, "readOnly": "emptyDir" not in volume}
         for name, volume, path in shape.volumes
@@ -312,7 +322,7 @@ def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) 
             }
         ],
         "volumes": [
-            {"name": "work", "emptyDir": {}},
+            {"name": "work", "emptyDir": {"sizeLimit": defaults.work_size}},
             *({"name": n, **v} for n, v, _ in shape.volumes),
         ],
     }
@@ -346,10 +356,20 @@ def _resources(placement: Placement, defaults: Defaults) -> dict[str, Any]:
         by_alias=True, exclude_none=True
     )
     limits = given.get("limits", {})
+    requests = given.get("requests", {})
     # Kubernetes takes a limit as the request; the operator chooses where there is neither.
     chosen = {"cpu": defaults.cpu, "memory": defaults.memory}
     missing = {name: value for name, value in chosen.items() if name not in limits}
-    return {**given, "requests": {**missing, **given.get("requests", {})}}
+    chosen_limit = max((defaults.memory_limit, requests.get("memory", defaults.memory)), key=amount)
+    return {
+        "requests": {**missing, **requests},
+        "limits": {"memory": chosen_limit, **limits},
+    }
+
+
+def _shared_memory(limit: str) -> Body:
+    # Its pages count against the container's memory limit, so more would never fit.
+    return {"emptyDir": {"medium": "Memory", "sizeLimit": limit}}
 
 
 def _key(secret: str, key: str) -> Body:

@@ -13,6 +13,7 @@ from fedjob_operator.image.builder import ensure_image
 from fedjob_operator.image.credentials import merge_docker_configs
 from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
+from fedjob_operator.kube.built_images import BuiltImages, ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
@@ -25,9 +26,20 @@ ANY_REGISTRY = "*"
 
 
 async def build_image(
-    cluster: Cluster, job: FederatedJob, files: dict[str, bytes], settings: Settings
+    cluster: Cluster,
+    job: FederatedJob,
+    files: dict[str, bytes],
+    settings: Settings,
+    record: ImageRecord,
 ) -> PreparedImage:
     """Finds or builds the job's image.
+
+    Args:
+        cluster: Reads pull Secrets.
+        job: The job.
+        files: The job folder: content by path.
+        settings: The operator's settings.
+        record: The images that were built so far; gets this one.
 
     Raises:
         InputError: Base or repository is missing or not allowed, or a pull Secret cannot be used.
@@ -64,6 +76,8 @@ async def build_image(
     secrets = await pull_configs(cluster, job)
     default = await run_blocking(_read, settings.registry_config)
     documents = list(secrets.values())
+    builder = spec.builder or ("docker" if requirements else "append")
+    built = await record.load() if builder == "docker" else BuiltImages()
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
         ImageRequest(
@@ -71,7 +85,7 @@ async def build_image(
             repository=repository,
             files=files,
             requirements=requirements,
-            builder=spec.builder or ("docker" if requirements else "append"),
+            builder=builder,
             pull_secret=merge_docker_configs(documents) if documents else None,
             ca_pem=await run_blocking(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
@@ -82,8 +96,11 @@ async def build_image(
             operator_config=default or None,
             operator_repositories=_operator_repositories(job, settings),
             hosts=frozenset(settings.allowed_registries),
+            built=built,
         )
     )
+    if builder == "docker" and not result.cache_hit:
+        await record.save()
     return PreparedImage(
         reference=result.reference,
         digest=result.digest,

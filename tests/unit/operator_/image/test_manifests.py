@@ -162,10 +162,3 @@ def test_index_without_the_platform_names_those_it_has() -> None:
         c.platform_digest(index(), AMD, "n")
     with pytest.raises(ImageBuildFailedError, match="no list 'manifests'"):
         c.platform_digest(c.Document(c.OCI_INDEX, b"{}"), AMD, "n")
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"), [({"Labels": None}, {}), ({"Labels": {"a": "b"}}, {"a": "b"}), ({}, {})]
-)
-def test_labels_may_be_absent(given: dict[str, Any], expected: dict[str, str]) -> None:
-    assert c.labels(dump({"config": given}), "n") == expected

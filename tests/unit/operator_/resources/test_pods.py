@@ -217,6 +217,39 @@ def test_requests_that_are_not_given_get_defaults(
     assert env["OMP_NUM_THREADS"] == threads
 
 
+@pytest.mark.parametrize(
+    ("resources", "limit"),
+    [
+        ({}, "32Gi"),
+        ({"requests": {"memory": "8Gi"}}, "32Gi"),
+        ({"requests": {"memory": "64Gi"}}, "64Gi"),
+        ({"limits": {"cpu": "3"}}, "32Gi"),
+        ({"limits": {"memory": "1Gi"}}, "1Gi"),
+    ],
+)
+def test_every_pod_has_a_memory_limit(resources: dict[str, Any], limit: str) -> None:
+    job = a_job(server={"resources": resources}, workers={"gpu": 0, "resources": resources})
+    made = (
+        server_pod(job, a_start(), DEFAULTS),
+        worker_pod(job, "worker-0", a_start(), DEFAULTS, gpus=False),
+    )
+    for pod in made:
+        found = {c["name"]: c["resources"]["limits"]["memory"] for c in containers_of(pod)}
+        supervisor = found.pop("supervisor", "the worker has none")
+        assert supervisor
+        assert set(found.values()) == {limit}
+
+
+@pytest.mark.parametrize("pod", pods(), ids=lambda b: b["metadata"]["name"])
+def test_every_empty_dir_has_a_size_limit(pod: Body) -> None:
+    """A pod fills no node's disk, and no more memory than its container may have."""
+    found = {v["name"]: v["emptyDir"] for v in pod["spec"]["volumes"] if "emptyDir" in v}
+    assert found["work"] == {"sizeLimit": "100Gi"}
+    assert all(volume["sizeLimit"] for volume in found.values())
+    if "shm" in found:
+        assert found["shm"] == {"medium": "Memory", "sizeLimit": "32Gi"}
+
+
 def test_replacements_have_new_names() -> None:
     found = [
         worker_pod(a_job(), "worker-0", a_start(n), DEFAULTS, gpus=False)["metadata"]["name"]

@@ -13,6 +13,7 @@ import pytest
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.request import ImageRequest, ImageResult
+from fedjob_operator.kube.built_images import ImageRecord
 from fedjob_operator.naming import Body
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages import image
@@ -40,6 +41,10 @@ class Secrets:
         return self._secrets.get(name)
 
 
+NOTHING: Any = Secrets()
+RECORD = ImageRecord(NOTHING, "fedjob-system")
+
+
 def docker_config(registry: str, user: str) -> Body:
     text = json.dumps({"auths": {registry: {"username": user, "password": "pw"}}})
     return {"data": {".dockerconfigjson": base64.b64encode(text.encode()).decode()}}
@@ -60,7 +65,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[ImageRequest]:
 
 
 def build(job: FederatedJob, cluster: Any = None, **more: str) -> Any:
-    return asyncio.run(image.build_image(cluster or Secrets(), job, {"a": b""}, settings(**more)))
+    there = cluster or Secrets()
+    record = ImageRecord(there, "fedjob-system")
+    return asyncio.run(image.build_image(there, job, {"a": b""}, settings(**more), record))
 
 
 def test_defaults_of_the_operator_are_used(requests: list[ImageRequest]) -> None:
@@ -82,7 +89,7 @@ PACKAGES = {"requirements.txt": b"humanize==4.12.3\n"}
 
 
 def test_packages_select_the_docker_builder(requests: list[ImageRequest]) -> None:
-    asyncio.run(image.build_image(Secrets(), a_job(), PACKAGES, settings()))  # type: ignore[arg-type]
+    asyncio.run(image.build_image(NOTHING, a_job(), PACKAGES, settings(), RECORD))
     assert requests[0].builder == "docker"
     assert requests[0].requirements == ("humanize==4.12.3",)
 
@@ -90,7 +97,7 @@ def test_packages_select_the_docker_builder(requests: list[ImageRequest]) -> Non
 def test_append_is_refused_with_packages(requests: list[ImageRequest]) -> None:
     job = a_job(image={"builder": "append"})
     with pytest.raises(InputError, match=r"spec\.image\.builder: append adds one layer"):
-        asyncio.run(image.build_image(Secrets(), job, PACKAGES, settings()))  # type: ignore[arg-type]
+        asyncio.run(image.build_image(NOTHING, job, PACKAGES, settings(), RECORD))
     assert requests == []
 
 
