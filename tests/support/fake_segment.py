@@ -61,7 +61,7 @@ class FakeSegment:
         start: int = -1,
         members: tuple[str, ...] = THREE,
         terms: RoundTerms | None = None,
-        new_mean: Callable[[dict[str, Tensor], int], Mean] | None = None,
+        new_mean: Callable[[dict[str, Tensor], int, dict[str, Tensor]], Mean] | None = None,
     ) -> None:
         self.now = 0.0
         self.aborted = False
@@ -80,7 +80,7 @@ class FakeSegment:
             settings,
             self.handover,
             self,
-            new_mean=new_mean or (lambda weights, _: ModelMean(weights)),
+            new_mean=new_mean or (lambda weights, *_: ModelMean(weights)),
             keep=lambda weights: self.kept.append(float(weights["w"][0])),
             custom=folder / "custom",
             clock=self,

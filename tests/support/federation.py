@@ -33,6 +33,7 @@ from fedjob.protocol.config import (
 )
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
+from fedjob.spec.models.strategy import Strategy
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
@@ -211,6 +212,7 @@ class Federation:
             ],
         }
         federation = self.spec.federation
+        strategy = federation.strategy or Strategy()
         server = {
             "format_version": 2,
             "server": {"heart_beat_timeout": 600, "task_request_interval": 0.2},
@@ -238,6 +240,8 @@ class Federation:
                         "round_timeout": federation.round_timeout,
                         "persistor_id": "persistor",
                         "partial": federation.partial,
+                        "strategy": strategy.name,
+                        "strategy_args": strategy.arguments(),
                     },
                 }
             ],

@@ -70,6 +70,10 @@ class FakeLog:
         target.write_bytes(self.models[number])
         return self.kept[number]
 
+    def fetch_strategy(self, commit: Commit, target: Path) -> None:
+        if commit.strategy is not None:
+            target.write_bytes(f"strategy {commit.round}".encode())
+
     def publish_result(self, number: int, files: dict[str, Path]) -> None:
         self.published = {name: path.read_bytes() for name, path in files.items()}
 

@@ -155,6 +155,12 @@ class Layout:
             raise ValueError(f"{sha256!r} is not a SHA-256 in hex")
         return f"model-{sha256[:16]}.safetensors"
 
+    def round_strategy_name(self, sha256: str) -> str:
+        """The file name of what a round's strategy keeps: by its content, as its model's."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256!r} is not a SHA-256 in hex")
+        return f"strategy-{sha256[:16]}.safetensors"
+
     @property
     def owner(self) -> str:
         """The record of the job that the prefix belongs to."""

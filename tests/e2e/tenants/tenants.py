@@ -18,6 +18,31 @@ from support.repository import ROOT
 VICTIM = "victim"
 """The name of the victim's job, and of an attacking job."""
 BUCKET = "fedjob"
+SPY = "spy"
+"""The name of an attacking job that runs."""
+SPYING = """
+def spy(logger, addresses):
+    import glob
+    import urllib.request
+
+    keys = []
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            with open(path, "rb") as file:
+                keys += [path] if b"AWS_SECRET" in file.read() else []
+        except OSError:
+            pass
+    for folder in ("/var/run/secrets", "/etc/fedjob/admin", "/run/secrets"):
+        keys += glob.glob(f"{folder}/**/token", recursive=True)
+    reached = []
+    for address in addresses:
+        try:
+            with urllib.request.urlopen(f"http://{address}/", timeout=3):
+                reached.append(address)
+        except OSError as error:
+            logger.info("SPY could not reach %s: %r", address, error)
+    logger.info("SPY found %s and reached %s.", keys, reached)
+"""
 
 
 @dataclass
@@ -48,6 +73,21 @@ class Tenants:
         account = f"--serviceaccount={self.author}:author"
         kubectl("create", "rolebinding", "author", "--role=author", account, "-n", self.author)
 
+    def spy(self, addresses: list[str]) -> None:
+        """Runs a job of the author whose code looks for keys and calls these addresses."""
+        self.upload(self.author, SPY, "digits-0.zip", "validation.zip")
+        body = yaml.safe_load((ROOT / "examples/digits/job.yaml").read_text())
+        source = body["spec"]["model"]["source"]["inline"]
+        for name in ("fl_train", "fl_validate"):
+            head = f"def {name}(model, env, out_dir, logger=None):\n"
+            assert head in source
+            source = source.replace(head, f"{head}    spy(logger, {addresses!r})\n")
+        self.attack(
+            SPY,
+            model={"source": {"inline": f"{source}\n\n{SPYING}"}},
+            federation={"numRounds": 1, "minClients": 1},
+        )
+
     @property
     def account(self) -> str:
         """The author's user name."""
@@ -58,9 +98,10 @@ class Tenants:
         """The operator's user name."""
         return f"system:serviceaccount:{self.release.namespace}:{self.release.name}-operator"
 
-    def upload(self, where: str, name: str) -> None:
-        """Puts the shards of examples/digits where a job of this name looks for them."""
-        shards = sorted((ROOT / "examples/digits/shards").glob("*.zip"))
+    def upload(self, where: str, name: str, *files: str) -> None:
+        """Puts shards of examples/digits, all by default, where a job of this name looks."""
+        found = sorted((ROOT / "examples/digits/shards").glob("*.zip"))
+        shards = [path for path in found if not files or path.name in files]
         assert shards, "run python examples/digits/make_shards.py"
         with self.release.s3() as client:
             for path in shards:
@@ -92,7 +133,7 @@ class Tenants:
         """The status, once it is so."""
         ends = time.monotonic() + PATIENCE
         while not is_so(status := self.status(where, name)):
-            described = "" if time.monotonic() < ends else self._described(where, name)
+            described = "" if time.monotonic() < ends else self.described(where, name)
             assert not described, described
             time.sleep(1)
         return status
@@ -132,10 +173,16 @@ class Tenants:
         yield
         assert self.keys(prefix) == before
 
-    def _described(self, where: str, name: str) -> str:
+    def described(self, where: str, name: str) -> str:
+        """The job, the ends of its pods' logs, and the end of the operator's."""
+        pods = [
+            kubectl("logs", pod, "-n", where, "--all-containers", "--tail=40", check=False)
+            for pod in self.children(where, name, "pods")
+        ]
         log = kubectl(
             *("logs", f"deployment/{self.release.name}-operator", "-n", self.release.namespace),
             *("-c", "operator", "--tail=40"),
             check=False,
         )
-        return f"{kubectl('describe', 'fj', name, '-n', where, check=False)}\n{log}"
+        job = kubectl("describe", "fj", name, "-n", where, check=False)
+        return "\n".join([job, *pods, log])

@@ -16,7 +16,7 @@ import pytest
 from cluster.chart import CHART, find_helm
 from e2e.chart.release import PUSH_REGISTRY, REGISTRY, Release, get, kubectl, run
 from e2e.tenants.hostile_servers import HostileServer
-from e2e.tenants.tenants import BUCKET, VICTIM, Tenants
+from e2e.tenants.tenants import BUCKET, SPY, VICTIM, Tenants
 from fedjob.storage.layout import Layout
 
 pytestmark = pytest.mark.e2e
@@ -55,13 +55,13 @@ def test_objects_of_another_namespace_are_refused(tenants: Tenants) -> None:
         "prefix": {"storage": {"prefix": f"jobs/{tenants.victim}"}},
         "dots": {"shards": {"uri": f"s3://{BUCKET}/jobs/{tenants.author}/../{tenants.victim}/"}},
     }
-    with tenants.untouched(f"jobs/{tenants.author}/"):
-        for name, sections in attacks.items():
-            tenants.attack(name, **sections)
-        for name in attacks:
-            assert tenants.refusals(name) == {"StoreNotAllowed"}, name
-            assert tenants.children(tenants.author, name, "secrets") == []
-            assert tenants.children(tenants.author, name, "pods") == []
+    for name, sections in attacks.items():
+        tenants.attack(name, **sections)
+    for name in attacks:
+        assert tenants.refusals(name) == {"StoreNotAllowed"}, name
+        assert tenants.children(tenants.author, name, "secrets") == []
+        assert tenants.children(tenants.author, name, "pods") == []
+        assert tenants.keys(Layout(tenants.author, name).root) == set(), "nothing was copied"
 
 
 def test_operator_connects_to_no_store_of_the_authors_choice(
@@ -93,10 +93,16 @@ def test_registries_and_repositories_of_others_are_refused(
     for name in images:
         assert tenants.refusals(name) == {"RegistryNotAllowed"}, name
     assert canary.requests == []
-    with urllib.request.urlopen(f"http://{PUSH_REGISTRY}/v2/_catalog?n=10000") as answer:
-        repositories = json.load(answer)["repositories"]
     own = tenants.repository.removeprefix(f"{REGISTRY}/")
-    assert {name for name in repositories if name.startswith(own)} <= {f"{own}/{tenants.victim}"}
+
+    def asked(path: str) -> Any:
+        with urllib.request.urlopen(f"http://{PUSH_REGISTRY}/v2/{path}") as answer:
+            return json.load(answer)
+
+    pushed = {name for name in asked("_catalog?n=1000")["repositories"] if name.startswith(own)}
+    assert pushed <= {f"{own}/{tenants.victim}", f"{own}/{tenants.author}"}
+    if f"{own}/{tenants.victim}" in pushed:
+        assert len(asked(f"{own}/{tenants.victim}/tags/list")["tags"]) == 1
 
 
 def test_registry_that_turns_hostile_sends_the_operator_nowhere(
@@ -306,11 +312,26 @@ def test_rights_of_the_operator_of_the_whole_cluster(tenants: Tenants) -> None:
         run(find_helm(), "uninstall", wide.name, "-n", wide.namespace, check=False)
 
 
+def test_code_of_the_author_finds_no_keys_and_reaches_nobody(
+    tenants: Tenants, canary: HostileServer
+) -> None:
+    """A2, B3: it runs in the federation's container of the server, and in a worker."""
+    tenants.wait(tenants.author, SPY, lambda found: found.get("state") in {"Complete", "Failed"})
+    status = tenants.status(tenants.author, SPY)
+    assert status["state"] == "Complete", tenants.described(tenants.author, SPY)
+    pods = tenants.children(tenants.author, SPY, "pods")
+    assert pods == [f"{SPY}-server", f"{SPY}-worker-0"]
+    for pod_name in pods:
+        log = kubectl("logs", pod_name, "-n", tenants.author, "--all-containers")
+        assert "SPY found [] and reached []." in log, f"{pod_name}\n{log[-4000:]}"
+    assert canary.requests == []
+
+
 def test_victims_job_completes_and_its_secrets_go(tenants: Tenants) -> None:
     """A4. It has run beside all attacks."""
     tenants.wait(tenants.victim, VICTIM, lambda found: found.get("state") in {"Complete", "Failed"})
     status = tenants.status(tenants.victim, VICTIM)
-    assert status["state"] == "Complete", status
+    assert status["state"] == "Complete", tenants.described(tenants.victim, VICTIM)
     assert status["server"].get("restarts", 0) == 0
     tenants.wait(
         tenants.victim,

@@ -28,14 +28,15 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from safetensors.torch import load_file
 
 from fedjob.preparation.prepared import PreparedRun
+from fedjob.spec.models.strategy import Strategy
 from fedjob.workspace.job_folder import write_job_folder
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.protocol import FAILURE, WARNINGS, JobSettings, read_failure
 from fedjob_runtime.server.ipc import Control, Handover
-from fedjob_runtime.server.job_process.aggregators import mean_for
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSettings
+from fedjob_runtime.server.job_process.strategies.choose import strategy_mean
 from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.tensor_types import require_averageable
@@ -176,6 +177,7 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         (handover.orders / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
     handover.write_control(Control(SEGMENT))
     workers = Workers(prepared, folder, handover)
+    strategy = federation.strategy or Strategy()
     segment = workers.segment = SegmentRun(
         SegmentSettings(
             segment=SEGMENT,
@@ -187,7 +189,9 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         ),
         handover,
         workers,
-        new_mean=lambda weights, number: mean_for(None, weights, number, FLContext()),
+        new_mean=lambda weights, _, kept: strategy_mean(
+            strategy.name, strategy.arguments(), weights, kept, list(weights)
+        ),
         keep=lambda _: None,
         custom=job / "app/custom",
     )

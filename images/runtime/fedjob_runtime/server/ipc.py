@@ -35,6 +35,8 @@ SEGMENT = "segment.json"
 ROUND = "round.json"
 CLIENTS = "clients.json"
 VALIDATION = "validation"
+STRATEGY = "strategy.safetensors"
+"""In a round's folder: what the strategy keeps for the next one, where it keeps anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ class Handover:
     def model_file(self, number: int) -> Path:
         """The global model after `number` rounds, as this job process made it."""
         return self._round(number) / MODEL
+
+    def start_strategy(self, number: int) -> Path:
+        """What the strategy kept after `number` rounds; exists where it keeps anything."""
+        return self.start_model(number).with_name(STRATEGY)
+
+    def strategy_file(self, number: int) -> Path:
+        """The same, as this job process made it."""
+        return self._round(number) / STRATEGY
 
     def torch_file(self, number: int) -> Path:
         """The same model as torch.load reads it; of the last round only."""

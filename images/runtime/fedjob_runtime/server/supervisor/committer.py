@@ -8,7 +8,7 @@ import time
 from typing import Protocol
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.commit import Commit
+from fedjob.protocol.commit import Commit, StrategyState
 from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, RoundTakenError
 from fedjob.storage.rounds import RoundLog
@@ -129,12 +129,14 @@ class Committer:
         model = self._handover.take_model(number, offered.sha256)
         if number == self._handover.last_round:
             self._handover.take_torch_file(number)
+        kept = self._take_strategy(number, offered)
         commit = Commit(
             round=number,
             attempt=self._attempt,
             segment=self._segment,
             sha256=offered.sha256,
             size=model.stat().st_size,
+            strategy=kept,
             participants=offered.participants,
             failures=offered.failures,
             metrics=offered.metrics,
@@ -151,9 +153,16 @@ class Committer:
                 )
             }
         )
-        stored = self._log.commit(commit, model)
+        strategy = None if kept is None else self._handover.start_strategy(number)
+        stored = self._log.commit(commit, model, strategy)
         self._began = now
         self._next = number + 1
         # A segment may still be loading the model before this one.
         self._handover.forget_models(number - 1)
         self._run.committed(stored)
+
+    def _take_strategy(self, number: int, offered: OfferedRound) -> StrategyState | None:
+        if offered.strategy_sha256 is None:
+            return None
+        file = self._handover.take_strategy(number, offered.strategy_sha256)
+        return StrategyState(sha256=offered.strategy_sha256, size=file.stat().st_size)

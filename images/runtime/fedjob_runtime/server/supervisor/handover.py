@@ -36,6 +36,7 @@ from fedjob_runtime.server.ipc import (
     ROUND,
     ROUNDS,
     SEGMENT,
+    STRATEGY,
     Control,
     Handover,
     SegmentReport,
@@ -71,6 +72,7 @@ class OfferedRound(Model):
     """A finished round that waits for its commit."""
 
     sha256: str
+    strategy_sha256: str | None = None
     participants: list[Participant]
     failures: list[ClientFailure]
     metrics: Metrics
@@ -198,6 +200,21 @@ class SupervisorHandover(Handover):
         if found != sha256:
             what = "has another SHA-256 than its round.json" if found else "is missing"
             raise _invalid(f"{ROUNDS}/{number}/{MODEL}", what)
+        return target
+
+    def take_strategy(self, number: int, sha256: str) -> Path:
+        """Copies what the strategy keeps, after `take_model`, and returns the copy.
+
+        Raises:
+            HandoverInvalidError: It is missing, too large or has another checksum.
+        """
+        target = self.start_strategy(number)
+        # Two float32 numbers for each parameter, which may have a byte only.
+        limit = 8 * self.start_model(number).stat().st_size + SPARE
+        found = self._copy(target, limit, ROUNDS, str(number), STRATEGY)
+        if found != sha256:
+            what = "has another SHA-256 than its round.json" if found else "is missing"
+            raise _invalid(f"{ROUNDS}/{number}/{STRATEGY}", what)
         return target
 
     def take_torch_file(self, number: int) -> Path | None:

@@ -55,5 +55,6 @@ def restore(
     last = rounds[-1]
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:] if number > 0]
     if last < config.spec.federation.num_rounds:
-        log.fetch_model(last, handover.start_model(last))
+        commit = log.fetch_model(last, handover.start_model(last))
+        log.fetch_strategy(commit, handover.start_strategy(last))
     return Restored(last, history)

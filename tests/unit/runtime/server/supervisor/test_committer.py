@@ -75,7 +75,7 @@ FACTS: dict[str, Any] = {
 def outcome(folder: Path, log: object, **facts: Any) -> Run:
     """What the committer makes of round 0 as the job process hands it over."""
     handover = handover_in(folder)
-    handover.model_file(0).parent.mkdir(parents=True)
+    handover.model_file(0).parent.mkdir(parents=True, exist_ok=True)
     handover.model_file(0).write_bytes(b"model")
     handover.offer_round(0, {**FACTS, **facts})
     run = Run()
@@ -120,7 +120,7 @@ def test_what_is_committed_is_a_copy_that_the_job_process_cannot_reach(tmp_path:
             # The job process changes its file after it was checked.
             handover_in(tmp_path).model_file(0).write_bytes(b"other")
 
-        def commit(self, commit: Commit, model: Path) -> Commit:
+        def commit(self, commit: Commit, model: Path, strategy: Path | None) -> Commit:
             taken.append((commit, model, model.read_bytes()))
             raise FencedError("enough")
 
@@ -129,3 +129,50 @@ def test_what_is_committed_is_a_copy_that_the_job_process_cannot_reach(tmp_path:
     assert model == tmp_path / "orders/rounds/0/model.safetensors"
     assert (content, commit.size) == (b"model", 5)
     assert commit.sha256 == FACTS["sha256"]
+
+
+def test_what_the_strategy_keeps_is_committed_with_the_model(tmp_path: Path) -> None:
+    class Store:
+        def __init__(self) -> None:
+            self.got: list[tuple[Commit, bytes | None]] = []
+
+        def require_newest(self, attempt: int) -> None:
+            pass
+
+        def upload_model(self, commit: Commit, path: Path) -> None:
+            pass
+
+        def commit(self, commit: Commit, path: Path, strategy: Path | None = None) -> Commit:
+            self.got.append((commit, None if strategy is None else strategy.read_bytes()))
+            return commit
+
+    class Ends(Run):
+        def committed(self, commit: Commit) -> None:
+            self.ended.set()
+
+    handover = handover_in(tmp_path)
+    handover.model_file(0).parent.mkdir(parents=True)
+    handover.model_file(0).write_bytes(b"model")
+    handover.strategy_file(0).write_bytes(b"velocity")
+    sha256 = hashlib.sha256(b"velocity").hexdigest()
+    handover.offer_round(0, {**FACTS, "strategy_sha256": sha256})
+    store, run = Store(), Ends()
+    committer = Committer(cast(RoundLog, store), handover, run, attempt=1, last=-1)
+    committer.start()
+    assert run.ended.wait(30)
+    committer.drain(10)
+    [(commit, kept)] = store.got
+    assert kept == b"velocity"
+    assert commit.strategy is not None
+    assert (commit.strategy.sha256, commit.strategy.size) == (sha256, 8)
+
+
+def test_what_the_strategy_keeps_must_have_its_checksum(tmp_path: Path) -> None:
+    handover = handover_in(tmp_path)
+    handover.strategy_file(0).parent.mkdir(parents=True)
+    handover.strategy_file(0).write_bytes(b"other")
+    run = outcome(tmp_path, Log(None), strategy_sha256="0" * 64)
+    [(reason, message)] = run.failures
+    assert reason == Reason.HANDOVER_INVALID
+    assert "rounds/0/strategy.safetensors" in message
+    assert "has another SHA-256" in message

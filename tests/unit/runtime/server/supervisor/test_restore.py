@@ -29,6 +29,14 @@ def test_files_that_were_not_committed_are_dropped(tmp_path: Path) -> None:
     assert list(handover.orders.iterdir()) == []
 
 
+def test_what_the_strategy_kept_is_fetched_with_the_model(tmp_path: Path) -> None:
+    log = FakeLog()
+    for number in range(3):
+        log.put(number, strategy={"file": "strategy-0.safetensors", "sha256": "0", "size": 1})
+    restored(tmp_path, log)
+    assert handover_in(tmp_path).start_strategy(2).read_bytes() == b"strategy 2"
+
+
 @pytest.mark.parametrize(("last", "model"), [(2, True), (4, False)])
 def test_model_is_fetched_where_rounds_are_left(tmp_path: Path, last: int, model: bool) -> None:
     log = FakeLog()
