@@ -84,7 +84,7 @@ def test_parent_without_connections_is_left_alone(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path)
     all_of_them = dict(run.clients)
     run.clients.clear()
-    # One that comes and goes, such as a probe, is no sign of a worker that waits.
+    # One that comes and goes, such as a probe, does not mean a worker that waits.
     for second in range(100, 3600, 100):
         run.at += [
             (second, lambda r: setattr(r.parent, "connections", 1)),
