@@ -92,7 +92,8 @@ lock: $(VENV)/.dev ## images/*/requirements*.txt again, from the lists beside th
 # The quick start's operator serves every namespace, so nothing else may run beside it.
 e2e: images $(VENV)/.dev $(SHARDS)/validation.zip ## tests on the cluster, three files at a time
 	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/test_quickstart.py
-	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -m "not chaos" --ignore=tests/e2e/test_quickstart.py -n 3 --dist loadgroup
+	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e -m "not chaos" --ignore=tests/e2e/test_quickstart.py --ignore=tests/e2e/disruptions -n 3 --dist loadgroup
+	eval "$$(tests/cluster/env)"; $(PYTEST) tests/e2e/disruptions
 
 chaos: images $(VENV)/.dev $(SHARDS)/validation.zip ## the fault matrix on the cluster: two and a half hours; prints what became of each job
 	eval "$$(tests/cluster/env)"; $(BIN)/python tests/chaos/run.py && $(PYTEST) tests/e2e -m chaos

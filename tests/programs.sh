@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the tests need beside Python: a browser, a registry, a Docker daemon, helm. Does nothing
-# where they are there; where they cannot be had, the tests say what they miss (and fail in CI).
+# What the tests need beside Python: a browser, a registry, shells, a Docker daemon, helm. Does
+# nothing where they are there; where they cannot be had, the tests say what they miss (and fail in
+# CI).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 bash "$here/setup-chromium.sh"
@@ -8,6 +9,7 @@ bash "$here/setup-chromium.sh"
 source "$here/cluster/settings.sh"
 source "$here/cluster/docker.sh"
 command -v docker-registry >/dev/null || install_packages docker-registry
+for shell in zsh fish; do command -v "$shell" >/dev/null || install_packages "$shell"; done
 start_docker
 source "$here/cluster/programs.sh"
 [[ $(helm version --short 2>/dev/null) =~ ^v?(3|4)\. ]] || ! command -v go >/dev/null ||

@@ -30,7 +30,8 @@ from fedjob_operator.controller.resync import relist
 from fedjob_operator.controller.status_poller import Poller
 from fedjob_operator.controller.status_writer import StatusWriter
 from fedjob_operator.controller.workqueue import Health, WorkQueue
-from fedjob_operator.kube.client import PLURALS, VERSIONS, ApiError, Cluster
+from fedjob_operator.kube.client import PLURALS, WATCHED, ApiError, Cluster
+from fedjob_operator.kube.cluster_identity import read_cluster_id
 from fedjob_operator.kube.event_recorder import EventWriter
 from fedjob_operator.kube.leader_election import Lease
 from fedjob_operator.logs import log_json
@@ -38,6 +39,7 @@ from fedjob_operator.metrics import JOBS, LEADER
 from fedjob_operator.naming import JOB, Key
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages.runner import Preparer
+from fedjob_operator.stages.startup_kits import wipe_kits
 from fedjob_operator.state.cache import Cache
 
 EXIT_LOST = 75
@@ -151,7 +153,7 @@ class Operator:
         kopf.on.event(GROUP, VERSION, PLURAL, registry=registry, id="job")(self._job_event())
         options = kopf.OperatorSettings()
         tune(options)
-        for kind, version in VERSIONS.items():
+        for kind, version in WATCHED.items():
             group, _, bare = version.rpartition("/")
             options.watching.label_selectors[group, bare, PLURALS[kind]] = JOB
             on = kopf.on.event(group, bare, PLURALS[kind], registry=registry, id=kind)
@@ -231,6 +233,9 @@ async def serve(settings: Settings, environment: Mapping[str, str]) -> int:
     # Cluster bounds its calls; long polls must not keep the calls of the lease waiting.
     configuration.connection_pool_maxsize = 0
     async with ApiClient(configuration) as client:
+        wipe_kits(settings.kits_folder)
+        cluster_id = await read_cluster_id(Cluster(client), settings.cluster_id)
+        settings = settings.model_copy(update={"cluster_id": cluster_id})
         operator = Operator(settings, environment, client)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -249,7 +254,11 @@ def main() -> int:
         return error.exit_code
     log_json(settings.log_level)
     began = time.monotonic()
-    code = asyncio.run(serve(settings, os.environ))
+    try:
+        code = asyncio.run(serve(settings, os.environ))
+    except FedjobError as error:
+        sys.stderr.write(f"fedjob-operator: {error}\n")
+        return error.exit_code
     _log.info("ended", extra={"code": code, "seconds": round(time.monotonic() - began, 1)})
     return code
 

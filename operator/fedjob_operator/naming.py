@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fedjob.spec.models.job import API_VERSION, KIND, FederatedJob
@@ -139,6 +139,19 @@ def url_name(job: str, worker: str) -> str:
 def store_name(job: str) -> str:
     """The Secret with a copy of the operator's keys of the store."""
     return f"{job}-store"
+
+
+def secret_names(job: str, workers: Iterable[str]) -> list[str]:
+    """Every Secret that a job with these workers may own."""
+    names = [store_name(job), pull_name(job), kit_name(job, SERVER), kit_name(job, "admin")]
+    for worker in workers:
+        names += [kit_name(job, worker), url_name(job, worker)]
+    return names
+
+
+def pull_name(job: str) -> str:
+    """The Secret with which nodes pull the job's image from the operator's registry."""
+    return f"{job}-pull"
 
 
 def config_name(job: str) -> str:

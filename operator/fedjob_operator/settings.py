@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -10,6 +12,7 @@ from pydantic import Field, ValidationError
 from fedjob.errors import Fault, InvalidInputError
 from fedjob.protocol.transfer import Tunnel
 from fedjob.spec.models.base import Model
+from fedjob.spec.models.fields import QUANTITY
 from fedjob.storage.bucket import LONGEST_PRESIGN
 from fedjob_operator.resources.pod_contract import STORE_KEYS
 from fedjob_operator.state.observed import Defaults
@@ -36,6 +39,12 @@ class Settings(Model):
     store_bucket: str = Field("", description="Bucket of jobs that name none.")
     store_prefix: str = Field("", description="Put before `jobs/`.")
     store_endpoint: str | None = Field(None, description="http(s) URL; none is AWS.")
+    store_pod_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of the pods behind the store's Service, where it differs from the URL's.",
+    )
     store_region: str = "us-east-1"
     store_external_endpoint: str | None = Field(
         None,
@@ -72,7 +81,11 @@ class Settings(Model):
     upload_days: float = Field(
         7.0, gt=0, le=365, description="Days after its creation in which a job is uploaded to."
     )
-    base_image: str = Field("", description="Runtime image of jobs that name none.")
+    base_image: str = Field(
+        "",
+        description="Runtime image of jobs that name none, and of every server's supervisor; by "
+        "digest where its registry is not trusted.",
+    )
     repository: str = Field("", description="Repository of jobs' images, without a tag.")
     registry_insecure: bool = Field(False, description="Whether the registry uses plain HTTP.")
     base_insecure: bool | None = Field(
@@ -84,6 +97,14 @@ class Settings(Model):
         default_factory=list,
         description="Hosts, with ports, of registries that jobs may name and registries may send "
         "to, beside those of the base image and the repository; `*` allows all for jobs.",
+    )
+    share_pull_credentials: bool = Field(
+        False,
+        description="Whether each running job gets the credentials of `repository`'s registry as a "
+        "pull Secret: for a registry that the chart brings.",
+    )
+    kits_folder: str = Field(
+        "", description="Folder in which startup kits are made: one in memory; none: TMPDIR."
     )
     pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in each job's namespace."
@@ -107,6 +128,29 @@ class Settings(Model):
     )
     default_cpu: str = "100m"
     default_memory: str = "512Mi"
+    default_memory_limit: str = Field(
+        "32Gi",
+        pattern=QUANTITY,
+        description="Memory limit of a pod whose spec has none; its request, where that is larger.",
+    )
+    work_size_limit: str = Field(
+        "100Gi",
+        pattern=QUANTITY,
+        description="Size of a pod's only writable folder: its unpacked shard and its files.",
+    )
+    default_ttl_seconds: int = Field(
+        7 * 86400,
+        ge=-1,
+        description="spec.runPolicy.ttlSecondsAfterFinished of jobs that have none; -1: such jobs "
+        "stay until they are deleted.",
+    )
+    cluster_id: str = Field(
+        "",
+        max_length=63,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Marks what this cluster's jobs own in the store; none: the uid of the "
+        "namespace kube-system.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     def tunnel(self) -> Tunnel | None:
@@ -125,17 +169,31 @@ class Settings(Model):
             prefix=self.store_prefix,
             endpoint=self.store_endpoint,
             region=self.store_region,
+            store_pod_port=self.store_pod_port,
             keys=keys if len(keys) >= 2 else {},
             shared=tuple(f"{uri.rstrip('/')}/" for uri in self.store_shared),
             allowed_endpoints=tuple(self.store_allowed_endpoints),
+            runtime_image=self.base_image,
             pull_secrets=tuple(self.pull_secrets),
+            pull_login=self._pull_login(),
             namespace=self.namespace,
             policies=self.network_policies,
             url_seconds=self.url_seconds,
             open_status=self.poll == "proxy",
             cpu=self.default_cpu,
             memory=self.default_memory,
+            memory_limit=self.default_memory_limit,
+            work_size=self.work_size_limit,
+            ttl=self.default_ttl_seconds if self.default_ttl_seconds >= 0 else None,
         )
+
+    def _pull_login(self) -> str:
+        """Docker config JSON for the registry of `repository` alone; empty where none is shared."""
+        if not self.share_pull_credentials or not self.registry_config:
+            return ""
+        host = self.repository.partition("/")[0]
+        auths = json.loads(Path(self.registry_config).read_text()).get("auths") or {}
+        return json.dumps({"auths": {host: auths[host]}}) if host in auths else ""
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

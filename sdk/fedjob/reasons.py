@@ -71,6 +71,7 @@ class Reason(StrEnum):
         "StoreNotAllowed",
         "The job names a store or objects that its namespace may not use.",
     )
+    PREFIX_IN_USE = "PrefixInUse", "The job's prefix in the store belongs to another cluster's job."
     OBJECT_MISSING = "ObjectMissing", "An object that the job needs is not in the store."
     OBJECT_TOO_LARGE = "ObjectTooLarge", "An object in the store has more bytes than is allowed."
     ROUND_LOG_CORRUPT = "RoundLogCorrupt", "The log of committed rounds contradicts itself."
@@ -152,6 +153,10 @@ class Reason(StrEnum):
         "The mean of finite answers is infinite or not a number.",
     )
     COMPONENT_FAILED = "ComponentFailed", "A component of the author raised an error on the server."
+    HANDOVER_INVALID = (
+        "HandoverInvalid",
+        "The author's code on the server wrote to the files that fedjob hands over there.",
+    )
     FENCED = "Fenced", "Another server has taken over."
     INTERRUPTED = "Interrupted", "The run was stopped on request."
     DEADLINE_EXCEEDED = "DeadlineExceeded", "The job ran longer than activeDeadlineSeconds."

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -63,8 +64,8 @@ def ours(store: EmbeddedStore, files: Sequence[Path], prefix: str) -> float:
     with StoreHttp(parallel=PARALLEL) as http, ThreadPoolExecutor(PARALLEL) as pool:
         futures = [
             pool.submit(
-                http.put, signed.url, signed.headers, path, offset=offset, length=length,
-                moved=lambda count: None,
+                http.put, signed.url, signed.headers, partial(open, path, "rb"),
+                offset=offset, length=length, moved=lambda count: None,
             )
             for signed, path, offset, length in requests
         ]  # fmt: skip

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chaos.nodes import (
+    AGENT,
     CLIENT_JOB,
+    NVFLARE_SERVER,
     REGISTRY,
     SERVER_JOB,
     WORKER_NODES,
@@ -79,6 +81,13 @@ def _server(job: RunningJob) -> PodPlacement:
     found = job.server()
     if found is None:
         raise NotThereError("the server does not run")
+    return found
+
+
+def _federation(job: RunningJob) -> PodPlacement:
+    found = job.federation()
+    if found is None:
+        raise NotThereError("NVFlare's server does not run")
     return found
 
 
@@ -207,8 +216,23 @@ FAULTS = (
     Fault("server container killed", lambda s: _kill(_server(s)), counted=("server", "Killed")),
     Fault(
         "server's job process killed",
-        lambda s: _kill_job_process(_server(s), SERVER_JOB),
+        lambda s: _kill_job_process(_federation(s), SERVER_JOB),
         counted=("retries", "job"),
+    ),
+    Fault(
+        "federation container killed",
+        lambda s: _kill(_federation(s)),
+        counted=("server", "Killed"),
+    ),
+    Fault(
+        "server's agent killed",
+        lambda s: _kill_job_process(_federation(s), AGENT),
+        counted=("server", "Killed"),
+    ),
+    Fault(
+        "NVFlare's server killed",
+        lambda s: _kill_job_process(_federation(s), NVFLARE_SERVER),
+        counted=("retries", "parent"),
     ),
     Fault("worker cut off the server, 25 s", _cut, hold=25),
     Fault("S3 unreachable, 30 s", _freeze_store, hold=30, alone=True, needs_pods=False),

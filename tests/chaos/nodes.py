@@ -18,6 +18,8 @@ LEASE_SECONDS = 17.0
 """Leader election of Kubernetes' components: leases last 15 s, standbys check every 2 s."""
 CLIENT_JOB, SERVER_JOB = "client.worker_process", "server.job_process.main"
 """Patterns in the command lines of NVFlare's job processes."""
+AGENT, NVFLARE_SERVER = "bin/fedjob-server-agent", "server.server_train"
+"""Of the server's agent, and of NVFlare's parent process, which it starts."""
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -85,10 +87,16 @@ class PodPlacement:
         on(self.node, script, check=False)
 
 
-def placement_of(pod: dict[str, Any]) -> PodPlacement:
-    """The placement of a running pod, from its object."""
+def placement_of(pod: dict[str, Any], *, sidecar: bool = False) -> PodPlacement:
+    """The placement of a running pod, from its object.
+
+    Args:
+        pod: The object.
+        sidecar: The container is the pod's sidecar, which a server's has: the federation.
+    """
     status = pod["status"]
-    container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    statuses = status["initContainerStatuses" if sidecar else "containerStatuses"]
+    container = statuses[0]["containerID"].removeprefix("containerd://")
     return PodPlacement(
         pod["metadata"]["name"], pod["spec"]["nodeName"], container, status["podIP"]
     )

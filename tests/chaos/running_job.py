@@ -126,6 +126,16 @@ class RunningJob:
         found = [placement_of(p) for p in self.pods() if "-server" in p["metadata"]["name"]]
         return found[0] if found else None
 
+    def federation(self) -> PodPlacement | None:
+        """The placement of the server's container that runs NVFlare, if it runs."""
+        found = [
+            placement_of(pod, sidecar=True)
+            for pod in self.pods()
+            if "-server" in pod["metadata"]["name"]
+            and "running" in pod["status"]["initContainerStatuses"][0]["state"]
+        ]
+        return found[0] if found else None
+
     def workers(self) -> list[PodPlacement]:
         """The placements of the running workers, by name."""
         found = [placement_of(p) for p in self.pods() if "-worker-" in p["metadata"]["name"]]

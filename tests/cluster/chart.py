@@ -22,6 +22,9 @@ REGISTRY: dict[str, Any] = {"imageRegistry": "registry.test/mirror"}
 # A helm built by `go install` has no Kubernetes version and assumes 1.20.
 KUBERNETES = "1.33.0"
 
+ADMISSION_POLICIES = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
+"""An API of every supported cluster that `helm template` does not assume."""
+
 Object = dict[str, Any]
 
 
@@ -60,6 +63,7 @@ def render(values: Mapping[str, Any] | None = None, *, chart: Path = CHART) -> l
 def _render(values: str, chart: str) -> str:
     code, output, errors = helm(
         *("template", "fedjob", chart, "-n", NAMESPACE, "--kube-version", KUBERNETES),
+        *("--api-versions", ADMISSION_POLICIES),
         values=json.loads(values),
     )
     if code:
@@ -92,6 +96,8 @@ def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
     """The pods of the objects: owner's name and PodSpec."""
     for found in of_kind(objects, "Deployment", "StatefulSet", "DaemonSet", "Job"):
         yield found["metadata"]["name"], found["spec"]["template"]["spec"]
+    for found in of_kind(objects, "CronJob"):
+        yield found["metadata"]["name"], found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
 
 def environment(container: Object) -> dict[str, str]:
@@ -102,6 +108,7 @@ def environment(container: Object) -> dict[str, str]:
 ALL = {
     "store": {"enabled": True},
     "registry": {"enabled": True},
+    "prune": {"enabled": True},
     "operator": {
         "serviceMonitor": {"enabled": True},
         "podDisruptionBudget": {"enabled": True},

@@ -20,6 +20,7 @@ from fedjob.errors import FedjobError
 from fedjob.protocol.config import StoreLocation
 from fedjob.protocol.server_status import RunPhase
 from fedjob.spec.models.job import FederatedJob
+from fedjob.storage.owner import Owner
 from fedjob.storage.rounds import RoundLog
 from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.naming import Body
@@ -29,7 +30,7 @@ from fedjob_operator.stages.job_store import JobStore, open_store
 from fedjob_operator.stages.presigned_urls import sign_urls
 from fedjob_operator.stages.round_log import read_log
 from fedjob_operator.stages.startup_kits import make_kits
-from fedjob_operator.stages.workspace import Owner, upload_workspace
+from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.observed import Defaults
 from support.operator.samples import DEFAULTS, NOW, a_commit, a_job
 

@@ -11,7 +11,7 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from torch import Tensor
 
 from fedjob_runtime.protocol import SAMPLES
-from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
+from fedjob_runtime.server.ipc import Control, SegmentReport
 from fedjob_runtime.server.job_process.aggregators import Mean
 from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
@@ -20,6 +20,7 @@ from fedjob_runtime.server.job_process.segment_run import (
     SegmentSettings,
 )
 from fedjob_runtime.training.weights import load_weights
+from support.handover import handover_in
 
 SEGMENT = 7
 THREE = ("worker-0", "worker-1", "worker-2")
@@ -60,7 +61,7 @@ class FakeSegment:
         start: int = -1,
         members: tuple[str, ...] = THREE,
         terms: RoundTerms | None = None,
-        new_mean: Callable[[dict[str, Tensor], int], Mean] | None = None,
+        new_mean: Callable[[dict[str, Tensor], int, dict[str, Tensor]], Mean] | None = None,
     ) -> None:
         self.now = 0.0
         self.aborted = False
@@ -70,7 +71,7 @@ class FakeSegment:
         self.cancelled = 0
         self.kept: list[float] = []
         self.take: Callable[[FLModel], bool] = lambda _: False
-        self.handover = Handover(folder)
+        self.handover = handover_in(folder, THREE, rounds)
         self.handover.write_control(Control(SEGMENT, committed=start))
         settings = SegmentSettings(
             SEGMENT, start, rounds, members, terms or RoundTerms(2, 10, None)
@@ -79,7 +80,7 @@ class FakeSegment:
             settings,
             self.handover,
             self,
-            new_mean=new_mean or (lambda weights, _: ModelMean(weights)),
+            new_mean=new_mean or (lambda weights, *_: ModelMean(weights)),
             keep=lambda weights: self.kept.append(float(weights["w"][0])),
             custom=folder / "custom",
             clock=self,
@@ -166,7 +167,7 @@ class FakeSegment:
     def offered(self, number: int) -> dict[str, Any]:
         found = self.handover.offered_round(number)
         assert found is not None
-        return found
+        return found.model_dump()
 
     def model(self, number: int) -> list[float]:
         return load_weights(self.handover.model_file(number))["w"].tolist()

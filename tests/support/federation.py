@@ -6,9 +6,7 @@ starts again. It is torn down whole, whatever the test did.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -18,7 +16,6 @@ import sys
 import threading
 import time
 import urllib.request
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,14 +33,18 @@ from fedjob.protocol.config import (
 )
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.job import FederatedJobSpec
+from fedjob.spec.models.strategy import Strategy
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
-from fedjob_runtime.processes.children import descendants, start_child
-from support.repository import ROOT
+from fedjob_runtime.processes.children import descendants
+from support.fork_server import HERE, command_line, environment, shared_fork_server
 
-HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
 MARK = "FEDJOB_TEST_FEDERATION"
+AGENT = "server-agent"
+"""The site of the server's agent, which runs NVFlare."""
+WORKER = "fedjob_runtime.worker.main"
+MODULES = {"server": "fedjob_runtime.server.main", AGENT: "fedjob_runtime.server.agent.main"}
 
 HYPERPARAMETERS = {
     "local_epochs": 1,
@@ -54,31 +55,6 @@ HYPERPARAMETERS = {
     "manifest_file": "manifest.ndjson",
     "extra": {},
 }
-
-
-@functools.cache
-def shared_fork_server() -> tuple[int, str]:
-    """(process id, name) of the fork server of all federations of these tests; it dies with them.
-
-    As in a local run; in a pod each site has its own.
-    """
-    name = f"fedjob-test-{uuid.uuid4().hex}"
-    command = [sys.executable, "-m", "fedjob_runtime.processes.fork_server", name]
-    process = start_child(command, {**_environment(), "PYTHONPATH": HERE})
-    atexit.register(lambda: process.kill() or process.wait())
-    return process.pid, name
-
-
-def _environment() -> dict[str, str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    return {**env, "OMP_NUM_THREADS": "1"}
-
-
-def _command_line(pid: int) -> str:
-    """Empty when it has just ended."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return ""
 
 
 def shard_bytes(samples: int) -> bytes:
@@ -236,6 +212,7 @@ class Federation:
             ],
         }
         federation = self.spec.federation
+        strategy = federation.strategy or Strategy()
         server = {
             "format_version": 2,
             "server": {"heart_beat_timeout": 600, "task_request_interval": 0.2},
@@ -263,6 +240,8 @@ class Federation:
                         "round_timeout": federation.round_timeout,
                         "persistor_id": "persistor",
                         "partial": federation.partial,
+                        "strategy": strategy.name,
+                        "strategy_args": strategy.arguments(),
                     },
                 }
             ],
@@ -330,7 +309,7 @@ class Federation:
         return self.folder / site
 
     def _env(self) -> dict[str, str]:
-        env = {**_environment(), "PYTHONPATH": self._path, MARK: str(self.folder)}
+        env = {**environment(), "PYTHONPATH": self._path, MARK: str(self.folder)}
         return {**env, ENV_FORK_SERVER: shared_fork_server()[1]} if self._shared else env
 
     def start(self, *sites: str) -> None:
@@ -339,20 +318,27 @@ class Federation:
             self.start_one(site)
 
     def start_one(self, site: str) -> None:
-        env = self._env()
+        """Starts a site's command; with the server's also its agent, unless that runs."""
+        if site == "server" and (AGENT not in self.processes or self.processes[AGENT].poll()):
+            self.start_one(AGENT)
+        config = self.folder / f"{'server' if site == AGENT else site}.json"
+        command = [sys.executable, "-m", MODULES.get(site, WORKER), "--config", str(config)]
+        reader, writer = os.pipe()
         if site == "server":
-            env["AWS_ACCESS_KEY_ID"] = self.store.credentials.access_key
-            env["AWS_SECRET_ACCESS_KEY"] = self.store.credentials.secret_key
-        module = f"fedjob_runtime.{'server' if site == 'server' else 'worker'}.main"
-        log = open(self.folder / f"{site}.log", "ab")  # noqa: SIM115 (closed in close())
+            command += ["--credentials-fd", "0"]
+            os.write(writer, json.dumps(self.store.credentials.environment()).encode())
+        os.close(writer)
+        log = open(config.with_suffix(".log"), "ab")  # noqa: SIM115 (closed in close())
         self._logs.append(log)
         self.processes[site] = subprocess.Popen(
-            [sys.executable, "-m", module, "--config", str(self.folder / f"{site}.json")],
-            env=env,
+            command,
+            env=self._env(),
+            stdin=reader,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        os.close(reader)
 
     def status(self, since: int = -1, wait: float = 0) -> ServerStatus:
         """What the server answers on /status."""
@@ -416,19 +402,27 @@ class Federation:
 
     def kept_restarting(self, *sites: str) -> contextlib.AbstractContextManager[None]:
         """Starts the sites again when they fail, as kubelet and engine do."""
-        return _restarting(self, sites or ("server", *self.workers))
+        return _restarting(self, sites or ("server", AGENT, *self.workers))
 
     def descendants(self, site: str) -> list[tuple[int, str]]:
-        """(pid, command line) of a site's processes, but for its command."""
-        found = [(pid, _command_line(pid)) for pid in descendants(self.processes[site].pid)]
+        """(pid, command line) of what a site's command started; the agent's is the server's."""
+        parent = self.processes.get(f"{site}-agent", self.processes[site])
+        found = [(pid, command_line(pid)) for pid in descendants(parent.pid)]
         return [(pid, line) for pid, line in found if line] + self._forked(self.folder / site)
 
     def _forked(self, folder: Path) -> list[tuple[int, str]]:
         """Processes of the shared fork server that run in a folder, which their command names."""
         if not self._shared:
             return []
-        found = [(pid, _command_line(pid)) for pid in descendants(shared_fork_server()[0])]
+        found = [(pid, command_line(pid)) for pid in descendants(shared_fork_server()[0])]
         return [(pid, line) for pid, line in found if f"{folder}/" in line]
+
+    def wait_idle(self, site: str) -> None:
+        """Waits until a site's command has ended what it started."""
+        deadline = time.monotonic() + 30
+        while self.descendants(site):
+            assert time.monotonic() < deadline, self.descendants(site)
+            time.sleep(0.05)
 
     def pid_of(self, site: str, part: str) -> int:
         """The process of a site whose command line contains `part`."""

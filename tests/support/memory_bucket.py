@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.credentials import Credentials
-from fedjob.storage.errors import ObjectMissingError, Where
+from fedjob.storage.errors import AlreadyExistsError, ObjectMissingError, Where
 from fedjob.storage.layout import Layout
 from fedjob.storage.objects import ObjectInfo, Outcome, Upload
 from fedjob_operator.stages.job_store import JobStore
@@ -66,7 +66,9 @@ class MemoryBucket:
     def open_seekable(self, key: str) -> BinaryIO:
         return io.BytesIO(self.get_bytes(key))
 
-    def put_bytes(self, key: str, data: bytes) -> None:
+    def put_bytes(self, key: str, data: bytes, *, if_absent: bool = False) -> None:
+        if if_absent and key in self.objects:
+            raise AlreadyExistsError(Where(self.name, "http://store.test", key), "exists", "")
         self.writes.append(f"put {key}")
         self.objects[key] = data
 

@@ -7,7 +7,6 @@ committer commit, and the events of the test happen.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,13 @@ from fedjob.spec.models.job import FederatedJobSpec
 from fedjob.storage.errors import RoundGapError
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import StoppableClock, Stopped
-from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.ipc import SegmentReport
+from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.committer import CommittedRun
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from fedjob_runtime.server.supervisor.supervisor import Supervisor
+from support.handover import handover_in
 
 TIMES = {"train": 0.0, "aggregate": 0.0, "evaluate": 0.0, "commit": 0.0, "total": 0.0}
 
@@ -69,6 +70,10 @@ class FakeLog:
         target.write_bytes(self.models[number])
         return self.kept[number]
 
+    def fetch_strategy(self, commit: Commit, target: Path) -> None:
+        if commit.strategy is not None:
+            target.write_bytes(f"strategy {commit.round}".encode())
+
     def publish_result(self, number: int, files: dict[str, Path]) -> None:
         self.published = {name: path.read_bytes() for name, path in files.items()}
 
@@ -84,7 +89,7 @@ class FakeCommitter:
     def __init__(
         self,
         log: Any,
-        handover: Handover,
+        handover: SupervisorHandover,
         run: CommittedRun,
         *,
         attempt: int,
@@ -107,17 +112,19 @@ class FakeCommitter:
         self.step()
 
     def step(self) -> None:
-        facts = self.handover.offered_round(self.next)
-        if facts is None or self.paused:
+        offered = self.handover.offered_round(self.next)
+        if offered is None or self.paused:
             return
-        model = self.handover.model_file(self.next).read_bytes()
+        model = self.handover.take_model(self.next, offered.sha256).read_bytes()
+        if self.next == self.handover.last_round:
+            self.handover.take_torch_file(self.next)
         commit = commit_of(
             self.next,
             model,
             attempt=self.attempt,
             segment=self.segments[-1],
-            participants=facts["participants"],
-            failures=facts["failures"],
+            participants=offered.participants,
+            failures=offered.failures,
         )
         self.log.models[self.next], self.log.kept[self.next] = model, commit
         self.next += 1
@@ -146,40 +153,53 @@ class FakeParent:
         self._run = run
         self.alive = False
         self.calls: list[str] = []
-        self.refusals = 0
+        self.refusals = self.unreachable = 0
+        self.memory_exceeded = False
+        self.connections = 0
         self.refused: SegmentRefusedError | None = None
         self.job: FakeJob | None = None
 
-    def prepare(self) -> None:
-        self.calls.append("prepare")
-
     def start(self) -> None:
         self.calls.append("start")
+        if self.unreachable:
+            self.unreachable -= 1
+            raise ParentError("no agent of NVFlare's server answers")
         self.alive = True
+
+    def exceeded(self) -> bool:
+        return self.memory_exceeded
+
+    def peers(self) -> int:
+        return self.connections
+
+    def export(self, number: int) -> None:
+        self.calls.append(f"export {number}")
+        target = self._run.handover.torch_file(number)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"exported " + self._run.handover.start_model(number).read_bytes())
 
     def kill(self) -> None:
         self.calls.append("kill")
         self.alive, self.job = False, None
 
-    def submit(self, folder: Path) -> str:
+    def submit(self, *, segment: int, start_round: int, clients: list[str]) -> str:
         if self.refused is not None:
             raise self.refused
         if self.refusals:
             self.refusals -= 1
             raise ParentError("NVFlare did not take the segment: busy")
-        config = json.loads((folder / "app/config/config_fed_server.json").read_text())
-        args = config["workflows"][0]["args"]
         run = self._run
+        run.handover.drop_uncommitted(start_round)
         act = run.acts.pop(0) if run.acts else trains
         job = FakeJob(
-            f"job-{args['segment']}",
-            args["segment"],
-            args["start_round"],
-            args["clients"],
+            f"job-{segment}",
+            segment,
+            start_round,
+            clients,
             run.clock.now,
             act,
         )
-        job.number, job.since = max(args["start_round"], -1), run.clock.now
+        job.number, job.since = start_round, run.clock.now
         self.job = job
         run.jobs.append(job)
         return job.id
@@ -219,15 +239,6 @@ class FakeClock(StoppableClock):
         self._run.tick()
 
 
-class FakeMemory:
-    """Whether a process of the container was OOM-killed."""
-
-    killed = False
-
-    def exceeded(self) -> bool:
-        return self.killed
-
-
 class SupervisedRun:
     """A job of `workers` workers and its server start.
 
@@ -249,12 +260,6 @@ class SupervisedRun:
         deadline: int | None = None,
         log: FakeLog | None = None,
     ) -> None:
-        job_folder = folder / "job"
-        (job_folder / "app/config").mkdir(parents=True, exist_ok=True)
-        (job_folder / "meta.json").write_text("{}")
-        (job_folder / "app/config/config_fed_client.json").write_text("{}")
-        server = {"workflows": [{"args": {"num_rounds": rounds}}]}
-        (job_folder / "app/config/config_fed_server.json").write_text(json.dumps(server))
         names = [f"worker-{index}" for index in range(workers)]
         spec = FederatedJobSpec.model_validate(
             {
@@ -270,7 +275,7 @@ class SupervisedRun:
             num_classes=0,
             workers=[WorkerShard(name=name, shard=f"{name}.zip") for name in names],
             store=StoreLocation(bucket="b"),
-            job_folder=str(job_folder),
+            job_folder="/job",
             kit="/kit",
             admin_kit="/admin",
             home=str(folder / "home"),
@@ -278,7 +283,7 @@ class SupervisedRun:
         )
         Path(config.home).mkdir(exist_ok=True)
         self.rounds = rounds
-        self.state = Path(config.home) / "state"
+        self.handover = handover_in(Path(config.home), names, rounds)
         self.clock = FakeClock(self)
         self.clients = {name: f"{name}-a" for name in names}
         self.acts: list[Callable[[SupervisedRun, FakeJob], None]] = []
@@ -286,11 +291,9 @@ class SupervisedRun:
         self.jobs: list[FakeJob] = []
         self.gone: set[str] = set()
         self.unreported = False
-        self.memory = FakeMemory()
         self.parent = FakeParent(self)
         self.log = log or FakeLog()
         self.committer: FakeCommitter | None = None
-        self.handover = Handover(self.state)
         self.store = StatusStore(ServerStatus(total=rounds))
         self.supervisor = Supervisor(
             config,
@@ -299,7 +302,6 @@ class SupervisedRun:
             log=self.log,  # type: ignore[arg-type]
             parent=self.parent,
             clock=self.clock,
-            memory=self.memory,
             new_committer=self._new_committer,
         )
 
@@ -340,7 +342,7 @@ class SupervisedRun:
             "jobs": [job.id] if job is not None else [],
             "ended": [f"{n}.{job.id}" for n in self.gone if job and not self.unreported],
         }
-        write_json(self.state / "clients.json", published)
+        write_json(self.handover.reports / "clients.json", published)
 
     # What a job process does.
 
@@ -352,13 +354,19 @@ class SupervisedRun:
         """Hands the job's current round over."""
         model = self.handover.model_file(job.number)
         model.parent.mkdir(parents=True, exist_ok=True)
-        model.write_bytes(b"model of round %d" % job.number)
+        content = b"model of round %d" % job.number
+        model.write_bytes(content)
         if job.number == self.rounds:
             self.handover.torch_file(job.number).write_bytes(b"torch")
         people = [Participant(name=name, samples=1) for name in job.clients if job.number]
         self.handover.offer_round(
             job.number,
             {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "metrics": {},
+                "times": TIMES,
+                "started": "2027-01-15T08:00:00Z",
+                "ended": "2027-01-15T08:00:01Z",
                 "participants": [person.model_dump() for person in people],
                 "failures": [failure.model_dump() for failure in failures or []],
             },

@@ -1,5 +1,12 @@
 {{/* Settings that depend on several values. */}}
 
+{{/* The namespaces to serve, separated by commas; empty: every namespace. */}}
+{{- define "fedjob.namespaces" -}}
+{{- if not .Values.clusterWide -}}
+{{- join "," (default (list .Release.Namespace) .Values.namespaces) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "fedjob.storeName" -}}
 {{- printf "%s-store" (include "fedjob.fullname" .) -}}
 {{- end -}}
@@ -50,6 +57,19 @@
 
 {{- define "fedjob.registrySecret" -}}
 {{- default (printf "%s-tls" (include "fedjob.registryName" .)) .Values.registry.tls.existingSecret -}}
+{{- end -}}
+
+{{- define "fedjob.registryAuthSecret" -}}
+{{- default (printf "%s-auth" (include "fedjob.registryName" .)) .Values.registry.auth.existingSecret -}}
+{{- end -}}
+
+{{/* Secret with the operator's credentials for registries; empty if there is none. */}}
+{{- define "fedjob.credentialsSecret" -}}
+{{- if .Values.builds.credentialsSecret -}}
+{{- .Values.builds.credentialsSecret -}}
+{{- else if and .Values.registry.enabled .Values.registry.auth.enabled -}}
+{{- include "fedjob.registryAuthSecret" . -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "fedjob.jobsRepository" -}}

@@ -10,7 +10,7 @@ from fedjob_operator.kube.client import ApiError, Cluster
 from fedjob_operator.metrics import POD_STARTS
 from fedjob_operator.naming import COMPONENT, SERVER, Body, Key, owner_uid
 from fedjob_operator.planning.desired import key_of
-from fedjob_operator.planning.running_job import NAME_CONFLICT_SECONDS
+from fedjob_operator.planning.running_job import FOREIGN_OWNER_SECONDS, NAME_CONFLICT_SECONDS
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.cache import Cache
 
@@ -85,7 +85,11 @@ class Executor:
                 raise  # deleted in between: the next try creates it
             if owner_uid(found) != uid:
                 known = self._cache.observations(key).name_conflicts
-                until = self._now() + NAME_CONFLICT_SECONDS
+                # Objects of a deleted job of this name disappear soon; others stay.
+                seconds = (
+                    NAME_CONFLICT_SECONDS if owner_uid(found) is None else FOREIGN_OWNER_SECONDS
+                )
+                until = self._now() + seconds
                 self._cache.learn(key, name_conflicts={**known, key_of(body): until})
                 return
             answer = found

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.kube.client import ApiError, Cluster
-from fedjob_operator.naming import Body, Key
+from fedjob_operator.naming import Body, Key, record_name, secret_names, worker_names
 from fedjob_operator.resources.pods import GPU
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.pod_status import view_pod
+from fedjob_operator.state.record import read_record
 
 GPU_SECONDS = 60.0
 """How long a count of the nodes' GPUs is used."""
@@ -60,10 +61,26 @@ class Observer:
         if self._cache.is_listed(uid):
             return True
         children = await self._cluster.children(*key)
+        children += await self._secrets(key, children)
         if not self.is_still(key, uid):
             return False
         self._cache.list_children(key, uid, children)
         return True
+
+    async def _secrets(self, key: Key, children: Iterable[Body]) -> list[Body]:
+        """The job's Secrets, by the workers that its record names.
+
+        Those of a job whose record was not written yet are found when they are created again.
+        """
+        namespace, name = key
+        named = {(body["kind"], body["metadata"]["name"]): body for body in children}
+        body = named.get(("ConfigMap", record_name(name)))
+        if body is None:
+            return []
+        record = read_record(body)
+        count = len(record.prepared.workers) if record.prepared is not None else 0
+        workers = sorted({*worker_names(count), *record.workers})
+        return await self._cluster.secrets(namespace, secret_names(name, workers))
 
     async def observe(self, key: Key, job: FederatedJob) -> bool:
         """Counts GPUs where the job asks for some, and looks for pods that are overdue.

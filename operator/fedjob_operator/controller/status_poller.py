@@ -25,8 +25,10 @@ from fedjob_operator.resources.pod_contract import HTTP_PORT
 from fedjob_operator.state.cache import Cache
 from fedjob_operator.state.observed import ServerView
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 5
 """How long a long poll waits for a change."""
+WHOLE_SECONDS = 10.0
+"""From a poll's first byte to the last of its answer, however slowly bytes arrive."""
 RETRY_SECONDS = 1.0
 """Before a server that did not answer is asked again."""
 PAUSE_SECONDS = 0.3
@@ -130,19 +132,26 @@ class Poller:
 
     async def _ask(self, key: Key, target: Target, since: int | None) -> ServerStatus:
         query = status_poll.query(since, WAIT_SECONDS)
-        if self._cluster is not None:
-            answer = await self._cluster.proxy(key[0], target.name, HTTP_PORT, "status", query)
-            text = json.dumps(answer)
-        else:
-            text = await self._direct(target, query)
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                text = await self._text(key, target, query)
+        except TimeoutError as error:
+            message = f"{target.name}: no whole answer within {WHOLE_SECONDS:g} s; see its log"
+            raise SilentServerError(message) from error
         status = status_poll.parse(text)
         if status is None:
             raise SilentServerError(f"{target.name}: the answer is not a status; see its log")
         return status
 
+    async def _text(self, key: Key, target: Target, query: str) -> str:
+        if self._cluster is None:
+            return await self._direct(target, query)
+        answer = await self._cluster.proxy(key[0], target.name, HTTP_PORT, "status", query)
+        return json.dumps(answer)
+
     async def _direct(self, target: Target, query: str) -> str:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=WAIT_SECONDS + 10, connect=5)
+            timeout = aiohttp.ClientTimeout(total=WHOLE_SECONDS, connect=5)
             self._session = aiohttp.ClientSession(timeout=timeout)
         host = f"[{target.ip}]" if ":" in target.ip else target.ip
         try:

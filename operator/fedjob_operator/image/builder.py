@@ -6,7 +6,8 @@ import time
 
 from fedjob_operator.image.append import append_image
 from fedjob_operator.image.docker_builder import build_image
-from fedjob_operator.image.errors import ImageRequestInvalidError
+from fedjob_operator.image.errors import BaseImageMissingError, ImageRequestInvalidError
+from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.request import ImageRequest, ImageResult
 from fedjob_operator.stage_run import run_blocking
@@ -50,11 +51,35 @@ def ensure_image_now(request: ImageRequest) -> ImageResult:
             digest, cache_hit = append_image(source, sink, request.files, request.platform)
         else:
             digest, cache_hit = build_image(
-                source, sink, request.files, request.requirements, request.platform
+                source,
+                sink,
+                request.files,
+                request.requirements,
+                platform=request.platform,
+                built=request.built,
             )
     return ImageResult(
         reference=f"{target.name}@{digest}",
         digest=digest,
         cache_hit=cache_hit,
         seconds=time.monotonic() - began,
+        supervisor=_pinned_supervisor(request),
     )
+
+
+def _pinned_supervisor(request: ImageRequest) -> str:
+    """The operator's runtime image by digest: a tag may name another image for each node."""
+    if not request.supervisor:
+        return ""
+    reference = Reference.parse(request.supervisor, "FEDJOB_BASE_IMAGE")
+    digest = reference.digest
+    if not digest:
+        with Repository(reference, request.access(reference)) as source:
+            digest = source.manifest_digest(reference.version)
+    if not digest:
+        raise BaseImageMissingError(
+            request.supervisor,
+            "the registry does not have the operator's runtime image",
+            "push it, or correct FEDJOB_BASE_IMAGE",
+        )
+    return f"{reference.name}@{digest}"

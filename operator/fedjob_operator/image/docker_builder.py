@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
 import re
 from collections import deque
@@ -15,19 +16,21 @@ import docker
 import docker.errors
 import requests
 
-from fedjob_operator.image.base_image import BaseImage, find_base
-from fedjob_operator.image.build_context import LAYER_LABEL, make_context, render_dockerfile
+from fedjob_operator.image.base_image import find_base
+from fedjob_operator.image.build_context import make_context, render_dockerfile
 from fedjob_operator.image.build_lock import build_lock
 from fedjob_operator.image.errors import (
+    DaemonNotAllowedError,
     ImageBuildFailedError,
     ImageError,
     RegistryRefusedError,
     RegistryUnreachableError,
 )
 from fedjob_operator.image.layer import make_layer
-from fedjob_operator.image.manifests import MANIFESTS, Platform, config_digest, diff_ids, labels
+from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.registry_client import Repository
 from fedjob_operator.image.tag import image_tag
+from fedjob_operator.kube.built_images import BuiltImages
 
 _QUIET_SECONDS = 1800
 """Read timeout for the daemon's output, in seconds: pip prints nothing while it compiles."""
@@ -55,9 +58,13 @@ def build_image(
     target: Repository,
     files: Mapping[str, bytes],
     requirements: tuple[str, ...],
+    *,
     platform: Platform,
+    built: BuiltImages,
 ) -> tuple[str, bool]:
-    """Builds the image, unless the registry already has one with the same content.
+    """Builds the image, unless this operator has built it and the registry still has it.
+
+    The tag in the registry is not asked: others may have pushed something else under it.
 
     Works with the classic builder of Docker 20.10. Concurrent calls in this process build once;
     two operators may build twice, and both images are correct.
@@ -68,6 +75,7 @@ def build_image(
         files: The job folder.
         requirements: The packages to install, as PEP 508 requirements.
         platform: Selects one manifest of a multi-platform base.
+        built: What was built so far; gets the new image.
 
     Returns:
         The image's digest, and whether it existed already.
@@ -83,9 +91,9 @@ def build_image(
     tag = image_tag(base.documents.manifest.digest, layer.digest, requirements, recipe)
     image = f"{target.reference.name}:{tag}"
     with build_lock(image):
-        found = _find_built(target, tag, base, layer.digest)
-        if found is not None:
-            return found, True
+        known = built.digest(image)
+        if known is not None and target.manifest(known) is not None:
+            return known, True
         with _daemon() as client:
             _pull(client, source, base.pinned)
             context = io.BytesIO(make_context(dockerfile, files, requirements))
@@ -101,30 +109,19 @@ def build_image(
                 ),
                 image,
             )
-            _push(client, target, tag)
+            digest = _push(client, target, tag)
             # Remove only the name: the layers are the next build's cache.
             client.remove_image(image, noprune=True)
-        built = _find_built(target, tag, base, layer.digest)
-    if built is None:
+        there = target.manifest(digest) is not None
+        if there:
+            built.add(image, digest)
+    if not there:
         raise ImageBuildFailedError(
             image,
             "the Docker daemon pushed it, but the registry does not have it",
             f"make {target.reference.registry} the same registry for daemon and operator",
         )
-    return built, False
-
-
-def _find_built(target: Repository, tag: str, base: BaseImage, layer_digest: str) -> str | None:
-    """The digest of the tagged image, if it was built from this base and this job folder."""
-    document = target.manifest(tag)
-    if document is None or document.media_type not in MANIFESTS:
-        return None
-    name = f"{target.reference.name}:{tag}"
-    config = target.blob(config_digest(document, name))
-    below = diff_ids(base.documents.config, base.name)
-    same_base = diff_ids(config, name)[: len(below)] == below
-    same_files = labels(config, name).get(LAYER_LABEL) == layer_digest
-    return document.digest if same_base and same_files else None
+    return digest, False
 
 
 def _pull(client: docker.APIClient, source: Repository, pinned: str) -> None:
@@ -142,12 +139,18 @@ def _pull(client: docker.APIClient, source: Repository, pinned: str) -> None:
             raise transfer_error(str(error), reference.registry, pinned, secret) from error
 
 
-def _push(client: docker.APIClient, target: Repository, tag: str) -> None:
+def _push(client: docker.APIClient, target: Repository, tag: str) -> str:
+    """Pushes the image, and returns the digest that the daemon reports for it."""
     reference = target.reference
     events = client.push(
         reference.name, tag=tag, auth_config=_auth(target), stream=True, decode=True
     )
-    follow_transfer(events, reference.registry, f"{reference.name}:{tag}", target.access.secret)
+    image = f"{reference.name}:{tag}"
+    digest = follow_transfer(events, reference.registry, image, target.access.secret)
+    if not digest:
+        problem = "the Docker daemon pushed it and reported no digest"
+        raise ImageBuildFailedError(image, problem, "use a Docker daemon of version 20.10 or later")
+    return digest
 
 
 def _auth(repository: Repository) -> dict[str, str]:
@@ -175,8 +178,38 @@ def _index_settings() -> dict[str, str]:
     return given
 
 
+def check_daemon(environment: Mapping[str, str]) -> None:
+    """Refuses a daemon that anybody on the network may command, or may pretend to be.
+
+    Args:
+        environment: DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, as the docker command
+            reads them.
+
+    Raises:
+        DaemonNotAllowedError: DOCKER_HOST is reached over the network without TLS certificates.
+    """
+    url = urlsplit(environment.get("DOCKER_HOST", ""))
+    if url.scheme not in ("tcp", "http", "https") or _is_loopback(url.hostname or ""):
+        return
+    if not environment.get("DOCKER_TLS_VERIFY") or not environment.get("DOCKER_CERT_PATH"):
+        raise DaemonNotAllowedError(
+            "Docker daemon",
+            f"{url.geturl()} is reached without TLS certificates",
+            "have the daemon ask for client certificates, and give the operator's (the chart's "
+            "builds.dockerTls.secretName); or use image.builder: append",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @contextmanager
 def _daemon() -> Iterator[Any]:
+    check_daemon(os.environ)
     try:
         client = docker.APIClient(
             **docker.utils.kwargs_from_env(), version="auto", timeout=_QUIET_SECONDS
@@ -224,15 +257,24 @@ def follow_build(events: Iterable[Mapping[str, Any]], image: str) -> None:
 
 def follow_transfer(
     events: Iterable[Mapping[str, Any]], registry: str, image: str, secret: str
-) -> None:
+) -> str:
     """Reads the events of a pull or a push to the end.
+
+    Returns:
+        The digest of what was pushed; empty for a pull.
 
     Raises:
         ImageError: It failed, see `transfer_error`.
     """
-    errors = [str(event["error"]) for event in events if "error" in event]
+    errors: list[str] = []
+    digest = ""
+    for event in events:
+        if "error" in event:
+            errors.append(str(event["error"]))
+        digest = str((event.get("aux") or {}).get("Digest") or digest)
     if errors:
         raise transfer_error(errors[0], registry, image, secret)
+    return digest
 
 
 def transfer_error(message: str, registry: str, image: str, secret: str) -> ImageError:

@@ -31,6 +31,10 @@ class ImageBuildFailedError(ImageError):
     """The image cannot be built, or the registry cannot store it."""
 
 
+class DaemonNotAllowedError(ImageBuildFailedError):
+    """The Docker daemon is reached in a way that the operator does not use."""
+
+
 class ImageRequestInvalidError(ImageError):
     """The request is invalid; nothing was sent."""
 

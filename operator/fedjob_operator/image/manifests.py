@@ -140,13 +140,6 @@ def diff_ids(config: bytes, name: str) -> list[str]:
     return [str(each) for each in found]
 
 
-def labels(config: bytes, name: str) -> dict[str, str]:
-    """The labels in an image's config."""
-    inner = _object(config, name).get("config")
-    found = inner.get("Labels") if isinstance(inner, dict) else None
-    return dict(found) if isinstance(found, dict) else {}
-
-
 def append_to(base: ImageDocuments, layer: Layer, name: str) -> ImageDocuments:
     """The base's documents with one more layer; user, entrypoint and environment stay.
 

@@ -12,6 +12,7 @@ from fedjob_operator.image.errors import ImageRequestInvalidError
 from fedjob_operator.image.manifests import Platform
 from fedjob_operator.image.reference import Reference
 from fedjob_operator.image.registry_connection import Access
+from fedjob_operator.kube.built_images import BuiltImages
 
 OPERATORS = "the operator's registry configuration"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -43,6 +44,9 @@ class ImageRequest:
         operator_config: Docker config JSON of the operator, or None.
         operator_repositories: Repositories that it serves, with all below them.
         hosts: Hosts, with ports, that the registries may send us to.
+        supervisor: Reference of the operator's own runtime image, which is to be pinned by digest;
+            empty where it has none.
+        built: What this operator has built; gets what builder `docker` builds.
     """
 
     base: str
@@ -59,6 +63,8 @@ class ImageRequest:
     operator_config: str | None = field(default=None, repr=False)
     operator_repositories: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
+    supervisor: str = ""
+    built: BuiltImages = field(default_factory=BuiltImages, repr=False, compare=False)
 
     def base_reference(self) -> Reference:
         """The parsed base; raises ImageRequestInvalidError."""
@@ -109,9 +115,11 @@ class ImageResult:
         digest: Digest of the manifest.
         cache_hit: Whether the image existed already; then nothing was pushed.
         seconds: Duration of the search or build, in seconds.
+        supervisor: The operator's runtime image by digest; empty where it has none.
     """
 
     reference: str
     digest: str
     cache_hit: bool
     seconds: float
+    supervisor: str = ""

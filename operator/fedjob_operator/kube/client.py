@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import aiohttp
@@ -26,6 +26,7 @@ PLURALS = {
     "Service": "services",
     "Event": "events",
     "Node": "nodes",
+    "Namespace": "namespaces",
     "NetworkPolicy": "networkpolicies",
     "Lease": "leases",
     KIND: PLURAL,
@@ -38,6 +39,9 @@ VERSIONS = {
     "NetworkPolicy": "networking.k8s.io/v1",
 }
 """The kinds of children, with their API versions."""
+WATCHED = {kind: version for kind, version in VERSIONS.items() if kind != "Secret"}
+"""Children that are listed and watched. Secrets are read by name: a right to list them would be one
+to read those of everybody."""
 MOST_PROXIED = 4 << 20
 """Bytes of an answer of a pod."""
 TIMEOUT = 30.0
@@ -134,11 +138,16 @@ class Cluster:
             query["_continue"] = token
 
     async def children(self, namespace: str, job: str) -> list[Body]:
-        """Everything with the job's label."""
+        """Everything with the job's label, except Secrets."""
         lists = await asyncio.gather(
-            *(self.list_all(v, kind, namespace, f"{JOB}={job}") for kind, v in VERSIONS.items())
+            *(self.list_all(v, kind, namespace, f"{JOB}={job}") for kind, v in WATCHED.items())
         )
         return [body for bodies in lists for body in bodies]
+
+    async def secrets(self, namespace: str, names: Iterable[str]) -> list[Body]:
+        """The Secrets of these names that exist."""
+        found = await asyncio.gather(*(self.get("v1", "Secret", namespace, name) for name in names))
+        return [{"apiVersion": "v1", "kind": "Secret", **body} for body in found if body]
 
     async def create(self, body: Body) -> Body:
         """Creates an object; AlreadyExists (409) where there is one."""

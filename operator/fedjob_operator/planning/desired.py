@@ -14,7 +14,7 @@ from fedjob_operator.resources.kueue import queued
 from fedjob_operator.resources.network_policies import server_policy, worker_policy
 from fedjob_operator.resources.pod_config import PodConfig
 from fedjob_operator.resources.pods import PodStart, server_pod, worker_pod
-from fedjob_operator.resources.secrets import store_secret
+from fedjob_operator.resources.secrets import needs_pull_secret, pull_secret, store_secret
 from fedjob_operator.resources.services import service
 from fedjob_operator.state.observed import ChildKey, Defaults
 from fedjob_operator.state.record import Prepared
@@ -28,9 +28,17 @@ def fixed_children(
     bodies = [service(job), config_map(job, prepared, store, gpus=gpus)]
     if defaults.policies:
         https = any(shard.https for shard in prepared.workers)
-        bodies += [server_policy(job, store, defaults), worker_policy(job, store, https=https)]
+        bodies += [
+            server_policy(job, store, defaults),
+            worker_policy(job, store, defaults, https=https),
+        ]
     if job.spec.storage.secret_ref is None:
         bodies.append(store_secret(job, defaults.keys))
+    images = [defaults.runtime_image]
+    if prepared.image is not None:
+        images += [prepared.image.reference, prepared.image.supervisor]
+    if any(needs_pull_secret(image, defaults.pull_login) for image in images):
+        bodies.append(pull_secret(job, defaults.pull_login))
     return bodies
 
 
@@ -46,10 +54,11 @@ def new_pods(
 ) -> list[Body]:
     """The pods that the plans of the slots create now."""
     image = prepared.image.reference if prepared.image is not None else ""
+    supervisor = prepared.image.supervisor if prepared.image is not None else ""
     pods: list[Body] = []
     if server.create is not None:
         config = server_pod_config(job, prepared, kit_set)
-        start = PodStart(image=image, ordinal=server.create, config=config)
+        start = PodStart(image=image, ordinal=server.create, config=config, supervisor=supervisor)
         pods.append(server_pod(job, start, defaults))
     for index, (name, plan) in enumerate(workers.items()):
         if plan.create is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from fedjob.protocol.server_status import ServerStatus
-from fedjob_operator.naming import SERVER
+from fedjob_operator.naming import SERVER, Body
 from fedjob_operator.planning.completion import End, settled
 from fedjob_operator.planning.job_view import JobView
 from fedjob_operator.planning.status import build_status
@@ -60,7 +60,11 @@ def settle(view: JobView, end: End) -> tuple[Record, End]:
 
 
 def plan_ended_run(view: JobView, record: Record, end: End) -> Actions:
-    """Plans a run that has ended: its ended pods stay readable until the job's TTL."""
+    """Plans a run that has ended: its ended pods stay readable until the job's TTL.
+
+    Its Secrets go at once. Pods that still end have read theirs, and a run that continues later
+    gets others.
+    """
     late = isinstance(end, Failure) or view.now >= end.time + LINGER_SECONDS
     waits: list[float | None] = []
     if late:
@@ -73,6 +77,8 @@ def plan_ended_run(view: JobView, record: Record, end: End) -> Actions:
     failing = _is_failing(progress, end, view.now)
     waits.append(_next_look(view, progress, end))
     ttl = view.job.spec.run_policy.ttl_seconds_after_finished
+    if ttl is None:
+        ttl = view.defaults.ttl
     left = None if ttl is None else end.time + ttl - view.now
     if left is not None and left > 0:
         waits.append(left)
@@ -91,13 +97,23 @@ def plan_ended_run(view: JobView, record: Record, end: End) -> Actions:
     )
     reading = progress is Settling.READING
     return Actions(
-        delete=view.pods_to_delete([server, *workers.values()]),
+        delete=(*_secrets(view), *view.pods_to_delete([server, *workers.values()])),
         record=view.record_body(record),
         status=build_status(inputs),
         stages=log_stage(view) if reading else _unpublished_rounds(view, end, server_status),
         again=min((wait for wait in waits if wait is not None), default=None),
         delete_job=left is not None and left <= 0 and not failing,
         server=server.pod,
+    )
+
+
+def _secrets(view: JobView) -> tuple[Body, ...]:
+    """Store keys, startup kits and presigned URLs that nothing will read any more."""
+    owned = sorted(view.owned.items(), key=lambda item: item[0])
+    return tuple(
+        body
+        for (kind, _), body in owned
+        if kind == "Secret" and not body["metadata"].get("deletionTimestamp")
     )
 
 

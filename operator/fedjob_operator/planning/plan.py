@@ -11,15 +11,12 @@ from typing import Any
 from fedjob_operator.planning.completion import known_end
 from fedjob_operator.planning.ended_run import plan_ended_run, settle
 from fedjob_operator.planning.job_view import JobView
-from fedjob_operator.planning.running_job import plan_running_job
+from fedjob_operator.planning.running_job import FOREIGN_OWNER_SECONDS, plan_running_job
 from fedjob_operator.planning.status import build_status
 from fedjob_operator.planning.status_inputs import Mode, StatusInputs
 from fedjob_operator.planning.transfers import with_results
 from fedjob_operator.state.actions import Actions
 from fedjob_operator.state.record import Record
-
-FOREIGN_OWNER_SECONDS = 2.0
-"""Between two looks while the objects of an earlier job of this name are being deleted."""
 
 
 def plan(view: JobView) -> Actions:

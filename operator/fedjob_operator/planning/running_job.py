@@ -31,6 +31,8 @@ RERUN_SECONDS = 10.0
 """A worker that succeeded this long ago, while the server waits for it, is started again."""
 NAME_CONFLICT_SECONDS = 30.0
 """How long a name is taken to belong to another owner before it is tried again."""
+FOREIGN_OWNER_SECONDS = 2.0
+"""Between two looks while the objects of an earlier job of this name are being deleted."""
 IMAGE_SECONDS = 60.0
 """Between two checks of the registry while a node cannot pull the image."""
 
@@ -202,7 +204,7 @@ def _run_actions(run: _Run) -> Actions:
         server_status=run.server_status,
         waits_for=waits_for,
     )
-    waits = [*_waits(run), NAME_CONFLICT_SECONDS if conflicts else None]
+    waits = [*_waits(run), _conflict_wait(view) if conflicts else None]
     return Actions(
         delete=delete,
         create=(*(body for body in absent if key_of(body) not in conflicts), *pods),
@@ -250,6 +252,13 @@ def _name_conflicts(view: JobView, wanted: Iterable[Body]) -> frozenset[ChildKey
     believed = {key for key, until in recent if until > view.now}
     taken = (view.observed.children.keys() | believed) - view.owned.keys()
     return frozenset(key for key in map(key_of, wanted) if key in taken)
+
+
+def _conflict_wait(view: JobView) -> float:
+    """Seconds until a name that belongs to another owner is tried again."""
+    times = view.observations.name_conflicts.values()
+    left = [until - view.now for until in times if until > view.now]
+    return min(left, default=NAME_CONFLICT_SECONDS)
 
 
 def _unread_log(run: _Run) -> frozenset[Stage]:

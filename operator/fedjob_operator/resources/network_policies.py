@@ -26,6 +26,8 @@ from fedjob_operator.resources.pods import WORKER
 from fedjob_operator.state.observed import Defaults
 
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
+NODE_LOCAL_DNS = "169.254.20.10/32"
+"""The address that NodeLocal DNSCache has on every node."""
 _NAMESPACE = "kubernetes.io/metadata.name"
 
 
@@ -39,22 +41,25 @@ def server_policy(job: FederatedJob, store: StoreLocation, defaults: Defaults) -
     if not defaults.open_status:
         status["from"] = [operator]
     ingress = [{"from": [_pods(job, WORKER)], "ports": [_tcp(FL_PORT)]}, status]
-    return _policy(job, SERVER, ingress, [_names(), _store(job, store)])
+    return _policy(job, SERVER, ingress, [_names(), _store(job, store, defaults)])
 
 
-def worker_policy(job: FederatedJob, store: StoreLocation, *, https: bool) -> Body:
+def worker_policy(
+    job: FederatedJob, store: StoreLocation, defaults: Defaults, *, https: bool
+) -> Body:
     """The workers accept no connections; they reach the server, DNS and the store.
 
     Args:
         job: The job that owns it.
         store: The store that their shards are in.
+        defaults: The operator's settings for jobs.
         https: Whether manifests name https:// images (row 19), which opens public addresses on
             port 443.
     """
     egress = [
         {"to": [_pods(job, SERVER)], "ports": [_tcp(FL_PORT)]},
         _names(),
-        _store(job, store),
+        _store(job, store, defaults),
     ]
     if https:
         public = {"ipBlock": {"cidr": "0.0.0.0/0", "except": PRIVATE}}
@@ -86,10 +91,20 @@ def _pods(job: FederatedJob, component: str) -> Body:
 
 
 def _names() -> Body:
-    return {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+    """The cluster's own DNS: another name server would carry data out of the cluster."""
+    return {
+        "to": [
+            {
+                "namespaceSelector": {"matchLabels": {_NAMESPACE: "kube-system"}},
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            },
+            {"ipBlock": {"cidr": NODE_LOCAL_DNS}},
+        ],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
 
 
-def _store(job: FederatedJob, store: StoreLocation) -> Body:
+def _store(job: FederatedJob, store: StoreLocation, defaults: Defaults) -> Body:
     url = urlsplit(store.endpoint or "https://s3.amazonaws.com")
     host = url.hostname or ""
     port = url.port or (443 if url.scheme == "https" else 80)
@@ -98,8 +113,12 @@ def _store(job: FederatedJob, store: StoreLocation) -> Body:
     except ValueError:
         namespace = _service_namespace(host, job.metadata.namespace)
         if namespace is not None:
-            # The Service's pods may listen on another port, so the whole namespace is allowed.
-            return {"to": [{"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}]}
+            # A policy sees the port of the Service's pods, which may differ from the URL's.
+            ports = [port]
+            if defaults.store_pod_port and store.endpoint == defaults.endpoint:
+                ports = [defaults.store_pod_port]
+            peer = {"namespaceSelector": {"matchLabels": {_NAMESPACE: namespace}}}
+            return {"to": [peer], "ports": [_tcp(each) for each in ports]}
         anywhere = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}
         return {"to": [anywhere], "ports": [_tcp(port)]}
     cidr = f"{address}/{address.max_prefixlen}"

@@ -22,6 +22,7 @@ from fedjob_operator.naming import (
     kit_name,
     metadata_of,
     pod_name,
+    pull_name,
     store_name,
     url_name,
 )
@@ -31,21 +32,28 @@ from fedjob_operator.resources.pod_contract import (
     CONFIG,
     ENV_KEEP_LOG,
     ENV_LOG_FORM,
+    FEDERATION,
     FL_PORT,
+    HANDOVER,
     HOME,
     HTTP_PORT,
     KIT,
+    ORDERS,
+    REPORTS,
     SERVER_FILE,
+    SHARED_GROUP,
     SHARED_MEMORY,
     STORE_KEYS,
+    SUPERVISOR,
+    SUPERVISOR_USER,
     URL,
+    USER,
     log_form_file,
     worker_file,
 )
+from fedjob_operator.resources.secrets import needs_pull_secret
 from fedjob_operator.state.observed import Defaults
 
-USER = 10001
-"""Uid and gid of every process in a pod."""
 GPU = "nvidia.com/gpu"
 UNREACHABLE_SECONDS = 30
 """How long a pod stays on a node that is unreachable or not ready."""
@@ -54,6 +62,18 @@ SERVER_GRACE = 15
 WORKER_GRACE = 5
 WORKER = "worker"
 CONTAINER = "main"
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+SUPERVISOR_RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "128Mi"},
+    "limits": {"memory": "1Gi"},
+}
+"""Of a process without torch, which sends models piece by piece; the author chooses only those of
+the federation."""
+_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +84,13 @@ class PodStart:
         image: `repository@sha256:...`.
         ordinal: Number of the pod within its slot, from 0.
         config: What it is started with.
+        supervisor: Image of a server's supervisor; empty: the operator's runtime image now.
     """
 
     image: str
     ordinal: int
     config: PodConfig
+    supervisor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +115,12 @@ class _Shape:
 
 
 def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
-    """The server's pod.
+    """The server's pod: the supervisor, and beside it the federation, which runs NVFlare.
+
+    Only the supervisor gets the store's keys, and it runs the operator's own image; only the
+    federation runs the author's code, in the job's image and as another user. It is a sidecar
+    (an init container that is kept running): it starts first, ends last, is restarted alone, and
+    the pod has succeeded when the supervisor has, whatever the author's code does.
 
     Args:
         job: The job that owns it.
@@ -104,17 +131,25 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
     ref = job.spec.storage.secret_ref
     keys = store_name(name) if ref is None else ref.name
     probe = {"httpGet": {"path": "/healthz", "port": HTTP_PORT}, "timeoutSeconds": 5}
-    container = {
-        "command": ["tini", "--", "fedjob-server", "--config", f"{CONFIG}/{SERVER_FILE}"],
+    config = ("config", _config_item(name, SERVER_FILE), CONFIG)
+    options = ["--config", f"{CONFIG}/{SERVER_FILE}", "--handover", HANDOVER]
+    keep_log = {"name": ENV_KEEP_LOG, "value": "true"}
+    federation = {
+        "command": ["tini", "--", "fedjob-server-agent", *options],
+        "env": [*_environment(spec, defaults), keep_log],
+        "ports": [{"name": "fl", "containerPort": FL_PORT, "protocol": "TCP"}],
+        "resources": _resources(spec, defaults),
+    }
+    supervisor = {
+        "command": ["tini", "--", "fedjob-server", *options],
         "env": [
-            *_environment(spec, defaults),
-            {"name": ENV_KEEP_LOG, "value": "true"},
+            *({"name": variable, "value": HOME} for variable in ("HOME", "TMPDIR")),
+            # The job's image, which stands in where the operator has none, has the author's files.
+            {"name": "PYTHONPATH", "value": ""},
+            keep_log,
             *(_key(keys, key) for key in STORE_KEYS),
         ],
-        "ports": [
-            {"name": "fl", "containerPort": FL_PORT, "protocol": "TCP"},
-            {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
-        ],
+        "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
         "readinessProbe": {**probe, "periodSeconds": 2},
         # Restart a server whose loop has stood still for minutes, never one that is only slow.
         "livenessProbe": {
@@ -123,10 +158,10 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
             "periodSeconds": 30,
             "failureThreshold": 5,
         },
-        "resources": _resources(spec, defaults),
+        "resources": SUPERVISOR_RESOURCES,
     }
     volumes = [
-        ("config", _config_item(name, SERVER_FILE), CONFIG),
+        config,
         ("kit", _secret(kit_name(name, SERVER)), KIT),
         ("admin", _secret(kit_name(name, "admin")), ADMIN_KIT),
     ]
@@ -134,11 +169,54 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
         slot=SERVER,
         component=SERVER,
         placement=spec,
-        container=container,
+        container=federation,
         volumes=volumes,
         grace=SERVER_GRACE,
     )
-    return _pod(job, shape, start, defaults)
+    supervisor["image"] = start.supervisor or defaults.runtime_image or start.image
+    return _supervised(_pod(job, shape, start, defaults), supervisor, size=defaults.work_size)
+
+
+def _supervised(pod: Body, supervisor: Body, *, size: str) -> Body:
+    """The pod of a federation, with the supervisor as its main container."""
+    pod["metadata"]["annotations"][DEFAULT_CONTAINER] = SUPERVISOR
+    spec = pod["spec"]
+    [federation] = spec["containers"]
+    users = {name: spec["securityContext"].pop(name) for name in ("runAsUser", "runAsGroup")}
+    spec["securityContext"]["fsGroup"] = SHARED_GROUP
+    orders, reports = (
+        {"name": each, "mountPath": f"{HANDOVER}/{each}"} for each in (ORDERS, REPORTS)
+    )
+    spec["initContainers"] = [
+        {
+            **federation,
+            "name": FEDERATION,
+            "restartPolicy": "Always",
+            "securityContext": {**_SECURITY, **users},
+            "volumeMounts": [*federation["volumeMounts"], {**orders, "readOnly": True}, reports],
+        }
+    ]
+    spec["containers"] = [
+        {
+            **federation,
+            **supervisor,
+            "name": SUPERVISOR,
+            "securityContext": {
+                **_SECURITY,
+                "runAsUser": SUPERVISOR_USER,
+                "runAsGroup": SUPERVISOR_USER,
+            },
+            "volumeMounts": [
+                {"name": "own", "mountPath": HOME},
+                {"name": "config", "mountPath": CONFIG, "readOnly": True},
+                orders,
+                {**reports, "readOnly": True},
+            ],
+        }
+    ]
+    folder = {"emptyDir": {"sizeLimit": size}}
+    spec["volumes"] += [{"name": name, **folder} for name in ("own", ORDERS, REPORTS)]
+    return pod
 
 
 def worker_pod(
@@ -157,7 +235,7 @@ def worker_pod(
     resources = _resources(spec, defaults)
     if gpus and spec.gpu:
         # A GPU is requested by its limit; NVIDIA's runtime decides which devices are visible.
-        resources["limits"] = {**resources.get("limits", {}), GPU: str(spec.gpu)}
+        resources["limits"] = {**resources["limits"], GPU: str(spec.gpu)}
     container = {
         "command": ["tini", "--", "fedjob-worker", "--config", f"{CONFIG}/{worker_file(worker)}"],
         "env": [
@@ -171,7 +249,7 @@ def worker_pod(
         ("kit", _secret(kit_name(name, worker)), KIT),
         ("url", _secret(url_name(name, worker)), URL),
         # torch's data loaders share memory; a container has only 64 MiB of it by default.
-        ("shm", {"emptyDir": {"medium": "Memory"}}, SHARED_MEMORY),
+        ("shm", _shared_memory(resources["limits"]["memory"]), SHARED_MEMORY),
     ]
     shape = _Shape(
         slot=worker,
@@ -186,7 +264,17 @@ def worker_pod(
 
 def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) -> Body:
     slot, placement = shape.slot, shape.placement
-    pulls = dict.fromkeys([*job.spec.image.pull_secrets, *defaults.pull_secrets])
+    images = [start.image]
+    if shape.component == SERVER:
+        images.append(start.supervisor or defaults.runtime_image)
+    own = any(needs_pull_secret(image, defaults.pull_login) for image in images)
+    pulls = dict.fromkeys(
+        [
+            *job.spec.image.pull_secrets,
+            *defaults.pull_secrets,
+            *([pull_name(job.metadata.name)] if own else []),
+        ]
+    )
     mounts = [
         {"name": name, "mountPath": path, "readOnly": "emptyDir" not in volume}
         for name, volume, path in shape.volumes
@@ -233,17 +321,13 @@ def _pod(job: FederatedJob, shape: _Shape, start: PodStart, defaults: Defaults) 
                 "imagePullPolicy": "IfNotPresent",
                 # The end of the log of a failed container becomes its termination message.
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": dict(_SECURITY),
                 **shape.container,
                 "volumeMounts": [{"name": "work", "mountPath": HOME}, *mounts],
             }
         ],
         "volumes": [
-            {"name": "work", "emptyDir": {}},
+            {"name": "work", "emptyDir": {"sizeLimit": defaults.work_size}},
             *({"name": n, **v} for n, v, _ in shape.volumes),
         ],
     }
@@ -277,10 +361,20 @@ def _resources(placement: Placement, defaults: Defaults) -> dict[str, Any]:
         by_alias=True, exclude_none=True
     )
     limits = given.get("limits", {})
+    requests = given.get("requests", {})
     # Kubernetes takes a limit as the request; the operator chooses where there is neither.
     chosen = {"cpu": defaults.cpu, "memory": defaults.memory}
     missing = {name: value for name, value in chosen.items() if name not in limits}
-    return {**given, "requests": {**missing, **given.get("requests", {})}}
+    chosen_limit = max((defaults.memory_limit, requests.get("memory", defaults.memory)), key=amount)
+    return {
+        "requests": {**missing, **requests},
+        "limits": {"memory": chosen_limit, **limits},
+    }
+
+
+def _shared_memory(limit: str) -> Body:
+    # Its pages count against the container's memory limit, so more would never fit.
+    return {"emptyDir": {"medium": "Memory", "sizeLimit": limit}}
 
 
 def _key(secret: str, key: str) -> Body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 
 from fedjob.formats import epoch, rfc3339
@@ -14,6 +15,7 @@ from fedjob_operator.naming import (
     annotation,
     kit_name,
     metadata_of,
+    pull_name,
     sealed,
     store_name,
     url_name,
@@ -25,6 +27,8 @@ LAST_LOG = "fedjob.dev/last-log"
 """Annotation with the number of the last pod that has a form for its log."""
 LAST_FILES = "fedjob.dev/last-files"
 """Annotation with the last round that has a form for its files."""
+LOGIN = ".dockerconfigjson"
+"""The key that Kubernetes gives the docker config JSON of a pull Secret."""
 SHARD_KEY = "fedjob.dev/shard"
 """Annotation with the object that a presigned URL reads, as `bucket/key`."""
 
@@ -85,6 +89,17 @@ def store_secret(job: FederatedJob, keys: Mapping[str, str]) -> Body:
     """The operator's keys of the store, which only the server mounts."""
     meta = metadata_of(job, store_name(job.metadata.name))
     return sealed(_secret(meta, {name: value.encode() for name, value in keys.items()}))
+
+
+def needs_pull_secret(image: str, login: str) -> bool:
+    """Whether an image comes from the registry that a docker config JSON is for."""
+    return bool(login) and image.partition("/")[0] in json.loads(login)["auths"]
+
+
+def pull_secret(job: FederatedJob, login: str) -> Body:
+    """The docker config JSON with which nodes pull the job's image; no pod mounts it."""
+    body = _secret(metadata_of(job, pull_name(job.metadata.name)), {LOGIN: login.encode()})
+    return sealed({**body, "type": "kubernetes.io/dockerconfigjson"})
 
 
 def _secret(meta: Body, files: Mapping[str, bytes]) -> Body:

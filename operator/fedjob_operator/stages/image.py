@@ -13,6 +13,7 @@ from fedjob_operator.image.builder import ensure_image
 from fedjob_operator.image.credentials import merge_docker_configs
 from fedjob_operator.image.reference import Reference, canonical_registry
 from fedjob_operator.image.request import ImageRequest
+from fedjob_operator.kube.built_images import BuiltImages, ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.planning.preparation import image_digest
 from fedjob_operator.settings import Settings
@@ -25,9 +26,20 @@ ANY_REGISTRY = "*"
 
 
 async def build_image(
-    cluster: Cluster, job: FederatedJob, files: dict[str, bytes], settings: Settings
+    cluster: Cluster,
+    job: FederatedJob,
+    files: dict[str, bytes],
+    settings: Settings,
+    record: ImageRecord,
 ) -> PreparedImage:
     """Finds or builds the job's image.
+
+    Args:
+        cluster: Reads pull Secrets.
+        job: The job.
+        files: The job folder: content by path.
+        settings: The operator's settings.
+        record: The images that were built so far; gets this one.
 
     Raises:
         InputError: Base or repository is missing or not allowed, or a pull Secret cannot be used.
@@ -45,6 +57,11 @@ async def build_image(
         for name, value in (("base", base), ("repository", repository))
         if not value
     ]
+    if spec.base and not settings.base_image and job.spec.storage.secret_ref is None:
+        # The job's image must not get the operator's keys.
+        problem = "is missing, and the operator has no runtime image for the job's supervisor"
+        fix = "name the job's own store keys, or configure a runtime image for the operator"
+        faults.append(Fault("spec.storage.secretRef", problem, fix))
     # Those of a requirements.txt among the model's files are there too.
     requirements = tuple(files.get("requirements.txt", b"").decode().splitlines())
     if requirements and spec.builder == "append":
@@ -59,6 +76,8 @@ async def build_image(
     secrets = await pull_configs(cluster, job)
     default = await run_blocking(_read, settings.registry_config)
     documents = list(secrets.values())
+    builder = spec.builder or ("docker" if requirements else "append")
+    built = await record.load() if builder == "docker" else BuiltImages()
     names = [f"Secret {job.metadata.namespace}/{name}" for name in secrets]
     result = await ensure_image(
         ImageRequest(
@@ -66,7 +85,7 @@ async def build_image(
             repository=repository,
             files=files,
             requirements=requirements,
-            builder=spec.builder or ("docker" if requirements else "append"),
+            builder=builder,
             pull_secret=merge_docker_configs(documents) if documents else None,
             ca_pem=await run_blocking(_read, settings.registry_ca) or None,
             insecure=settings.registry_insecure,
@@ -77,14 +96,19 @@ async def build_image(
             operator_config=default or None,
             operator_repositories=_operator_repositories(job, settings),
             hosts=frozenset(settings.allowed_registries),
+            supervisor=settings.base_image,
+            built=built,
         )
     )
+    if builder == "docker" and not result.cache_hit:
+        await record.save()
     return PreparedImage(
         reference=result.reference,
         digest=result.digest,
         cache_hit=result.cache_hit,
         seconds=result.seconds,
         made_from=image_digest(job),
+        supervisor=result.supervisor,
     )
 
 

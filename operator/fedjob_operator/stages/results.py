@@ -18,8 +18,8 @@ from fedjob.protocol.transfer import (
 )
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.objects import ObjectInfo
+from fedjob.storage.owner import Owner, read_owner
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import Owner, owner_key, read_owner
 from fedjob_operator.state.transfers import Results, TransferAsk
 
 MOST_LISTED = 20_000
@@ -105,11 +105,11 @@ def _objects(store: JobStore, owner: Owner, request: ResultsRequest) -> list[Obj
     job took the prefix.
     """
     bucket, layout = store.bucket(), store.layout
-    key = owner_key(layout)
-    taken = bucket.head(key)
-    if taken is None or read_owner(bucket, key) != owner:
+    key = layout.owner
+    recorded = read_owner(bucket, key)
+    if recorded is None or not recorded.is_same_job(owner):
         return []
-    since = taken.modified
+    since = recorded.taken
     results = _listed(bucket, layout.model_out, since)
     round_files = (
         _listed(bucket, layout.round(request.round), since) if request.round is not None else []

@@ -8,10 +8,11 @@ from fedjob.protocol.result_files import HISTORY, MODEL
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import HISTORY_LENGTH
+from fedjob.storage.owner import Owner, read_owner
 from fedjob.storage.patience import Patience
 from fedjob.storage.rounds import RoundLog
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import MayAct, owner_key, owner_of, read_owner
+from fedjob_operator.stages.ownership import MayAct
 
 PATIENCE_SECONDS = 10.0
 MOST_ROUNDS = 2_000
@@ -46,7 +47,7 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     )
 
 
-def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
+def keep_history(owner: Owner, store: JobStore, may_act: MayAct) -> bool:
     """Writes history.json of a run that has failed; returns whether it did.
 
     It has the last rounds, as far as `MOST_ROUNDS` and `MOST_BYTES` reach.
@@ -55,7 +56,7 @@ def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
     needs none.
 
     Args:
-        job: The job.
+        owner: The job.
         store: Its store.
         may_act: Called before the write.
 
@@ -65,7 +66,8 @@ def keep_history(job: FederatedJob, store: JobStore, may_act: MayAct) -> bool:
     bucket, layout = store.bucket(), store.layout
     log = RoundLog(bucket, layout, Patience(seconds=PATIENCE_SECONDS))
     rounds = log.commits()
-    if len(rounds) <= HISTORY_LENGTH or read_owner(bucket, owner_key(layout)) != owner_of(job):
+    recorded = read_owner(bucket, layout.owner) if len(rounds) > HISTORY_LENGTH else None
+    if recorded is None or not recorded.is_same_job(owner):
         return False
     text = history_json(_last_commits(log, rounds))
     may_act()

@@ -16,6 +16,8 @@ from fedjob.protocol.server_status import RunPhase
 from fedjob.protocol.transfer import Tunnel, expected_files
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob.storage.owner import Owner
+from fedjob_operator.kube.built_images import ImageRecord
 from fedjob_operator.kube.client import Cluster
 from fedjob_operator.metrics import STAGES
 from fedjob_operator.naming import Key, record_name
@@ -42,7 +44,7 @@ from fedjob_operator.stages.uploads import (
 )
 from fedjob_operator.stages.workspace import upload_workspace
 from fedjob_operator.state.cache import Cache
-from fedjob_operator.state.observed import Defaults, Problem, Stage
+from fedjob_operator.state.observed import Defaults, Kits, Problem, Stage
 from fedjob_operator.state.record import Prepared, read_record
 
 MOST_ABORTS = 16
@@ -83,6 +85,7 @@ class Preparer:
     ) -> None:
         self._cluster, self._settings, self._defaults = cluster, settings, defaults
         self._cache, self._wake = cache, wake
+        self._images = ImageRecord(cluster, settings.namespace)
         self._tasks: dict[tuple[Key, Stage], asyncio.Task[None]] = {}
         self._inputs: dict[Key, Inputs] = {}
         self._reading: dict[Key, asyncio.Lock] = {}
@@ -245,20 +248,23 @@ class Preparer:
         inputs = await self._inputs_of(key, job)
         store, may_act = await self._store(job), self._may_act(key, "the job folder")
         checksum = await run_blocking(
-            upload_workspace, store, owner_of(job), inputs.files, inputs.copies, may_act
+            upload_workspace, store, self._owner(job), inputs.files, inputs.copies, may_act
         )
         self._merge(key, job, prepared, workspace=checksum)
 
     async def _build(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         inputs = await self._inputs_of(key, job)
-        image = await build_image(self._cluster, job, inputs.files, self._settings)
+        image = await build_image(self._cluster, job, inputs.files, self._settings, self._images)
         self._merge(key, job, prepared, image=image)
         self._cache.learn(key, image_checked=time.time())
         self._inputs.pop(key, None)  # not needed any more: the job folder is in S3 and in the image
 
     async def _kits(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
-            self._cache.learn(key, kits=await make_kits(job, len(prepared.workers)))
+            self._cache.learn(key, kits=await self._make_kits(job, len(prepared.workers)))
+
+    async def _make_kits(self, job: FederatedJob, workers: int) -> Kits:
+        return await make_kits(job, workers, self._settings.kits_folder)
 
     async def _urls(self, key: Key, job: FederatedJob, prepared: Prepared | None) -> None:
         if prepared is not None:
@@ -291,8 +297,13 @@ class Preparer:
         store = await self._store(job)
         status = await run_blocking(read_log, job, store)
         if status.phase is not RunPhase.COMPLETE:
-            await run_blocking(keep_history, job, store, self._may_act(key, "the history"))
+            await run_blocking(
+                keep_history, self._owner(job), store, self._may_act(key, "the history")
+            )
         self._cache.learn(key, log_status=status)
+
+    def _owner(self, job: FederatedJob) -> Owner:
+        return owner_of(job, self._settings.cluster_id)
 
     def _may_act(self, key: Key, what: str) -> MayAct:
         return lambda: self._cluster.may_act(f"{what} of {'/'.join(key)}")
@@ -307,7 +318,7 @@ class Preparer:
             url_seconds=settings.url_seconds,
         )
         upload = UploadJob(
-            owner=owner_of(job),
+            owner=self._owner(job),
             files=expected_files(job.spec),
             ask=upload_ask(job),
             tunnel=self._tunnel(store),
@@ -335,7 +346,7 @@ class Preparer:
 
         async def abort() -> None:
             store, may_act = await self._store(job), self._may_act(key, "the uploads")
-            await run_blocking(abort_uploads, store, owner_of(job), may_act)
+            await run_blocking(abort_uploads, store, self._owner(job), may_act)
             files = expected_files(job.spec) if refused else []
             removed = await run_blocking(remove_refused, store, files, may_act)
             if removed:
@@ -350,7 +361,7 @@ class Preparer:
     async def _offer_results(self, key: Key, job: FederatedJob, _: Prepared | None) -> None:
         store, settings = await self._store(job), self._settings
         results = ResultsJob(
-            owner=owner_of(job),
+            owner=self._owner(job),
             ask=results_ask(job),
             url_seconds=settings.url_seconds,
             tunnel=self._tunnel(store),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -16,8 +17,10 @@ from fedjob_operator.stage_run import run_blocking
 from fedjob_operator.state.observed import Kits
 
 VALID_DAYS = 400
-"""Longer than any activeDeadlineSeconds: kits are not renewed while a job runs."""
+"""Longer than any activeDeadlineSeconds: kits are not renewed while a job runs, nor while it is
+suspended, which its deadline does not count."""
 TIMEOUT_SECONDS = 300.0
+_PREFIX = "kits-"
 
 
 def kits_request(job: FederatedJob, workers: int) -> KitsRequest:
@@ -33,13 +36,29 @@ def kits_request(job: FederatedJob, workers: int) -> KitsRequest:
     )
 
 
-async def make_kits(job: FederatedJob, workers: int) -> Kits:
+def wipe_kits(folder: str) -> None:
+    """Removes what a process that was killed has left: keys of authorities and of sites.
+
+    Args:
+        folder: Where kits are made; nothing is removed where it is empty.
+    """
+    for path in Path(folder).glob(f"{_PREFIX}*") if folder else ():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+async def make_kits(job: FederatedJob, workers: int, folder: str = "") -> Kits:
     """Makes one set of kits: server, admin and every worker.
+
+    Args:
+        job: The job.
+        workers: Number of its workers.
+        folder: Where the command writes, its authority's key among it: memory, no disk. Empty: the
+            default folder for temporary files.
 
     Raises:
         KitsError: The command failed or timed out.
     """
-    with tempfile.TemporaryDirectory(prefix="kits-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder or None) as scratch:
         out = Path(scratch)
         process = await asyncio.create_subprocess_exec(
             *kits_request(job, workers).argv(out),

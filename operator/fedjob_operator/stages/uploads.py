@@ -28,9 +28,10 @@ from fedjob.protocol.transfer import (
 from fedjob.reasons import Reason
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.client_uploads import ClientUploads, OpenUpload, StoredPart
+from fedjob.storage.owner import Owner, read_owner
 from fedjob_operator.stages.errors import InputError
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import MayAct, Owner, owner_key, read_owner, take_ownership
+from fedjob_operator.stages.ownership import MayAct, take_ownership
 from fedjob_operator.state.transfers import SealedUpload, TransferAsk, Uploads
 
 LEAST_SECONDS = 2.0
@@ -221,7 +222,8 @@ def abort_uploads(store: JobStore, owner: Owner, may_act: MayAct) -> int:
     bucket, layout = store.bucket(), store.layout
     uploads = bucket.client_uploads()
     opened = list(uploads.open(layout.root))
-    if not opened or read_owner(bucket, owner_key(layout)) != owner:
+    recorded = read_owner(bucket, layout.owner) if opened else None
+    if recorded is None or not recorded.is_same_job(owner):
         return 0
     for upload in opened:
         may_act()

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fedjob.storage.job_upload import job_folder_key, upload
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import MayAct, Owner, take_ownership
+from fedjob_operator.stages.ownership import MayAct, take_ownership
 
 
 def checksum(files: Mapping[str, bytes]) -> str:

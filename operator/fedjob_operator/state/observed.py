@@ -138,11 +138,16 @@ class Defaults:
         prefix: Key prefix before `jobs/`.
         endpoint: URL of the store; None is AWS.
         region: Region of the store.
+        store_pod_port: Port of the pods behind the store's Service; None: the URL's.
         keys: AWS_* variables for jobs without a secretRef; empty: each job needs a secretRef.
         shared: `s3://bucket/prefix/` that jobs of every namespace may read with those keys.
         allowed_endpoints: URLs of stores that a job with a secretRef may name, beside the
             operator's own; `*` allows all.
+        runtime_image: The image of the servers' supervisors; empty: the job's own, which only jobs
+            with a secretRef may use.
         pull_secrets: Pull Secrets, added to those of the job.
+        pull_login: Docker config JSON with which nodes pull from the operator's registry; empty:
+            none is needed.
         namespace: The operator's namespace, for NetworkPolicies.
         policies: Whether NetworkPolicies are created.
         open_status: Whether any address may reach a server's status port (for an operator outside
@@ -151,22 +156,31 @@ class Defaults:
             worker that starts has at least the other half.
         cpu: CPU request of a pod that asks for nothing.
         memory: Memory request of a pod that asks for nothing.
+        memory_limit: Memory limit of a pod whose spec has none; its request, where that is larger.
+        work_size: Size limit of a pod's writable folder.
+        ttl: Seconds after its end in which a job without a ttl is deleted; None: never.
     """
 
     bucket: str = ""
     prefix: str = ""
     endpoint: str | None = None
     region: str = "us-east-1"
+    store_pod_port: int | None = None
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     shared: tuple[str, ...] = ()
     allowed_endpoints: tuple[str, ...] = ()
+    runtime_image: str = ""
     pull_secrets: tuple[str, ...] = ()
+    pull_login: str = field(default="", repr=False)
     namespace: str = "fedjob-system"
     policies: bool = True
     open_status: bool = False
     url_seconds: int = 3600
     cpu: str = "100m"
     memory: str = "512Mi"
+    memory_limit: str = "32Gi"
+    work_size: str = "100Gi"
+    ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

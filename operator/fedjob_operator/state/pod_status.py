@@ -23,6 +23,9 @@ PULL_TROUBLE = frozenset(
 START_TROUBLE = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 )
+_STARTING = ("PodInitializing", "ContainerCreating")
+"""The kubelet's reasons for a container that waits without trouble."""
+_OOM_KILLED = "OOMKilled"
 OVERDUE_SECONDS = 2.0
 """A pod that still exists this long after its grace period is on a node that does not answer."""
 
@@ -44,17 +47,17 @@ class PodView:
         ready: Whether its readiness probe passes.
         deleting: End of its grace period, seconds since the epoch; None unless it is being deleted.
         created: When it was created, seconds since the epoch.
-        restarts: Restarts of its container in place.
-        oom: Whether its container was OOM-killed, now or last time.
-        exit_code: Exit code of the container's last end; None before the first.
+        restarts: Restarts of its containers in place.
+        oom: Whether the container that trains or averages was OOM-killed, now or last time.
+        exit_code: Exit code of the last end of a container; None before the first.
         finished: Time of that end, seconds since the epoch.
         message: Termination message of that end: the end of its log.
-        waiting: The kubelet's reason why the container does not run.
+        waiting: The kubelet's reason why a container does not run.
         waiting_message: The kubelet's message for that reason.
         unschedulable: Why no node accepts it; empty when one does.
         gated: Whether a scheduling gate holds it, such as Kueue's.
         reason: Why the pod as a whole failed, such as Evicted.
-        end_reason: The kubelet's reason for the container's last end.
+        end_reason: The kubelet's reason for that end.
         disruption: Reason of the condition DisruptionTarget; empty where there is none.
     """
 
@@ -117,12 +120,22 @@ def view_pod(body: Body) -> PodView:
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     scheduled = conditions.get("PodScheduled", {})
     disrupted = conditions.get("DisruptionTarget", {})
-    container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
-    state = container.get("state") or {}
-    ends = [part.get("terminated") for part in (state, container.get("lastState") or {})]
-    ended = [end for end in ends if end]
-    waiting = state.get("waiting") or {}
-    last: dict[str, Any] = ended[0] if ended else {}
+    main = _Container.read(status.get("containerStatuses"))
+    # A server's pod has a sidecar, which runs the author's code; pods of release 0.1 have none.
+    sidecar = _Container.read(status.get("initContainerStatuses"))
+    last, message = main.end, str(main.end.get("message") or "")
+    if (epoch(sidecar.end.get("finishedAt")) or 0.0) > (epoch(last.get("finishedAt")) or 0.0):
+        # Not as it stands: the author's code can write a message that looks like fedjob's.
+        last, message = sidecar.end, f"{sidecar.name}: {sidecar.end.get('message') or ''}"
+    waiting = main.waiting
+    if sidecar.waiting.get("reason") not in (None, "", *_STARTING):
+        waiting = sidecar.waiting
+    oom = any(_out_of_memory(end) for end in main.ends)
+    if sidecar.exists:
+        # The author chooses the memory of the sidecar only; the main container's message still
+        # tells of a process that was killed there.
+        oom = any(_reported_out_of_memory(end) for end in main.ends)
+        oom = oom or any(end.get("reason") == _OOM_KILLED for end in sidecar.ends)
     text = annotation(body, ORDINAL)
     return PodView(
         name=meta["name"],
@@ -136,11 +149,11 @@ def view_pod(body: Body) -> PodView:
         ready=conditions.get("Ready", {}).get("status") == "True",
         deleting=epoch(meta.get("deletionTimestamp")),
         created=epoch(meta.get("creationTimestamp")) or 0.0,
-        restarts=int(container.get("restartCount") or 0),
-        oom=any(_out_of_memory(end) for end in ended),
+        restarts=main.restarts + sidecar.restarts,
+        oom=oom,
         exit_code=last.get("exitCode"),
         finished=epoch(last.get("finishedAt")) or 0.0,
-        message=str(last.get("message") or ""),
+        message=message,
         waiting=str(waiting.get("reason") or ""),
         waiting_message=str(waiting.get("message") or ""),
         unschedulable=str(scheduled.get("message") or "")
@@ -151,6 +164,36 @@ def view_pod(body: Body) -> PodView:
         end_reason=str(last.get("reason") or ""),
         disruption=str(disrupted.get("reason") or "") if disrupted.get("status") == "True" else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """The first of a list of container statuses; empty where there is none."""
+
+    exists: bool
+    name: str
+    restarts: int
+    ends: list[dict[str, Any]]
+    waiting: dict[str, Any]
+
+    @classmethod
+    def read(cls, statuses: list[dict[str, Any]] | None) -> _Container:
+        """Reads the status fields of a Pod."""
+        container: dict[str, Any] = next(iter(statuses or []), {})
+        state = container.get("state") or {}
+        ends = [part.get("terminated") for part in (state, container.get("lastState") or {})]
+        return cls(
+            exists=bool(container),
+            name=str(container.get("name") or ""),
+            restarts=int(container.get("restartCount") or 0),
+            ends=[end for end in ends if end],
+            waiting=state.get("waiting") or {},
+        )
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The last end; empty before the first."""
+        return self.ends[0] if self.ends else {}
 
 
 def termination_message(pod: PodView) -> dict[str, Any] | None:
@@ -178,6 +221,9 @@ def _json(text: str) -> object:
 
 def _out_of_memory(end: Body) -> bool:
     """Whether the kernel killed the container, or one of its processes, which only fedjob sees."""
+    return _reported_out_of_memory(end) or end.get("reason") == _OOM_KILLED
+
+
+def _reported_out_of_memory(end: Body) -> bool:
     message = _fedjob_message(str(end.get("message") or ""))
-    own = message is not None and message.get("reason") == Reason.OUT_OF_MEMORY
-    return own or end.get("reason") == "OOMKilled"
+    return message is not None and message.get("reason") == Reason.OUT_OF_MEMORY

@@ -42,6 +42,7 @@ class PreparedImage(RecordModel):
     cache_hit: bool
     seconds: float
     made_from: str = Field(description="Hash of the inputs and of spec.image.")
+    supervisor: str = Field("", description="The operator's runtime image then, by digest.")
 
 
 class Prepared(RecordModel):

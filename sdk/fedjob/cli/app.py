@@ -19,6 +19,7 @@ from fedjob.cli.commands.cluster import (
     get,
     listing,
     logs,
+    prune,
     result,
     submit,
     suspend,
@@ -42,7 +43,7 @@ for _command in (run, validate, build, upload):
     _command.register(app)
 for _command in (submit, listing, get, watch, logs, result, suspend, cancel, events):
     _command.register(app)
-for _command in (report, doctor, crd, completion, version):
+for _command in (report, prune, doctor, crd, completion, version):
     _command.register(app)
 
 

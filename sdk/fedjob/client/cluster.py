@@ -132,7 +132,7 @@ class Client:
             name: Of the job.
 
         Raises:
-            InvalidJobError: There is no job of this name.
+            InvalidJobError: No job has this name.
             UnavailableError: The cluster cannot be reached, or refuses the user.
 
         Examples:

@@ -86,7 +86,7 @@ class LocalClient:
             name: Of the job.
 
         Raises:
-            InvalidJobError: There is no run of this name.
+            InvalidJobError: No run has this name.
 
         Examples:
             >>> LocalClient().get("digits").status().state

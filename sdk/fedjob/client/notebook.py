@@ -67,7 +67,7 @@ class LiveView:
         """Draws nothing yet.
 
         Args:
-            display: `IPython.display.display`; None: there is no notebook.
+            display: `IPython.display.display`; None outside a notebook.
         """
         self._display = display
         self._handle: Any = None

@@ -77,6 +77,14 @@ class RoundTimes(Model):
     total: float = Field(0.0, ge=0, description="Previous commit (or segment start) to this one.")
 
 
+class StrategyState(Model):
+    """What the aggregation strategy keeps from round to round, as a safetensors file."""
+
+    file: str = Field("", description="Its name in rounds/<n>/; the log fills it in.")
+    sha256: str = Field(description="Of the file, hex.")
+    size: int = Field(ge=0, description="Bytes of the file.")
+
+
 class Commit(Model):
     """`rounds/<n>/commit.json`: round n is done exactly when this object exists.
 
@@ -93,6 +101,9 @@ class Commit(Model):
     )
     sha256: str = Field(description="Of the model file, hex.")
     size: int = Field(ge=0, description="Bytes of the model file.")
+    strategy: StrategyState | None = Field(
+        None, description="Absent where the strategy keeps nothing, as FedAvg."
+    )
     participants: Annotated[list[Participant], FailFast()] = Field(default_factory=list)
     failures: Annotated[list[ClientFailure], FailFast()] = Field(default_factory=list)
     metrics: Metrics = Field(
@@ -103,6 +114,11 @@ class Commit(Model):
     times: RoundTimes = Field(default_factory=RoundTimes)
     started: str = Field(description="RFC 3339, UTC.")
     ended: str = Field(description="RFC 3339, UTC.")
+
+    def as_object(self) -> bytes:
+        """The bytes of commit.json. Release 0.1 reads those without a strategy's state too."""
+        absent = {"strategy"} if self.strategy is None else None
+        return self.model_dump_json(by_alias=True, indent=1, exclude=absent).encode()
 
     @property
     def samples(self) -> int:

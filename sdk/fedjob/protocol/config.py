@@ -1,8 +1,9 @@
 """The files with which an engine starts a server and its workers.
 
-`ServerConfig` is given to `fedjob-server --config` and `WorkerConfig` to `fedjob-worker --config`;
-the local engine and the operator write both. Credentials of the store are in the environment
-(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never in a file.
+`ServerConfig` is given to `fedjob-server --config` and to `fedjob-server-agent --config`,
+`WorkerConfig` to `fedjob-worker --config`; the local engine and the operator write both.
+Credentials of the store are never in a file: `fedjob-server` alone gets them, in its environment
+(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or by a file descriptor.
 """
 
 from __future__ import annotations

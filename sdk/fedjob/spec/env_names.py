@@ -25,6 +25,6 @@ FIELDS: Mapping[str, str] = {
 OWN = frozenset(["CURRENT_ROUND", "DATA_ROOT", "DEVICE", "JOB_ID", "SITE_NAME"])
 """Names that fedjob alone sets; `extra` with one of them is refused."""
 
-LATER = frozenset(["NUM_CLIENTS", "NUM_ROUNDS", "SHARD_NAME", "STATE_DIR"])
+LATER = frozenset(["NUM_CLIENTS", "NUM_ROUNDS", "PROXIMAL_MU", "SHARD_NAME", "STATE_DIR"])
 """Names that fedjob has set since 0.2. Stored jobs may have them in `extra`, and their code expects
 that value: it replaces fedjob's own."""

@@ -60,8 +60,7 @@ class Layout:
     @property
     def namespace_root(self) -> str:
         """Everything of all jobs of the namespace."""
-        before = f"{self.prefix.removesuffix('/')}/" if self.prefix else ""
-        return f"{before}jobs/{self.namespace}/"
+        return f"{jobs_root(self.prefix)}{self.namespace}/"
 
     @property
     def scripts(self) -> str:
@@ -156,6 +155,17 @@ class Layout:
             raise ValueError(f"{sha256!r} is not a SHA-256 in hex")
         return f"model-{sha256[:16]}.safetensors"
 
+    def round_strategy_name(self, sha256: str) -> str:
+        """The file name of what a round's strategy keeps: by its content, as its model's."""
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256!r} is not a SHA-256 in hex")
+        return f"strategy-{sha256[:16]}.safetensors"
+
+    @property
+    def owner(self) -> str:
+        """The record of the job that the prefix belongs to."""
+        return f"{self.attempts}owner.json"
+
     def attempt(self, number: int) -> str:
         """The object that fences server starts before this one."""
         return f"{self.attempts}{_number(number)}.json"
@@ -188,6 +198,23 @@ class Layout:
         """The attempt whose object this key is; None for any other key."""
         found = re.fullmatch(re.escape(self.attempts) + r"(0|[1-9][0-9]{0,8})\.json", key)
         return int(found[1]) if found else None
+
+
+def jobs_root(prefix: str) -> str:
+    """Everything of all jobs of a store."""
+    return f"{prefix.removesuffix('/')}/jobs/" if prefix else "jobs/"
+
+
+def layout_of_key(prefix: str, key: str) -> Layout | None:
+    """The job that an object belongs to; None for an object of none."""
+    namespace, _, rest = key.removeprefix(jobs_root(prefix)).partition("/")
+    name, slash, _ = rest.partition("/")
+    if not key.startswith(jobs_root(prefix)) or not slash:
+        return None
+    try:
+        return Layout(namespace, name, prefix)
+    except InvalidInputError:
+        return None
 
 
 def _number(number: int) -> int:

@@ -138,12 +138,13 @@ class RoundLog:
         key = self._layout.round_file(number, self._layout.round_model_name(commit.sha256))
         self._patiently(lambda: self._bucket.upload_file(model_path, key))
 
-    def commit(self, commit: Commit, model_path: Path) -> Commit:
+    def commit(self, commit: Commit, model_path: Path, strategy_path: Path | None = None) -> Commit:
         """Commits a round: the model first, then the commit object, which one server only can make.
 
         Args:
             commit: `sha256` and `size` are those of `model_path`; `model_file` is filled in here.
             model_path: The global model after the round, a safetensors file.
+            strategy_path: What the strategy keeps; given exactly where `commit.strategy` is.
 
         Returns:
             The commit as it is in the store.
@@ -159,10 +160,8 @@ class RoundLog:
             StoreUnreachableError: Patience is at its end; committing the same again is safe.
         """
         number = commit.round
-        stored = commit.model_copy(
-            update={"model_file": self._layout.round_model_name(commit.sha256)}
-        )
-        body = stored.model_dump_json(by_alias=True, indent=1).encode()
+        stored = self._with_names(commit)
+        body = stored.as_object()
         self._require_readable(number, body)
         self.require_newest(commit.attempt)
         if self._exists(self._layout.commit(number)):
@@ -179,6 +178,9 @@ class RoundLog:
                 f"{model_path} does not have the SHA-256 of its commit",
                 "write the file before its checksum is taken, and not after",
             )
+        if stored.strategy is not None and strategy_path is not None:
+            strategy_key = self._layout.round_file(number, stored.strategy.file)
+            self._patiently(lambda: self._bucket.upload_file(strategy_path, strategy_key))
         try:
             self._patiently(lambda: self._bucket.upload_file(model_path, model_key))
         except ChecksumMismatchError:
@@ -224,6 +226,18 @@ class RoundLog:
         self._patiently(lambda: self._bucket.download_file(key, path, commit.sha256))
         return commit
 
+    def fetch_strategy(self, commit: Commit, path: Path) -> None:
+        """Writes what a round's strategy keeps to a file, checked; nothing where it keeps nothing.
+
+        Raises:
+            ChecksumMismatchError: The stored file is not the committed one.
+            ObjectMissingError: It is gone.
+        """
+        kept = commit.strategy
+        if kept is not None:
+            key = self._layout.round_file(commit.round, kept.file)
+            self._patiently(lambda: self._bucket.download_file(key, path, kept.sha256))
+
     def publish_result(self, number: int, files: Mapping[str, Path]) -> dict[str, Upload]:
         """Puts the job's result into model_out/.
 
@@ -254,6 +268,13 @@ class RoundLog:
             )
             for name, path in files.items()
         }
+
+    def _with_names(self, commit: Commit) -> Commit:
+        names: dict[str, object] = {"model_file": self._layout.round_model_name(commit.sha256)}
+        if commit.strategy is not None:
+            name = self._layout.round_strategy_name(commit.strategy.sha256)
+            names["strategy"] = commit.strategy.model_copy(update={"file": name})
+        return commit.model_copy(update=names)
 
     def _patiently(self, operation: Callable[[], T]) -> T:
         # Reconnect on every retry: a pooled connection may be pinned to a bad endpoint.
@@ -324,6 +345,8 @@ class RoundLog:
         Safe, because the commit exists: whoever still uploads one of them cannot commit it.
         """
         keep = {self.model_key(winner), self._layout.commit(winner.round)}
+        if winner.strategy is not None:
+            keep.add(self._layout.round_file(winner.round, winner.strategy.file))
         try:
             for info in list(self._bucket.list(self._layout.round(winner.round))):
                 if info.key not in keep:

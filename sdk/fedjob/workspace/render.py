@@ -132,6 +132,9 @@ def _components(
         "num_rounds": spec.federation.num_rounds,
         "num_clients": num_clients,
     }
+    strategy = spec.federation.strategy
+    if strategy is not None and strategy.name == "FedProx":
+        hyperparameters["proximal_mu"] = strategy.arguments()["mu"]
     executor = Component(
         "fedjob_executor.FedjobExecutor",
         {

@@ -11,6 +11,7 @@ import re
 import shutil
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -67,15 +68,18 @@ def test_operator_holds_the_lease_and_serves_health_and_metrics(release: Release
     assert lease["spec"]["holderIdentity"] == release.pod("operator")["metadata"]["name"]
 
 
-CHILDREN = ["pods", "services", "secrets", "configmaps", "networkpolicies.networking.k8s.io"]
+CHILDREN = ["pods", "services", "configmaps", "networkpolicies.networking.k8s.io"]
 ALLOWED = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("get", "list", "watch", "delete")),
     ("patch", "federatedjobs.fedjob.dev/status"),
     *((verb, what) for what in CHILDREN for verb in ("list", "watch", "create", "patch", "delete")),
+    *((verb, "secrets") for verb in ("get", "create", "patch", "delete")),
     ("create", "events"),
 ]
 FORBIDDEN = [
     *((verb, "federatedjobs.fedjob.dev") for verb in ("create", "patch", "update")),
+    ("list", "secrets"),
+    ("watch", "secrets"),
     ("create", "pods/exec"),
     ("get", "pods/proxy"),
     ("get", "pods/log"),
@@ -111,6 +115,7 @@ def test_cluster_mode_serves_every_namespace(release: Release) -> None:
         jobs="default",
         values={
             "imageRegistry": REGISTRY,
+            "clusterWide": True,
             "operator": {"replicas": 0},
             "crds": {"install": False},
         },
@@ -140,21 +145,40 @@ def test_store_keeps_models_when_its_pod_is_deleted(release: Release) -> None:
         assert client.get_object(Bucket="fedjob", Key="model")["Body"].read() == b"weights"
 
 
-def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
-    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes."""
+def test_node_pulls_from_the_embedded_registry(release: Release, tmp_path: Path) -> None:
+    """With hosts.toml and the CA on the node, as docs/how-to/install.md describes; with a password.
+
+    The operator gives jobs the same pull Secret.
+    """
     service = f"{release.name}-registry"
     host = f"{service}.{release.namespace}.svc:5000"
     address = get("service", service, "-n", release.namespace)["spec"]["clusterIP"]
     ca = release.secret(f"{service}-tls")["ca.crt"]
+    login = release.secret(f"{service}-auth")[".dockerconfigjson"]
+    pull = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "probe", "namespace": release.jobs},
+        "stringData": {".dockerconfigjson": login},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(pull))
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     with release.forward(service, 5000) as port:
         trusting = ssl.create_default_context(cadata=ca)
-        with urllib.request.urlopen(f"https://localhost:{port}/v2/", context=trusting) as answer:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"https://localhost:{port}/v2/", context=trusting)
+        auth = json.loads(login)["auths"][host]
+        logins = {"auths": {f"localhost:{port}": auth}}
+        (tmp_path / "config.json").write_text(json.dumps(logins))
+        known_user = {"Authorization": f"Basic {auth['auth']}"}
+        asked = urllib.request.Request(f"https://localhost:{port}/v2/", headers=known_user)
+        with urllib.request.urlopen(asked, context=trusting) as answer:  # noqa: S310 (https)
             assert answer.status == 200
         pushed = f"localhost:{port}/probe:1"
         run("docker", "tag", f"{PUSH_REGISTRY}/fedjob/store:{version}", pushed)
         try:
-            run("docker", "push", "-q", pushed)
+            run("docker", "--config", tmp_path, "push", "-q", pushed)
         finally:
             run("docker", "rmi", pushed)
     folder = f"/etc/containerd/certs.d/{host}"
@@ -178,6 +202,7 @@ def test_node_pulls_from_the_embedded_registry(release: Release) -> None:
                 "nodeName": NODE,
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": False,
+                "imagePullSecrets": [{"name": "probe"}],
                 "securityContext": context,
                 "containers": [
                     {
@@ -212,6 +237,7 @@ def test_upgrade_keeps_keys_certificate_and_store(release: Release) -> None:
         return [
             release.secret(f"{release.name}-store"),
             release.secret(f"{release.name}-registry-tls"),
+            release.secret(f"{release.name}-registry-auth"),
             release.pod("store")["metadata"]["uid"],
             release.pod("registry")["metadata"]["uid"],
         ]
@@ -279,6 +305,7 @@ def test_upgrade_from_the_previous_release_does_not_disturb_a_running_job(
     text = (ROOT / "tests/cluster/chart-values.yaml").read_text()
     where = f"{release.namespace}-run"
     other = Release("fedjob", where, where, yaml.safe_load(text))
+    del other.values["clusterWide"]  # the earlier chart does not know it
     other.values |= {
         "imageRegistry": REGISTRY,
         "namespaces": [where],

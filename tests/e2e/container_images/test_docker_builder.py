@@ -11,6 +11,7 @@ import json
 import shutil
 import socket
 import socketserver
+import ssl
 import threading
 import time
 import uuid
@@ -41,6 +42,8 @@ class _Relay(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         family, address = self.server.target
+        if self.server.tls is not None:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         with socket.socket(family) as onward:
             onward.connect(address)
             back = threading.Thread(target=_copy, args=(onward, self.request))
@@ -52,8 +55,8 @@ class _Relay(socketserver.BaseRequestHandler):
 class _Forward(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
-    def __init__(self, address: str, target: tuple[int, Any]) -> None:
-        self.target = target
+    def __init__(self, address: str, target: tuple[int, Any], tls: ssl.SSLContext | None) -> None:
+        self.target, self.tls = target, tls
         super().__init__((address, 0), _Relay)
 
 
@@ -66,9 +69,11 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def forwarded(address: str, family: int, target: Any) -> Iterator[str]:
+def forwarded(
+    address: str, family: int, target: Any, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """Forwards a port on kind's network to a socket of this machine; yields `address:port`."""
-    with _Forward(address, (family, target)) as server:
+    with _Forward(address, (family, target), tls) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield f"{address}:{server.server_address[1]}"
@@ -84,11 +89,27 @@ class Outside:
         registry: `address:port` over HTTPS; a copy of the cluster's own registry.
         daemon: Value for DOCKER_HOST.
         ca: The registry's certificate, PEM.
+        client: Folder with ca.pem, cert.pem and key.pem, without which the daemon answers nobody.
     """
 
     registry: str
     daemon: str
     ca: str
+    client: Path
+
+
+def daemon_tls(folder: Path, address: str) -> ssl.SSLContext:
+    """TLS as the daemon asks for it; writes the client's three files into the folder."""
+    for name in ("daemon", "client"):
+        (folder / name).mkdir(parents=True)
+    certificate, key = self_made(folder / "daemon", address)
+    own, own_key = self_made(folder / "client", address)
+    for source, name in ((certificate, "ca.pem"), (own, "cert.pem"), (own_key, "key.pem")):
+        shutil.copy(source, folder / name)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(own))
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_cert_chain(certificate, key)
+    return tls
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +117,17 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     folder = tmp_path_factory.mktemp("outside")
     address = gateway()
     certificate, key = self_made(folder, address)
-    tls = {"tls": {"certificate": str(certificate), "key": str(key)}}
+    https = {"tls": {"certificate": str(certificate), "key": str(key)}}
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(RegistryServer(folder / "registry", http=tls))
+        server = stack.enter_context(RegistryServer(folder / "registry", http=https))
         stack.callback(shutil.rmtree, folder / "registry/data")  # a gigabyte
         docker("cp", "fedjob-registry:/var/lib/registry/.", str(folder / "registry/data"))
         name = stack.enter_context(forwarded(address, socket.AF_INET, ("127.0.0.1", server.port)))
-        daemon = stack.enter_context(forwarded(address, socket.AF_UNIX, "/var/run/docker.sock"))
+        client = folder / "docker"
+        tls = daemon_tls(client, address)
+        daemon = stack.enter_context(
+            forwarded(address, socket.AF_UNIX, "/var/run/docker.sock", tls)
+        )
         ca = certificate.read_text()
         trusted = Path("/etc/docker/certs.d") / name
         trusted.mkdir(parents=True)
@@ -110,7 +135,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
         (trusted / "ca.crt").write_text(ca)
         stack.enter_context(trusting_nodes(name, ca))
         stack.callback(forget_images, name)
-        yield Outside(name, f"tcp://{daemon}", ca)
+        yield Outside(name, f"tcp://{daemon}", ca, client)
 
 
 def forget_images(registry: str) -> None:
@@ -149,6 +174,7 @@ def release(outside: Outside) -> Iterator[Release]:
         "jobs": {"repository": f"{outside.registry}/jobs"},
         "builds": {
             "dockerHost": outside.daemon,
+            "dockerTls": {"secretName": "docker"},
             "ca": {"configMap": "registry-ca"},
         },
         "operator": {
@@ -162,6 +188,8 @@ def release(outside: Outside) -> Iterator[Release]:
     kubectl(
         "create", "configmap", "registry-ca", f"--from-literal=ca.crt={outside.ca}", "-n", where
     )
+    files = [f"--from-file={outside.client / name}" for name in ("ca.pem", "cert.pem", "key.pem")]
+    kubectl("create", "secret", "generic", "docker", *files, "-n", where)
     try:
         release.helm("install", CHART)
         yield release

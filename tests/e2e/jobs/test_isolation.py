@@ -80,15 +80,53 @@ def test_pod_holds_no_other_pods_secrets_and_no_token(
         expected |= {f"{job}-kit-admin"} if site == "server" else {f"{job}-url-{site}"}
         assert secrets == expected
         assert not any("projected" in volume for volume in item["spec"]["volumes"])
-        if site != "server":
-            env = json.dumps(item["spec"]["containers"][0].get("env", []))
-            assert "AWS_" not in env
-            assert "secretKeyRef" not in env
+        containers = [*item["spec"].get("initContainers", []), *item["spec"]["containers"]]
+        env = json.dumps([c.get("env", []) for c in containers if c["name"] != "supervisor"])
+        assert "AWS_" not in env
+        assert "secretKeyRef" not in env
     shell = ("-n", deployment.jobs, "exec", f"{job}-worker-0", "--", "sh", "-c")
     assert deployment.kubectl(*shell, "ls /var/run/secrets 2>/dev/null || echo none") == "none\n"
     config = deployment.kubectl(*shell, "cat /etc/fedjob/config/*")
     assert "part-0.zip" in config
     assert "part-1.zip" not in config
+
+
+def test_authors_code_on_the_server_finds_no_keys(deployment: OperatorDeployment, job: str) -> None:
+    """A shell in its container can do what the job process can: same user, same files."""
+
+    def run(container: str, script: str, given: str = "") -> str:
+        shell = ("-n", deployment.jobs, "exec", "-i", f"{job}-server", "-c", container)
+        return deployment.kubectl(*shell, "--", "sh", "-c", script, given=given)
+
+    users = [run(container, "id -u").strip() for container in ("supervisor", "federation")]
+    assert users == ["10002", "10001"]
+    # The supervisor's own environment, in which they must be found: else this test proves nothing.
+    keys = run("supervisor", "printenv AWS_SECRET_ACCESS_KEY")
+    assert keys.strip()
+    assert keys in run("supervisor", "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | cut -d= -f2-")
+
+    processes = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"
+    seen = run("federation", processes)
+    assert "fedjob-server-agent" in seen
+    assert "AWS_" not in seen
+    assert keys.strip() not in seen
+    # The pattern comes by standard input: on a command line grep would find itself.
+    files = "grep -rlsF -f - / --exclude-dir=proc --exclude-dir=sys || echo none"
+    assert run("federation", files, given=keys) == "none\n"
+    own = run("federation", "echo found > $HOME/own; grep -rlsF -f - $HOME", given="found\n")
+    assert own == "/work/own\n", "what is there is found"
+    # What the supervisor writes can be read and not changed, and the other way round.
+    assert "control.json" in run("federation", "ls /run/fedjob/orders")
+    assert run("federation", "touch /run/fedjob/orders/x 2>/dev/null || echo refused") == (
+        "refused\n"
+    )
+    assert "clients.json" in run("supervisor", "ls /run/fedjob/reports")
+    assert run("supervisor", "touch /run/fedjob/reports/x 2>/dev/null || echo refused") == (
+        "refused\n"
+    )
+    assert run("federation", "ls /var/run/secrets 2>/dev/null || echo none") == "none\n"
+    assert sorted(run("federation", "ls /etc/fedjob").split()) == ["admin", "config", "kit"]
+    assert run("supervisor", "ls /etc/fedjob") == "config\n"
 
 
 def test_unserved_service_address_is_refused_inside_the_cluster(

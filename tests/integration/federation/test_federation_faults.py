@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
-from support.federation import Federation
+from support.federation import AGENT, Federation
 
 pytestmark = pytest.mark.federation
 
@@ -54,8 +54,8 @@ def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
 def test_rounds_survive_every_kill_in_the_middle_of_a_round(
     federation: Callable[..., Federation], store: EmbeddedStore
 ) -> None:
-    """SIGKILL of a worker, a job process, NVFlare's parent, the supervisor and S3, one a round."""
-    rounds = 7
+    """SIGKILL of a worker, a job process, NVFlare's parent, supervisor, agent, S3, one a round."""
+    rounds = 8
     fed = federation(
         SLOW,
         [2, 2, 2],
@@ -79,6 +79,8 @@ def test_rounds_survive_every_kill_in_the_middle_of_a_round(
             lambda s: s.attempt == 2 and s.completed >= 5 and s.current == 6, what="attempt 2"
         )
         attempts.add(status.attempt)
+        fed.processes[AGENT].kill()  # with it NVFlare's parent and its job process
+        fed.until(lambda s: s.completed >= 6 and s.current == 7, what="round 7 under way")
         assert store.pid is not None
         os.kill(store.pid, signal.SIGKILL)
         while not store.ensure_running():
@@ -115,7 +117,7 @@ def test_sigterm_drains_and_the_next_start_goes_on(
     done = fed.log.commits()
     assert done == list(range(len(done)))
     assert 2 <= len(done) <= 3
-    assert [pid for pid, _ in fed.descendants("server")] == []
+    fed.wait_idle("server")
     fed.start("server")
     assert fed.wait_end() == 0, fed.logs()
     assert fed.log.commits() == [0, 1, 2, 3, 4]
@@ -139,7 +141,7 @@ def test_sigterm_after_the_last_commit_still_publishes(
     found = fed.bucket.head(status.result_key)
     assert found is not None
     assert found.sha256 == fed.commits()[-1].sha256
-    assert [pid for pid, _ in fed.descendants("server")] == []
+    fed.wait_idle("server")
 
 
 def test_row_15_a_silent_client_is_dropped_and_readmitted(

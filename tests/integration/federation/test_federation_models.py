@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fedjob.protocol.history import History, round_lines
+from fedjob.protocol.result_files import HISTORY
 from support.federation import Federation
 
 pytestmark = pytest.mark.federation
@@ -105,6 +107,8 @@ def test_rows_6_40_a_checkpoint_is_the_first_global_model_and_fl_validate_follow
     assert torch.equal(loaded["fc.weight"], start["fc.weight"] + 2)
     page = fed.bucket.get_bytes(fed.layout.model_out + "report.html").decode()
     assert "val_score" in page
+    history = fed.bucket.get_bytes(fed.layout.result(HISTORY))
+    assert History.model_validate_json(history).rounds == round_lines(fed.commits())
 
 
 def test_a_checkpoint_that_does_not_fit_fails_the_run_and_names_the_tensor(

@@ -11,7 +11,7 @@ import pytest
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.reasons import Reason
-from support.federation import Federation
+from support.federation import AGENT, Federation
 
 pytestmark = pytest.mark.federation
 
@@ -249,11 +249,11 @@ def running(
 def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
     running: tuple[Federation, ServerStatus],
 ) -> None:
-    """Torch, which model files need, is in no parent; the store's keys are in no job process."""
+    """Torch, which model files need, is in no parent; the store's keys are in no environment."""
     fed, _ = running
-    supervisor = fed.processes["server"].pid
     parents = [
-        supervisor,
+        fed.processes["server"].pid,
+        fed.processes[AGENT].pid,
         fed.pid_of("server", "server_train"),
         fed.processes["worker-0"].pid,
         fed.pid_of("worker-0", "client_train"),
@@ -268,7 +268,10 @@ def test_user_code_stays_in_the_job_processes_and_nothing_is_unpickled(
         for pid in fed.orphans()
         if b"AWS_SECRET_ACCESS_KEY=" in Path(f"/proc/{pid}/environ").read_bytes()
     ]
-    assert with_keys == [supervisor]
+    assert with_keys == []
+    assert fed.store.credentials.secret_key.encode() not in b"".join(
+        Path(f"/proc/{pid}/cmdline").read_bytes() for pid in fed.orphans()
+    )
     watched = (fed.folder / "watched").read_text().split()
     # A job process is forked from one that has run it.
     forges = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1] for pid in jobs]

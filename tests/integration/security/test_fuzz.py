@@ -31,7 +31,6 @@ from fedjob_operator.image.manifests import (
     append_to,
     config_digest,
     diff_ids,
-    labels,
     layer_descriptors,
     platform_digest,
     read_document,
@@ -123,7 +122,6 @@ def read_image(documents: tuple[object, object]) -> None:
         lambda: config_digest(Document(OCI_MANIFEST, manifest), "r"),
         lambda: layer_descriptors(Document(OCI_MANIFEST, manifest), "r"),
         lambda: diff_ids(config, "r"),
-        lambda: labels(config, "r"),
         lambda: append_to(ImageDocuments(config, Document(OCI_MANIFEST, manifest)), LAYER, "r"),
     ):
         try:

@@ -20,7 +20,7 @@ import pytest
 from fedjob.engines.local.store.ports import Ports
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import ServerStatus
-from support.federation import Federation
+from support.federation import AGENT, MODULES, Federation
 
 pytestmark = pytest.mark.federation
 
@@ -125,21 +125,17 @@ class AnotherServer:
         self.config.write_text(config.model_dump_json(by_alias=True))
 
     def start(self) -> None:
-        keys = self._fed.store.credentials
-        env = {
-            **self._fed._env(),
-            "AWS_ACCESS_KEY_ID": keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-        }
-        with (self._fed.folder / f"{self.name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "fedjob_runtime.server.main", "--config"]
-            self._fed.processes[self.name] = subprocess.Popen(
-                [*command, str(self.config)],
-                env=env,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        keys = self._fed.store.credentials.environment()
+        agent = f"{self.name}-agent"
+        for site, module, more in ((agent, AGENT, {}), (self.name, "server", keys)):
+            with (self._fed.folder / f"{self.name}.log").open("ab") as log:
+                self._fed.processes[site] = subprocess.Popen(
+                    [sys.executable, "-m", MODULES[module], "--config", str(self.config)],
+                    env={**self._fed._env(), **more},
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
 
     def status(self) -> ServerStatus:
         file = self._fed.folder / self.name / "status.json"
@@ -153,7 +149,7 @@ def frozen(fed: Federation, site: str, first: Callable[[], object] = bool) -> It
     os.kill(tree[0], signal.SIGSTOP)
     try:
         first()
-        below = [pid for pid, _ in fed.descendants(site)]
+        below = [fed.processes[f"{site}-agent"].pid, *(pid for pid, _ in fed.descendants(site))]
         for pid in below:
             os.kill(pid, signal.SIGSTOP)
             tree.append(pid)
@@ -208,7 +204,7 @@ def test_of_three_servers_alive_the_newest_commits_and_the_others_stop_themselve
         stack.enter_context(fed.kept_restarting(*fed.workers))
         fed.start()
         status = fed.until(lambda s: s.completed >= 1 and (s.current or 0) > s.completed)
-        ready = fed.home("server") / f"state/rounds/{status.completed + 1}/round.json"
+        ready = fed.home("server") / f"reports/rounds/{status.completed + 1}/round.json"
         with frozen(fed, "server", lambda: wait_for(fed, "a round ready", ready.exists)):
             offered = json.loads(ready.read_text())["sha256"]
             behind = fed.log.commits()[-1]

@@ -31,8 +31,8 @@ from fedjob.protocol.transfer import (
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.client_uploads import OpenUpload
 from fedjob.storage.layout import Layout
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import Owner
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.stages.uploads import (
     UploadJob,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
-from fedjob.protocol.commit import Commit, Participant
+from fedjob.protocol.commit import Commit, Participant, StrategyState
 from fedjob.protocol.config import StoreLocation
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.errors import (
@@ -63,6 +63,32 @@ def commit_of(path: Path, number: int, attempt: int = 1, segment: int = 0) -> Co
         started="2026-01-01T00:00:00Z",
         ended="2026-01-01T00:00:01Z",
     )
+
+
+def test_what_a_strategy_keeps_is_committed_swept_and_fetched_with_its_round(
+    log: RoundLog, bucket: Bucket, layout: Layout, model: Callable[[bytes], Path], tmp_path: Path
+) -> None:
+    path, kept = model(b"weights"), model(b"velocity")
+    sha256 = hashlib.sha256(b"velocity").hexdigest()
+    commit = commit_of(path, 0).model_copy(
+        update={"strategy": StrategyState(sha256=sha256, size=8)}
+    )
+    # A server that died after it had sent its own.
+    stray = layout.round_file(0, layout.round_strategy_name("0" * 64))
+    bucket.put_bytes(stray, b"other")
+    stored = log.commit(commit, path, kept)
+    assert log.commit(commit, path, kept) == stored, "committing the same again changes nothing"
+    assert bucket.head(stray) is None
+    log.fetch_strategy(log.read(0), tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"velocity"
+    assert stored.strategy is not None
+    bucket.put_bytes(layout.round_file(0, stored.strategy.file), b"tampered")
+    with pytest.raises(ChecksumMismatchError):
+        log.fetch_strategy(stored, tmp_path / "again")
+    plain = log.commit(commit_of(path, 1), path)
+    assert b"strategy" not in bucket.get_bytes(layout.commit(1)), "release 0.1 reads this one too"
+    log.fetch_strategy(plain, tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
 
 
 def test_rounds_are_read_back_as_committed(

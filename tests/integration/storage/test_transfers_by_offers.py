@@ -5,6 +5,7 @@ The API server is a fake; the store, the stages that sign and the client are rea
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import random
@@ -20,8 +21,10 @@ import yaml
 
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.config import StoreLocation
+from fedjob.spec.models.job import FederatedJob
 from fedjob.storage.layout import Layout
 from fedjob_operator.stages.job_store import JobStore
+from fedjob_operator.stages.model_files import read_model
 from support.cluster.fake_api_server import FakeApiServer, fake_api_server
 from support.cluster.operator_transfers import OperatorTransfers, operator_transfers
 from support.cluster.tcp_proxy import TcpProxy, tcp_proxy
@@ -121,6 +124,40 @@ def test_shards_arrive_and_a_second_submit_sends_nothing(
     sent = proxy.sent
     ends(fedjob(api, folder, *SUBMIT))
     assert proxy.sent == sent
+
+
+def test_checkpoint_and_files_of_the_model_arrive_too(
+    api: FakeApiServer, operator: OperatorTransfers, job_store: JobStore, folder: Path
+) -> None:
+    """An empty file and files in folders among them; the checkpoint travels in parts."""
+    code = folder / "code"
+    (code / "pkg").mkdir(parents=True)
+    contents = {"pkg/table.bin": b"\xff\x00", "pkg/empty.bin": b"", "long.txt": b"x" * 140_000}
+    for path, content in contents.items():
+        (code / path).write_bytes(content)
+    # Beyond 64 items of the resource, also the smallest texts travel as files.
+    for number in range(70):
+        (code / f"{number:03}.txt").write_bytes(b"")
+    (code / "model_def.py").write_text(CODE + "#" * 262_144)
+    first = random.Random(7).randbytes(20 * MIB)
+    (folder / "first.pt").write_bytes(first)
+    ends(fedjob(api, folder, *SUBMIT, "--model-file", "code", "--checkpoint", "first.pt"))
+    check_arrived(job_store, folder)
+    bucket, layout = job_store.bucket(), job_store.layout
+    for path, content in contents.items():
+        assert bucket.get_bytes(f"{layout.model}files/{path}", limit=len(content)) == content
+    head = bucket.head(layout.checkpoint(".pt"))
+    assert head is not None
+    assert (head.size, head.sha256) == (len(first), hashlib.sha256(first).hexdigest())
+    job = api.jobs["team", "digits"]
+    read = asyncio.run(read_model(Cluster(), FederatedJob.model_validate(job), job_store))
+    assert read.source.text.startswith(CODE)
+    assert contents.items() <= read.files.items()
+    assert len(read.files) == 73
+
+
+class Cluster:
+    """A cluster that nothing is read from."""
 
 
 def test_submit_that_is_killed_in_the_middle_continues(

@@ -16,8 +16,8 @@ from fedjob.protocol.transfer import (
     expected_files,
 )
 from fedjob.spec.models.job import FederatedJob
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages.job_store import JobStore
-from fedjob_operator.stages.ownership import Owner
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.stages.uploads import UploadJob, UploadLimits, look_at_uploads
 from fedjob_operator.state.transfers import Results, TransferAsk, Uploads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from fedjob_operator.kube.client import ApiError
@@ -75,10 +75,16 @@ class MemoryCluster:
             yield body
 
     async def children(self, namespace: str, job: str) -> list[Body]:
-        """Everything with the job's label."""
+        """Everything with the job's label, except Secrets."""
         self._call("children", job)
         labelled = ((b, b["metadata"].get("labels") or {}) for b in self.objects.values())
-        return [body for body, labels in labelled if labels.get(JOB) == job]
+        found = [body for body, labels in labelled if labels.get(JOB) == job]
+        return [body for body in found if body["kind"] != "Secret"]
+
+    async def secrets(self, namespace: str, names: Iterable[str]) -> list[Body]:
+        """The Secrets of these names that exist."""
+        found = [await self.get("v1", "Secret", namespace, name) for name in names]
+        return [body for body in found if body is not None]
 
     async def create(self, body: Body) -> Body:
         """Creates an object; 409 where there is one."""

@@ -243,7 +243,7 @@ def every_child(job: FederatedJob) -> list[Body]:
         url_secret(job, "worker-0", signed),
         store_secret(job, KEYS),
         server_policy(job, STORE, DEFAULTS),
-        worker_policy(job, STORE, https=False),
+        worker_policy(job, STORE, DEFAULTS, https=False),
         server_pod(job, a_start(), DEFAULTS),
         worker_pod(job, "worker-0", a_start(), DEFAULTS, gpus=False),
     ]

@@ -28,14 +28,16 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from safetensors.torch import load_file
 
 from fedjob.preparation.prepared import PreparedRun
+from fedjob.spec.models.strategy import Strategy
 from fedjob.workspace.job_folder import write_job_folder
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.protocol import FAILURE, WARNINGS, JobSettings, read_failure
 from fedjob_runtime.server.ipc import Control, Handover
-from fedjob_runtime.server.job_process.aggregators import mean_for
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSettings
+from fedjob_runtime.server.job_process.strategies.choose import strategy_mean
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.tensor_types import require_averageable
 
@@ -84,7 +86,7 @@ class Workers:
 
     aborted = False
 
-    def __init__(self, prepared: PreparedRun, folder: Path, handover: Handover) -> None:
+    def __init__(self, prepared: PreparedRun, folder: Path, handover: SupervisorHandover) -> None:
         self._prepared, self._folder, self._handover = prepared, folder, handover
         self._executors = {name: _component(folder / "job", "client") for name in prepared.workers}
         self.segment: SegmentRun | None = None
@@ -152,11 +154,14 @@ def _child(prepared: PreparedRun, folder: Path) -> None:
 
 def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
     job, state = write_job_folder(prepared.job_files, folder / "job"), folder / "state"
+    federation = prepared.job.spec.federation
+    handover = SupervisorHandover(state, [*prepared.workers], federation.num_rounds)
     settings = JobSettings.read(job)
     assert settings is not None
-    state.mkdir()
+    handover.clear_orders()
+    handover.reports.mkdir()
     os.environ |= {
-        "FEDJOB_STATE": str(state),
+        "FEDJOB_HANDOVER": str(state),
         "FEDJOB_JOB_FOLDER": str(job),
         "FEDJOB_JOB_ID": prepared.job.metadata.name,
         "FEDJOB_DEVICE": "cpu",
@@ -166,14 +171,13 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         (folder / name).mkdir()
         unpack_shard(shard.path, folder / name / settings.data_root, manifest_file=None)
     if prepared.validation is not None:
-        unpack_shard(prepared.validation.path, state / "validation", manifest_file=None)
+        unpack_shard(prepared.validation.path, handover.validation(), manifest_file=None)
     if prepared.checkpoint is not None:
         suffix = prepared.checkpoint.suffix
-        (state / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
-    handover = Handover(state)
+        (handover.orders / f"checkpoint{suffix}").write_bytes(prepared.checkpoint.read_bytes())
     handover.write_control(Control(SEGMENT))
-    federation = prepared.job.spec.federation
     workers = Workers(prepared, folder, handover)
+    strategy = federation.strategy or Strategy()
     segment = workers.segment = SegmentRun(
         SegmentSettings(
             segment=SEGMENT,
@@ -185,7 +189,9 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         ),
         handover,
         workers,
-        new_mean=lambda weights, number: mean_for(None, weights, number, FLContext()),
+        new_mean=lambda weights, _, kept: strategy_mean(
+            strategy.name, strategy.arguments(), weights, kept, list(weights)
+        ),
         keep=lambda _: None,
         custom=job / "app/custom",
     )
@@ -201,7 +207,7 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         "outcome": report.outcome,
         "error": report.error,
         "failed": report.failed,
-        "rounds": [facts for facts in offered if facts is not None],
+        "rounds": [found.model_dump(mode="json") for found in offered if found is not None],
         "warnings": workers.warnings,
     }
 

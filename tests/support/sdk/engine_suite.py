@@ -79,8 +79,16 @@ class EngineSuite:
 
     @pytest.fixture(scope="class")
     @classmethod
+    def failing(cls, client: fedjob.Client | fedjob.LocalClient, folder: Path) -> fedjob.Run:
+        """A run that fails, beside the other one: most of its time is the processes' start."""
+        return client.submit(
+            suite_job("suite-fails", folder, mistake=True), shards=folder / "shards"
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def seen(
-        cls, client: fedjob.Client | fedjob.LocalClient, folder: Path
+        cls, client: fedjob.Client | fedjob.LocalClient, folder: Path, failing: fedjob.Run
     ) -> tuple[fedjob.Run, list[fedjob.RunStatus], fedjob.RunStatus]:
         """A run that was suspended after a round, resumed through a new handle, and followed."""
         job = suite_job("suite", folder)
@@ -156,9 +164,8 @@ class EngineSuite:
         run = client.submit(suite_job("suite", folder), shards=folder / "shards")
         assert run.wait(self.PATIENCE).load()["value"].tolist() == [1.75 * ROUNDS] * 2
 
-    def test_failed_run_raises_its_reason_and_can_be_cancelled(self, client, folder: Path) -> None:
-        job = suite_job("suite-fails", folder, mistake=True)
-        run = client.submit(job, shards=folder / "shards")
+    def test_failed_run_raises_its_reason_and_can_be_cancelled(self, client, failing) -> None:
+        run = failing
         with pytest.raises(fedjob.RunFailedError, match="the author's mistake") as caught:
             run.wait(self.PATIENCE)
         assert caught.value.reason is fedjob.Reason.TRAINING_FAILED

@@ -132,6 +132,31 @@ JOBS: dict[str, dict[str, Any]] = {
             "extra": {"momentum": 0.9, "nested": {"a": [1, None, "x", True]}},
         }
     },
+    "strategy fedavg beside an aggregator": {
+        "spec.federation.strategy": {"name": "FedAvg"},
+        "spec.components": {"aggregator": {"path": "model_def.Mine"}},
+    },
+    "strategy adam": {
+        "spec.federation.strategy": {
+            "name": "FedAdam",
+            "args": {"learningRate": 0.0, "beta1": 0.5, "beta2": 0, "tau": 1e-09},
+        },
+    },
+    "strategy adagrad": {
+        "spec.federation.strategy": {"name": "FedAdagrad", "args": {"beta1": 0.9, "tau": 1}},
+    },
+    "strategy trimmed": {
+        "spec.federation.strategy": {"name": "TrimmedMean", "args": {"fraction": 0.49}},
+    },
+    "strategy prox": {"spec.federation.strategy": {"name": "FedProx", "args": {"mu": 1}}},
+    "strategy krum": {
+        "spec.federation.strategy": {"name": "Krum", "args": {"byzantine": 2, "keep": 3}},
+        "spec.federation.minClients": 7,
+    },
+    "strategy krum without bad answers": {
+        "spec.federation.strategy": {"name": "Krum", "args": {"byzantine": 0}},
+        "spec.federation.minClients": 3,
+    },
     "federation low": {
         "spec.federation": {
             "numRounds": 1,

@@ -279,6 +279,39 @@ FEDERATION: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "not a field",
         "remove it; spec.federation has numRounds, minClients",
     ),
+    "strategy unknown": (
+        {"spec.federation.strategy": {"name": "FedSGD"}},
+        "spec.federation.strategy.name",
+        "FedSGD",
+        "write `FedAvg`",
+    ),
+    "strategy with another's argument": (
+        {"spec.federation.strategy": {"name": "FedProx", "args": {"momentum": 0.5}}},
+        "spec.federation.strategy.args.momentum",
+        "does not belong to FedProx, but to FedAvgM",
+        "remove it",
+    ),
+    "strategy momentum one": (
+        {"spec.federation.strategy": {"name": "FedAvgM", "args": {"momentum": 1}}},
+        "spec.federation.strategy.args.momentum",
+        "above 0.999999",
+        "a number from 0 to 0.999999",
+    ),
+    "krum with few clients": (
+        {"spec.federation.strategy": {"name": "Krum"}, "spec.federation.minClients": 4},
+        "spec.federation.minClients",
+        "4 is too few for Krum, which needs 5",
+        "minClients: 5",
+    ),
+    "strategy and aggregator": (
+        {
+            "spec.federation.strategy": {"name": "Median"},
+            "spec.components": {"aggregator": {"path": "model_def.Mine"}},
+        },
+        "spec.components.aggregator",
+        "takes the place of federation.strategy Median",
+        "remove one",
+    ),
     "job name with space": (
         {"spec.federation.jobName": "a b"},
         "spec.federation.jobName",

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fedjob.spec.validation.checks import ARGUMENT_OWNERS
 from support.spec.schema_values import (
     Node,
     NoValueError,
@@ -51,6 +52,18 @@ COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
     },
 }
 """By field: what stands beside it in its mapping, in place of what the smallest job has."""
+
+ELSEWHERE: dict[str, tuple[dict[str, Any], str]] = {
+    "spec.federation.strategy.name": ({"spec.federation.minClients": 5}, "Krum needs 5 answers"),
+    **{
+        f"spec.federation.strategy.args.{argument}": (
+            {"spec.federation.strategy.name": names[0], "spec.federation.minClients": 256},
+            "it is an argument of some strategies only, and Krum needs 2 byzantine + 3 answers",
+        )
+        for argument, names in ARGUMENT_OWNERS.items()
+    },
+}
+"""By field: what else the job needs, at dotted paths of mappings."""
 
 _KNOWN = {"type", "description", "default", "properties", "items", "additionalProperties", "anyOf"}
 _BOUNDS = {
@@ -129,6 +142,13 @@ def placed(schema: Node, job: dict[str, Any], steps: list[Step], value: Any) -> 
         return {**held, name: put(child, held.get(name), depth + 1)}
 
     result: dict[str, Any] = put(schema, job, 0)
+    for path, needed in ELSEWHERE.get(path_of(steps), ({}, ""))[0].items():
+        *above, last = path.split(".")
+        held = result
+        for name in above:
+            held[name] = dict(held.get(name, {}))
+            held = held[name]
+        held[last] = needed
     return result
 
 

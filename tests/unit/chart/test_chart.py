@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import re
-import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,6 +77,7 @@ def test_the_crd_can_be_left_out() -> None:
 @pytest.mark.parametrize("values", [{}, {"namespaces": ["a", "b"]}, ALL], ids=str)
 def test_objects_are_labelled_and_where_they_belong(values: dict[str, Any]) -> None:
     cluster_wide = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    cluster_wide |= {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     seen = set()
     for found in render({**values, "commonLabels": {"team": "vision"}}):
         meta = found["metadata"]
@@ -108,16 +107,17 @@ def test_the_operator_reads_every_setting() -> None:
     known = {f"FEDJOB_{name.upper()}" for name in Settings.model_fields}
     assert {name for name in names if name.startswith("FEDJOB_")} <= known
     # An operator outside the cluster needs the first two; the lease is for all in it, under the
-    # name that the Role allows; the last line's is the Secret of `builds.credentialsSecret`, tested
-    # below. The others have defaults that no installation here needs to change.
+    # name that the Role allows. The others have defaults that no installation here needs to change.
     left_out = {"FEDJOB_STORE_EXTERNAL_ENDPOINT", "FEDJOB_POLL", "FEDJOB_LEASE"}
     left_out |= {"FEDJOB_LEASE_NAME", "FEDJOB_BASE_INSECURE", "FEDJOB_URL_SECONDS"}
-    assert known - names == left_out | {"FEDJOB_REGISTRY_CONFIG"}
+    assert known - names == left_out
 
 
 def test_the_defaults_are_the_operator_s() -> None:
     image = "registry.test/mirror/fedjob/runtime:0.2.0"
-    assert settings() == Settings(base_image=image)
+    assert settings() == Settings(
+        base_image=image, namespaces=["fedjob-system"], kits_folder="/var/lib/fedjob-kits"
+    )
 
 
 def test_values_reach_the_operator() -> None:
@@ -132,11 +132,16 @@ def test_values_reach_the_operator() -> None:
                 "networkPolicies": False,
                 "cpu": 2,
                 "memory": "3Gi",
+                "memoryLimit": "9Gi",
+                "workSizeLimit": "7Gi",
+                "ttlSecondsAfterFinished": -1,
             },
+            "clusterId": "lab-1",
             "storage": {
                 "bucket": "models",
                 "prefix": "team/a",
                 "endpoint": "https://s3.test",
+                "podPort": 9000,
                 "region": "eu-west-1",
                 "clientEndpoint": "https://s3.outside.test",
             },
@@ -159,6 +164,12 @@ def test_values_reach_the_operator() -> None:
         network_policies=False,
         default_cpu="2",
         default_memory="3Gi",
+        default_memory_limit="9Gi",
+        work_size_limit="7Gi",
+        default_ttl_seconds=-1,
+        cluster_id="lab-1",
+        kits_folder="/var/lib/fedjob-kits",
+        store_pod_port=9000,
         store_bucket="models",
         store_prefix="team/a",
         store_endpoint="https://s3.test",
@@ -260,7 +271,8 @@ def test_the_store_hears_s3_alone() -> None:
 )
 def test_who_may_read_the_metrics(values: dict[str, Any], peers: list[Object] | None) -> None:
     policy = only(render({"operator": values}), "NetworkPolicy", "fedjob-operator")["spec"]
-    assert policy["policyTypes"] == ["Ingress"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["egress"][0]["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"]
     assert [rule["from"] for rule in policy.get("ingress", [])] == ([peers] if peers else [])
 
 
@@ -382,6 +394,12 @@ def test_the_schema_refuses(index: int) -> None:
             {"registry": {"service": {"nodePort": 30500}}},
             ["registry.service.nodePort: is set"],
         ),
+        ({"clusterWide": True, "namespaces": ["a"]}, ["namespaces: is set"]),
+        (
+            {"builds": {"dockerHost": "tcp://docker.builds.svc:2375"}},
+            ["builds.dockerTls.secretName: is missing"],
+        ),
+        ({"prune": {"enabled": True}}, ["prune.enabled: is set"]),
         (
             {"store": {"persistence": {"enabled": False, "existingClaim": "c"}}},
             ["store.persistence.existingClaim: is set"],
@@ -423,61 +441,6 @@ def test_every_value_is_in_the_schema_and_documented() -> None:
     text = (CHART / "values.yaml").read_text()
     allowed = {name for name in named(schema, "") if not name.endswith(".claims")} - {"global"}
     assert set(written(yaml.safe_load(text), "")) == allowed
-
-
-def notes(tmp_path: Path, values: dict[str, Any]) -> str:
-    """What is printed after an installation: `helm template` leaves it out."""
-    chart = tmp_path / "fedjob"
-    shutil.copytree(CHART, chart)
-    (chart / "templates" / "NOTES.txt").rename(chart / "files" / "notes.txt")
-    (chart / "templates" / "notes.yaml").write_text(
-        "kind: Notes\nmetadata: {name: notes}\n"
-        'text: {{ tpl (.Files.Get "files/notes.txt") . | quote }}\n'
-    )
-    return str(only(render(values, chart=chart), "Notes", "notes")["text"])
-
-
-@pytest.mark.parametrize(
-    ("values", "there", "absent"),
-    [
-        (
-            {},
-            ["every namespace", "get fj -w", "s3-keys", "storage.bucket", "jobs.repository"],
-            ["The store:", "The registry:"],
-        ),
-        (
-            {
-                "namespaces": ["a", "b"],
-                "storage": {"bucket": "models", "secretName": "keys"},
-                "jobs": {"repository": "registry.test/jobs"},
-            },
-            ["the namespaces a, b", "deployment/fedjob-operator"],
-            ["Missing"],
-        ),
-        (
-            {**ALL, "crds": {"install": False}},
-            [
-                "service/fedjob-store 8333",
-                "The registry:",
-                "CLUSTER-IP fedjob-registry.",
-                "The CRD",
-            ],
-            ["Missing", "Warning"],
-        ),
-        (
-            {"store": {"enabled": True, "persistence": {"enabled": False}}},
-            ["Warning", "jobs.repository"],
-            ["storage.bucket"],
-        ),
-    ],
-    ids=["nothing", "complete", "embedded", "no volume"],
-)
-def test_notes_name_the_next_steps_and_missing_values(
-    tmp_path: Path, values: dict[str, Any], there: list[str], absent: list[str]
-) -> None:
-    text = notes(tmp_path, values)
-    assert [each for each in there if each not in text] == []
-    assert [each for each in absent if each in text] == []
 
 
 def test_the_certificate_is_the_registry_s() -> None:

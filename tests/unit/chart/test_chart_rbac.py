@@ -8,11 +8,19 @@ import pytest
 
 from cluster.chart import ALL, NAMESPACE, Object, of_kind, only, render
 from fedjob.spec.models.job import GROUP, PLURAL
-from fedjob_operator.kube.client import PLURALS, VERSIONS
+from fedjob_operator.kube.built_images import NAME as IMAGE_RECORD
+from fedjob_operator.kube.client import PLURALS, WATCHED
 from fedjob_operator.settings import Settings
 
 MODES: dict[str, dict[str, Any]] = {
-    "cluster": {},
+    "own namespace": {},
+    "cluster": {"clusterWide": True},
+    "pruned": {"prune": {"enabled": True}, "storage": {"bucket": "jobs"}},
+    "pruned cluster": {
+        "prune": {"enabled": True},
+        "storage": {"bucket": "jobs"},
+        "clusterWide": True,
+    },
     "namespaced": {"namespaces": ["a", "b"]},
     "everything": ALL,
     "namespaced, no nodes": {"namespaces": ["a"], "rbac": {"readNodes": False}},
@@ -43,8 +51,9 @@ EXPECTED = {
     "/events": {"create", "patch"},
     **{
         f"{version.rpartition('/')[0]}/{PLURALS[kind]}": CHILD_VERBS
-        for kind, version in VERSIONS.items()
+        for kind, version in WATCHED.items()
     },
+    "/secrets": {"get", "create", "patch", "delete"},
 }
 """Derived from the kinds that the operator watches and writes."""
 
@@ -85,7 +94,7 @@ def operator_roles(objects: list[Object]) -> list[Object]:
 
 
 def test_cluster_mode_is_one_cluster_role() -> None:
-    objects = render()
+    objects = render(MODES["cluster"])
     role = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-operator")
     assert allowed(role["rules"]) == EXPECTED
     assert [r["metadata"]["name"] for r in of_kind(objects, "Role")] == ["fedjob-operator-lease"]
@@ -113,27 +122,87 @@ def test_namespaced_mode_is_a_role_in_each() -> None:
     for namespace in ("a", "b"):
         assert allowed(roles[namespace]["rules"]) == EXPECTED
     bound = {b["roleRef"]["name"] for b in of_kind(objects, "ClusterRoleBinding")}
-    assert bound == {f"{NAMESPACE}:fedjob-nodes"}
+    assert bound == {f"{NAMESPACE}:fedjob-nodes", f"{NAMESPACE}:fedjob-identity"}
     nodes = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-nodes")
     assert allowed(nodes["rules"]) == {"/nodes": {"list"}}
+    identity = only(objects, "ClusterRole", f"{NAMESPACE}:fedjob-identity")
+    assert allowed(identity["rules"]) == {"/namespaces": {"get"}}
+    assert [rule["resourceNames"] for rule in identity["rules"]] == [["kube-system"]]
 
 
 def test_the_lease_is_the_operator_s_own() -> None:
     role = only(render(), "Role", "fedjob-operator-lease")
     assert role["metadata"]["namespace"] == NAMESPACE
     by_name = {tuple(rule.get("resourceNames", [])): rule["verbs"] for rule in role["rules"]}
-    assert by_name == {(): ["create"], (Settings().lease_name,): ["get", "update"]}
+    assert by_name == {
+        (): ["create"],
+        (Settings().lease_name,): ["get", "update"],
+        (IMAGE_RECORD,): ["get", "patch"],
+    }
+    assert only(render(), "ConfigMap", IMAGE_RECORD)["metadata"]["namespace"] == NAMESPACE
+
+
+def test_prune_reaches_a_store_that_only_some_may_reach() -> None:
+    chosen = [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]
+    store = {"enabled": True, "tunnel": {"enabled": False}, "networkPolicy": {"from": chosen}}
+    policy = only(render({"store": store}), "NetworkPolicy", "fedjob-store")["spec"]
+    assert policy["ingress"][0]["from"] == chosen
+    both = render({"store": store, "prune": {"enabled": True}})
+    pods = only(both, "CronJob", "fedjob-prune")["spec"]["jobTemplate"]["spec"]["template"]
+    *others, own = only(both, "NetworkPolicy", "fedjob-store")["spec"]["ingress"][0]["from"]
+    assert others == chosen
+    selected = own["podSelector"]["matchLabels"].items()
+    assert selected <= pods["metadata"]["labels"].items()
+
+
+def test_default_is_the_release_s_own_namespace() -> None:
+    objects = render()
+    assert not [r for r in of_kind(objects, "ClusterRole") if "operator" in r["metadata"]["name"]]
+    role = only(objects, "Role", f"{NAMESPACE}:fedjob-operator")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert allowed(role["rules"]) == EXPECTED
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_secrets_are_never_listed(mode: str) -> None:
+    """A right to list them is one to read those of everybody."""
+    for role in of_kind(render(MODES[mode]), "Role", "ClusterRole"):
+        for rule in role["rules"]:
+            if "secrets" in rule["resources"]:
+                assert not {"list", "watch"} & set(rule["verbs"]), role["metadata"]["name"]
+
+
+@pytest.mark.parametrize("mode", ["pruned", "pruned cluster"])
+def test_prune_may_see_which_jobs_exist_and_nothing_else(mode: str) -> None:
+    objects = render(MODES[mode])
+    account = "fedjob-prune"
+    bound = [
+        b["roleRef"]["name"]
+        for b in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+        if b["subjects"][0]["name"] == account
+    ]
+    rules = [r for role in of_kind(objects, "Role", "ClusterRole")
+             if role["metadata"]["name"] in bound for r in role["rules"]]  # fmt: skip
+    assert allowed(rules) == {f"{GROUP}/{PLURAL}": {"list"}, "/namespaces": {"get"}}
+    spec = only(objects, "CronJob", account)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == account
+    [container] = spec["containers"]
+    assert ("--all-namespaces" in container["args"]) == (mode == "pruned cluster")
+    assert "--results" not in container["args"]
 
 
 def test_nothing_is_cluster_wide_where_that_is_refused() -> None:
     """For whoever installs with rights in a few namespaces only."""
     values = {
         "namespaces": ["a"],
+        "clusterId": "lab-1",
+        "admissionPolicy": {"enabled": False},
         "crds": {"install": False},
         "rbac": {"readNodes": False, "aggregate": False},
     }
     kinds = {found["kind"] for found in render(values)}
     assert not kinds & {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    assert "ValidatingAdmissionPolicy" not in kinds
 
 
 def test_rbac_can_be_left_to_others() -> None:
@@ -153,14 +222,15 @@ def test_bindings_lead_to_a_role_and_the_account(mode: str, account: dict[str, A
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         ref = binding["roleRef"]
         assert (ref["kind"], binding["metadata"].get("namespace"), ref["name"]) in roles
-        if ref["name"] == "fedjob-tunnel":
+        if ref["name"] == "fedjob-tunnel" or "prune" in binding["metadata"]["name"]:
             continue
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
         ]
     pod = only(objects, "Deployment", "fedjob-operator")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == name
-    assert len(of_kind(objects, "ServiceAccount")) == (0 if account else 1)
+    accounts = {found["metadata"]["name"] for found in of_kind(objects, "ServiceAccount")}
+    assert accounts - {"fedjob-prune"} == (set() if account else {name})
 
 
 def test_users_get_their_jobs_and_nothing_else() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from fedjob.errors import InvalidInputError
@@ -30,3 +33,23 @@ def test_every_invalid_setting_is_named() -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_settings({"FEDJOB_POLL": "often", "FEDJOB_WORKERS": "0"})
     assert [f.field for f in caught.value.faults] == ["FEDJOB_POLL", "FEDJOB_WORKERS"]
+
+
+def test_only_the_login_of_the_jobs_registry_is_shared(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    both = {"r.test:5000": {"auth": "bWluZQ=="}, "base.test": {"auth": "c2VjcmV0"}}
+    config.write_text(json.dumps({"auths": both}))
+    given = {
+        "FEDJOB_REPOSITORY": "r.test:5000/jobs",
+        "FEDJOB_REGISTRY_CONFIG": str(config),
+        "FEDJOB_SHARE_PULL_CREDENTIALS": "true",
+    }
+    login = read_settings(given).defaults(given).pull_login
+    assert json.loads(login) == {"auths": {"r.test:5000": both["r.test:5000"]}}
+    given["FEDJOB_SHARE_PULL_CREDENTIALS"] = "false"
+    assert read_settings(given).defaults(given).pull_login == ""
+
+
+def test_ttl_of_minus_one_is_none() -> None:
+    assert read_settings({}).defaults({}).ttl == 7 * 86400
+    assert read_settings({"FEDJOB_DEFAULT_TTL_SECONDS": "-1"}).defaults({}).ttl is None

@@ -30,11 +30,11 @@ def test_long_header_is_cut() -> None:
 
 
 def test_environment_that_is_missing_names_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FEDJOB_STATE", "/state")
-    assert env_path("FEDJOB_STATE") == Path("/state")
-    monkeypatch.setenv("FEDJOB_STATE", "")
-    with pytest.raises(RuntimeError, match="FEDJOB_STATE is not set: start this through"):
-        env_text("FEDJOB_STATE")
+    monkeypatch.setenv("FEDJOB_HANDOVER", "/state")
+    assert env_path("FEDJOB_HANDOVER") == Path("/state")
+    monkeypatch.setenv("FEDJOB_HANDOVER", "")
+    with pytest.raises(RuntimeError, match="FEDJOB_HANDOVER is not set: start this through"):
+        env_text("FEDJOB_HANDOVER")
 
 
 ARGUMENTS = {

@@ -95,6 +95,21 @@ def test_the_server_configuration():
     assert workflow["args"]["round_timeout"] is None
 
 
+def test_the_strategy_reaches_the_server_and_fedprox_the_workers():
+    adam = {"name": "FedAdam", "args": {"learningRate": 0.5}}
+    (workflow,) = config(rendered(federation={"strategy": adam}), "server")["workflows"]
+    assert workflow["args"]["strategy"] == "FedAdam"
+    assert workflow["args"]["strategy_args"] == {
+        "learning_rate": 0.5,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "tau": 0.001,
+    }
+    folder = rendered(federation={"strategy": {"name": "FedProx", "args": {"mu": 0.25}}})
+    (executor,) = config(folder, "client")["executors"]
+    assert executor["executor"]["args"]["hyperparameters"]["proximal_mu"] == 0.25
+
+
 def test_meta_json_has_the_job_name():
     """Row 16."""
     meta = json.loads(rendered(federation={"jobName": "my_rt.job", "minClients": 2})["meta.json"])

@@ -43,12 +43,16 @@
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
 - name: FEDJOB_NAMESPACES
-  value: {{ join "," .Values.namespaces | quote }}
+  value: {{ include "fedjob.namespaces" . | quote }}
+- name: FEDJOB_CLUSTER_ID
+  value: {{ .Values.clusterId | quote }}
 {{ include "fedjob.storeEnv" . }}
 - name: FEDJOB_STORE_SHARED
   value: {{ join "," .Values.storage.shared | quote }}
 - name: FEDJOB_STORE_ALLOWED_ENDPOINTS
   value: {{ join "," .Values.storage.allowedEndpoints | quote }}
+- name: FEDJOB_STORE_POD_PORT
+  value: {{ with .Values.storage.podPort }}{{ int . | quote }}{{ else }}""{{ end }}
 {{ include "fedjob.transferEnv" . }}
 - name: FEDJOB_BASE_IMAGE
   value: {{ include "fedjob.image" (dict "root" . "image" .Values.jobs.image) | quote }}
@@ -62,6 +66,12 @@
   value: {{ .Values.jobs.cpu | quote }}
 - name: FEDJOB_DEFAULT_MEMORY
   value: {{ .Values.jobs.memory | quote }}
+- name: FEDJOB_DEFAULT_MEMORY_LIMIT
+  value: {{ .Values.jobs.memoryLimit | quote }}
+- name: FEDJOB_WORK_SIZE_LIMIT
+  value: {{ .Values.jobs.workSizeLimit | quote }}
+- name: FEDJOB_DEFAULT_TTL_SECONDS
+  value: {{ int64 .Values.jobs.ttlSecondsAfterFinished | quote }}
 - name: FEDJOB_REGISTRY_INSECURE
   value: {{ .Values.builds.insecure | quote }}
 - name: FEDJOB_ALLOWED_REGISTRIES
@@ -70,14 +80,24 @@
 - name: FEDJOB_REGISTRY_CA
   value: /etc/fedjob/ca/ca.crt
 {{- end }}
-{{- if .Values.builds.credentialsSecret }}
+{{- if include "fedjob.credentialsSecret" . }}
 - name: FEDJOB_REGISTRY_CONFIG
   value: /etc/fedjob/registry/config.json
 {{- end }}
+- name: FEDJOB_SHARE_PULL_CREDENTIALS
+  value: {{ and .Values.registry.enabled .Values.registry.auth.enabled | quote }}
 {{- with .Values.builds.dockerHost }}
 - name: DOCKER_HOST
   value: {{ . | quote }}
 {{- end }}
+{{- if .Values.builds.dockerTls.secretName }}
+- name: DOCKER_TLS_VERIFY
+  value: "1"
+- name: DOCKER_CERT_PATH
+  value: /etc/fedjob/docker
+{{- end }}
+- name: FEDJOB_KITS_FOLDER
+  value: /var/lib/fedjob-kits
 - name: FEDJOB_HTTP_PORT
   value: "8080"
 - name: FEDJOB_LOG_LEVEL

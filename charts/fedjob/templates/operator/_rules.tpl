@@ -13,8 +13,12 @@
   verbs: [update]
 # The children of jobs; jobs also refer to Secrets and ConfigMaps of users.
 - apiGroups: [""]
-  resources: [pods, services, configmaps, secrets]
+  resources: [pods, services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
+# By their names only: a list would hold those of everybody.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ADMIN_NAME = "admin@fedjob.local"
 ORGANISATION = "fedjob"
@@ -52,7 +53,6 @@ def make_kits(
         valid_days: How long the certificates are valid.
     """
     from nvflare.lighter.entity import Project
-    from nvflare.lighter.impl.cert import CertBuilder
     from nvflare.lighter.impl.signature import SignatureBuilder
     from nvflare.lighter.impl.static_file import StaticFileBuilder
     from nvflare.lighter.impl.workspace import WorkspaceBuilder
@@ -75,7 +75,7 @@ def make_kits(
     builders = [
         WorkspaceBuilder(["master_template.yml"]),
         StaticFileBuilder(scheme="grpc"),
-        CertBuilder(root_valid_days=valid_days),
+        _certificates(valid_days),
         SignatureBuilder(),
     ]
     out.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,33 @@ def make_kits(
         _take(produced / ADMIN_NAME / "startup", out / "admin", _FILES["admin"])
         for worker in workers:
             _take(produced / worker / "startup", out / worker, _FILES["worker"])
+
+
+def _certificates(valid_days: int) -> Any:
+    """NVFlare's builder of certificates, with two differences.
+
+    A site's certificate is valid as long as its authority, where NVFlare ends it after 360 days. It
+    says whether it is for a server or for a client, so that no worker can pose as the server, even
+    to a peer that does not compare names.
+    """
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+    from nvflare.lighter.impl.cert import CertBuilder
+
+    class SiteCertificates(CertBuilder):
+        def _generate_cert(
+            self, *args: Any, ca: bool = False, server: Any = None, **options: Any
+        ) -> Any:
+            if not ca:
+                side = (
+                    ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+                )
+                usage = (x509.ExtendedKeyUsage([side]), False)
+                options["extra_extensions"] = options.get("extra_extensions") or [usage]
+                options["not_valid_after"] = self.root_cert.not_valid_after_utc
+            return super()._generate_cert(*args, ca=ca, server=server, **options)
+
+    return SiteCertificates(root_valid_days=valid_days)
 
 
 def _take(source: Path, target: Path, names: Sequence[str]) -> None:

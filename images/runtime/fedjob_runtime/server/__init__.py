@@ -1,6 +1,8 @@
-"""The server of a job: a supervisor, NVFlare's parent under it, one job process per segment.
+"""The server of a job: a supervisor, and an agent with NVFlare's parent and its job processes.
 
-`supervisor` decides, `segments` holds its rules as pure functions, `parent` owns the NVFlare
-process, `registry` runs inside it, `controller` runs inside the job process. Only the job process
-imports torch and the user's code; only the supervisor holds credentials of the store.
+In a pod they are two containers of two users, on one machine two processes. `supervisor` decides
+and alone holds credentials of the store; `agent` runs NVFlare by its `orders`; `nvflare_parent`
+runs inside NVFlare's parent process, `job_process` inside that of a segment, which alone imports
+torch and the author's code. Files between them are in `ipc`. Nothing of
+the workers belongs here.
 """

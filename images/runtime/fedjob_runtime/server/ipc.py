@@ -1,22 +1,42 @@
 """Files between the supervisor and the job process of the segment under way.
 
-    control.json        supervisor → job process: {segment, committed, lost: [..], stop_after_round}
-    segment.json        job process → supervisor: SegmentReport
-    rounds/<n>/         job process → supervisor: model.safetensors, then round.json; the supervisor
-                        commits them. supervisor → job process: the model a segment starts from
+Two folders, one a direction; each side writes to its own only:
 
-A job process whose segment is not the one in control.json has been superseded and ends itself.
+    orders/     supervisor → job process
+        control.json                  {segment, committed, lost: [..], stop_after_round}
+        rounds/<n>/model.safetensors  the committed model that a segment starts from
+        checkpoint.*, validation/     inputs of the job
+    reports/    job process and NVFlare → supervisor
+        segment.json                  SegmentReport
+        rounds/<n>/                   model.safetensors, then round.json: to be committed
+        clients.json                  who is connected
+        agent.sock                    the agent's socket, see `orders`
+
+The supervisor trusts nothing in reports/ and reads it by `supervisor.handover` only. A job process
+whose segment is not the one in control.json has been superseded and ends itself.
 """
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedjob.protocol.result_files import MODEL, MODEL_PT
 from fedjob_runtime.atomic_json import read_json, write_json
+
+ROUNDS = "rounds"
+CONTROL = "control.json"
+SEGMENT = "segment.json"
+ROUND = "round.json"
+CLIENTS = "clients.json"
+VALIDATION = "validation"
+STRATEGY = "strategy.safetensors"
+"""In a round's folder: what the strategy keeps for the next one, where it keeps anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +84,51 @@ class SegmentReport:
 
 
 class Handover:
-    """The folder of these files."""
+    """The two folders, as the job process uses them.
+
+    Args:
+        folder: Holds both.
+
+    Attributes:
+        orders: What the supervisor writes.
+        reports: What the supervisor reads.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.orders = folder / "orders"
+        self.reports = folder / "reports"
 
-    def round_folder(self, number: int) -> Path:
-        """The folder of round `number`: model.safetensors and round.json."""
-        return self._folder / "rounds" / str(number)
-
-    def round_folders(self) -> list[tuple[int, Path]]:
-        """(number, folder) of every round that has one."""
-        return [(int(folder.name), folder) for folder in (self._folder / "rounds").glob("*")]
+    def start_model(self, number: int) -> Path:
+        """The committed model after `number` rounds, from which a segment may start."""
+        return self.orders / ROUNDS / str(number) / MODEL
 
     def model_file(self, number: int) -> Path:
-        """The global model after `number` rounds."""
-        return self.round_folder(number) / MODEL
+        """The global model after `number` rounds, as this job process made it."""
+        return self._round(number) / MODEL
+
+    def start_strategy(self, number: int) -> Path:
+        """What the strategy kept after `number` rounds; exists where it keeps anything."""
+        return self.start_model(number).with_name(STRATEGY)
+
+    def strategy_file(self, number: int) -> Path:
+        """The same, as this job process made it."""
+        return self._round(number) / STRATEGY
 
     def torch_file(self, number: int) -> Path:
         """The same model as torch.load reads it; of the last round only."""
-        return self.round_folder(number) / MODEL_PT
+        return self._round(number) / MODEL_PT
 
-    def write_control(self, control: Control) -> None:
-        """Writes what the job process is asked."""
-        write_json(self._folder / "control.json", asdict(control))
+    def checkpoint(self) -> Path | None:
+        """The file of the initial weights, where the job has one."""
+        return next(iter(sorted(self.orders.glob("checkpoint.*"))), None)
+
+    def validation(self) -> Path:
+        """The validation shard, unpacked; exists where the job has one."""
+        return self.orders / VALIDATION
 
     def read_control(self) -> Control | None:
         """What the supervisor asked last; None before its first segment."""
-        value = read_json(self._folder / "control.json")
+        value = read_json(self.orders / CONTROL)
         if value is None:
             return None
         return Control(**{**value, "lost": tuple(value["lost"])})
@@ -99,19 +136,39 @@ class Handover:
     def report(self, report: SegmentReport) -> None:
         """Writes the job process's report."""
         report.time = time.time()
-        write_json(self._folder / "segment.json", asdict(report))
-
-    def read_report(self, segment: int) -> SegmentReport | None:
-        """The last report of the job process of `segment`; None before its first."""
-        value = read_json(self._folder / "segment.json")
-        if value is None or value["segment"] != segment:
-            return None
-        return SegmentReport(**value)
+        write_json(self.reports / SEGMENT, asdict(report))
 
     def offer_round(self, number: int, facts: dict[str, Any]) -> None:
         """Hands a finished round over; its model file is complete already."""
-        write_json(self.round_folder(number) / "round.json", facts)
+        made = (self.model_file(number), self.strategy_file(number), self.torch_file(number))
+        for file in made:
+            if file.exists():
+                # safetensors makes files that only their owner reads; the supervisor is another.
+                file.chmod(0o644)
+        write_json(self._round(number) / ROUND, facts)
 
-    def offered_round(self, number: int) -> dict[str, Any] | None:
-        """A finished round that waits for its commit."""
-        return read_json(self.round_folder(number) / "round.json")
+    def drop_before(self, number: int) -> None:
+        """Deletes the files of rounds before `number`, which are committed."""
+        for each, folder in self._round_folders():
+            if each < number:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def drop_uncommitted(self, committed: int) -> None:
+        """Deletes what a superseded segment may have left half-written after `committed`."""
+        for number, folder in self._round_folders():
+            if number > committed:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_reports(self) -> None:
+        """Deletes what was reported to an earlier server start: it may be incomplete."""
+        shutil.rmtree(self.reports / ROUNDS, ignore_errors=True)
+        for name in (SEGMENT, CLIENTS):
+            (self.reports / name).unlink(missing_ok=True)
+
+    def _round(self, number: int) -> Path:
+        return self.reports / ROUNDS / str(number)
+
+    def _round_folders(self) -> Iterator[tuple[int, Path]]:
+        for folder in list((self.reports / ROUNDS).glob("*")):
+            with contextlib.suppress(ValueError):
+                yield int(folder.name), folder

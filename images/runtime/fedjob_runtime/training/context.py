@@ -37,6 +37,7 @@ class TrainingContext:
         num_rounds: NUM_ROUNDS of the job; 0 in job folders of an older version.
         num_clients: NUM_CLIENTS, the workers of the job; 0 in job folders of an older version.
         shard_name: SHARD_NAME, the file name of the worker's shard.
+        proximal_mu: PROXIMAL_MU, of strategy FedProx (`training.objective`); None with others.
         state_dir: STATE_DIR, where the training function may keep files from round to round; None
             where there is none, as on the server.
     """
@@ -56,6 +57,7 @@ class TrainingContext:
     num_rounds: int = 0
     num_clients: int = 0
     shard_name: str = ""
+    proximal_mu: float | None = None
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -168,6 +170,8 @@ class TrainingContext:
             "NUM_CLIENTS": self.num_clients,
             "SHARD_NAME": self.shard_name,
         }
+        if self.proximal_mu is not None:
+            entries["PROXIMAL_MU"] = self.proximal_mu
         if self.state_dir is not None:
             entries["STATE_DIR"] = str(self.state_dir)
         # A job of an older version may have these names in `extra`, and its code expects them.

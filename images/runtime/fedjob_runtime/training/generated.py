@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from fedjob_runtime.training.data.dataset import ManifestDataset
 from fedjob_runtime.training.errors import DatasetInvalidError
-from fedjob_runtime.training.objective import loss_of, measures_of
+from fedjob_runtime.training.objective import ProximalTerm, loss_of, measures_of
 
 
 def fl_train(
@@ -48,6 +48,7 @@ def fl_train(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=env["LR"])
+    proximal = ProximalTerm(model, env.get("PROXIMAL_MU", 0.0))
     metrics: dict[str, float] = {}
     for epoch in range(env["EPOCHS"]):
         order = torch.randperm(len(dataset), generator=generator)
@@ -58,7 +59,7 @@ def fl_train(
             with batch_norm_hint(env, len(dataset)):
                 logits = model(images)
             loss = loss_function(logits, labels)
-            loss.backward()
+            (loss + proximal()).backward()
             optimizer.step()
             measures.add(logits, labels, loss)
         metrics = measures.metrics()

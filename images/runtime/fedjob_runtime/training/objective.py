@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from fedjob_runtime.training.classification import (
@@ -94,3 +95,31 @@ def _shaped(output: object, targets: Tensor) -> Tensor:
         f"the model's output is {shape}, the targets are {list(targets.shape)} (batch, numbers)",
         f"end the model with nn.Linear(..., {targets.shape[1]}), or write fl_train and fl_validate",
     )
+
+
+class ProximalTerm:
+    """FedProx's term: mu / 2 x the squared distance of the trained parameters from their start.
+
+    It keeps a worker's model near the global one. Source: Li et al. 2020, section 3.2.
+
+    In a training function of form A or B:
+
+        term = ProximalTerm(model, env["PROXIMAL_MU"])     # before the first step
+        loss = criterion(model(inputs), targets) + term()
+
+    Args:
+        model: Has the global weights; only parameters that are trained count.
+        mu: At least 0; 0 gives a term of 0.
+    """
+
+    def __init__(self, model: nn.Module, mu: float) -> None:
+        self._mu = mu
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._pairs = [(parameter, parameter.detach().clone()) for parameter in trained if mu]
+
+    def __call__(self) -> Tensor:
+        """The term, a scalar to add to the loss."""
+        total = torch.zeros(())
+        for parameter, start in self._pairs:
+            total = total.to(parameter.device) + (parameter - start).abs().square().sum()
+        return total * (self._mu / 2)

@@ -162,7 +162,11 @@ def save_weights(
         metadata: Text to keep beside them.
     """
     with replacing(path, durable=True) as scratch:
+        mode = scratch.stat().st_mode & 0o777
         save_file(portable(weights), scratch, metadata=dict(metadata) if metadata else None)
+        # safetensors makes files for their owner only; in a server's pod the supervisor, which is
+        # another user of the same group, reads them.
+        scratch.chmod(mode)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

@@ -17,6 +17,14 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
+_COMPLETE_NOW = """
+# zsh runs this file at the first completion: it must complete then, too.
+if [[ $funcstack[1] == _fedjob ]]; then
+  _fedjob_completion "$@"
+fi
+"""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     example = "Example: fedjob completion bash > ~/.local/share/bash-completion/completions/fedjob"
@@ -35,3 +43,5 @@ def completion(
         prog_name="fedjob", complete_var="_FEDJOB_COMPLETE", shell=str(shell)
     )
     sys.stdout.write(f"{script}\n")
+    if shell is Shell.ZSH:
+        sys.stdout.write(_COMPLETE_NOW)

@@ -1,4 +1,4 @@
-"""What is printed where there is no terminal: one line an event, with the seconds passed."""
+"""What is printed where the output goes to a file or pipe: one line an event, with its time."""
 
 from __future__ import annotations
 

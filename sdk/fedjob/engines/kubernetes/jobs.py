@@ -15,9 +15,12 @@ from fedjob.engines.kubernetes.access import ApiServer
 from fedjob.engines.kubernetes.errors import (
     ApiServerError,
     ClusterUnreachableError,
+    CrdMissingError,
     ExpiredError,
+    ForbiddenError,
     JobNotFoundError,
     Request,
+    UnauthorizedError,
     error_for,
 )
 from fedjob.engines.kubernetes.resource import JobResource, parse
@@ -33,6 +36,9 @@ WATCH_SECONDS = 60
 """The API server ends a watch after this long; the next one continues where it ended."""
 SILENCE_SECONDS = WATCH_SECONDS + 15.0
 """A watch without a byte for this long has lost its connection."""
+SETTLE_SECONDS = 30.0
+"""A restarted API server may not know its roles and resource definitions yet: its refusals are
+tried again for this long, where the same was allowed before."""
 RECONNECT = Backoff(0.2, 10.0, jitter=0.3)
 
 
@@ -50,6 +56,9 @@ class JobChange:
 
     change: Change
     job: JobResource
+
+
+_REFUSALS = (ForbiddenError, CrdMissingError, UnauthorizedError)
 
 
 def _ignore(message: str) -> None:
@@ -189,22 +198,23 @@ class JobsApi:
             interrupted: Called when the connection broke, before each new try.
 
         Raises:
-            FedjobError: The first list failed; or later, what trying again cannot mend, such as
-                ForbiddenError.
+            FedjobError: The first list failed; or later, what trying again does not mend, such as
+                a ForbiddenError that stays for `SETTLE_SECONDS`.
         """
         selector = {"fieldSelector": f"metadata.name={name}"} if name else {}
         known: dict[tuple[str, str], JobResource] = {}
         version: str | None = None
         failures = 0
         first = True
+        refused_since: float | None = None
         while deadline is None or self._clock() < deadline:
             try:
                 if version is None:
                     jobs, version = self._list(selector, everywhere=everywhere, verb="list")
-                    first = False
+                    first, refused_since = False, None
                     yield from _differences(known, jobs)
                 for kind, body in self._events(selector, everywhere, version, deadline):
-                    failures = 0
+                    failures, refused_since = 0, None
                     version = str((body.get("metadata") or {}).get("resourceVersion", version))
                     if kind != "BOOKMARK":
                         yield _taken(known, kind, parse(body))
@@ -213,9 +223,13 @@ class JobsApi:
                 failures += 1
                 if failures > 1:
                     self._pause(failures, deadline)
-            except (ConnectionError, ClusterUnreachableError, ApiServerError) as error:
+            except (ConnectionError, ClusterUnreachableError, ApiServerError, *_REFUSALS) as error:
                 if first:
                     raise
+                if isinstance(error, _REFUSALS):
+                    refused_since = refused_since or self._clock()
+                    if self._clock() - refused_since > SETTLE_SECONDS:
+                        raise
                 if deadline is not None and self._clock() >= deadline:
                     return
                 failures += 1

@@ -6,7 +6,6 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping
 from contextlib import ExitStack
 
 from fedjob.atomic_files import write_text
@@ -160,13 +159,25 @@ class LocalRun:
         )
         # The last status of an earlier start must not be taken for this one's.
         folder.server_status.unlink(missing_ok=True)
-        keys = store.credentials.environment()
-        server = self._child("server", [*commands.server, "--config", str(server_file)], keys)
+        # Through a pipe: a process of the model's author may read the environment of this one.
+        keys = json.dumps(store.credentials.environment()).encode()
+        options = ["--config", str(server_file)]
+        server = self._child(
+            "server", [*commands.server, *options, "--credentials-fd", "0"], stdin=keys
+        )
+        agent = Child(
+            "server-agent",
+            [*commands.agent, *options],
+            self._env,
+            folder.log("server"),
+            folder.home("server"),
+            marked=False,
+        )
         workers = []
         for name, config in worker_configs(self._prepared, folder).items():
             file = write_config(folder.config(name), config)
             folder.worker_state(name).unlink(missing_ok=True)
-            workers.append(self._child(name, [*commands.worker, "--config", str(file)], {}))
+            workers.append(self._child(name, [*commands.worker, "--config", str(file)]))
         spec = self._prepared.job.spec
         limits = Limits(
             min_clients=spec.federation.min_clients,
@@ -180,11 +191,12 @@ class LocalRun:
             observer=self._observer,
             reported_failure=self._reported_failure,
             failure_of=self._failure_of,
+            agent=agent,
         )
 
-    def _child(self, name: str, argv: list[str], keys: Mapping[str, str]) -> Child:
-        env = {**self._env, **keys}
-        return Child(name, argv, env, self._folder.log(name), self._folder.home(name))
+    def _child(self, name: str, argv: list[str], stdin: bytes = b"") -> Child:
+        folder = self._folder
+        return Child(name, argv, self._env, folder.log(name), folder.home(name), stdin=stdin)
 
     def _urls(self, bucket: Bucket) -> ShardUrls:
         keys = {

@@ -7,6 +7,7 @@ from pydantic import Field
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import LABEL
 from fedjob.spec.models.shards import MAX_SHARDS
+from fedjob.spec.models.strategy import Strategy
 
 
 class FederationConfig(Model):
@@ -32,6 +33,9 @@ class FederationConfig(Model):
         False,
         description="Answers may hold a part of the model's tensors, such as adapters; each tensor "
         "is averaged over the workers that sent it, and the others stay as they are.",
+    )
+    strategy: Strategy | None = Field(
+        None, description="How answers become the next global model; absent: FedAvg."
     )
     job_name: str = Field(
         "rt_job",

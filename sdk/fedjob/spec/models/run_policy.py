@@ -21,7 +21,8 @@ class RunPolicy(Model):
         None,
         ge=0,
         le=31536000,
-        description="A finished job is deleted after this; absent: never.",
+        description="A finished job is deleted after this; absent: the operator's default, a "
+        "week unless its owner chose otherwise.",
     )
     backoff_limit: int = Field(
         6, ge=0, le=100, description="Server starts without a committed round before the job fails."

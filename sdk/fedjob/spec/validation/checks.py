@@ -5,10 +5,13 @@ from __future__ import annotations
 import keyword
 from collections.abc import Callable, Iterator
 
+from pydantic.alias_generators import to_camel
+
 from fedjob.errors import Fault
 from fedjob.spec.models.federation import FederationConfig
 from fedjob.spec.models.model import ARCHIVE_SUFFIXES, MAX_TEXT
 from fedjob.spec.models.placement import amount
+from fedjob.spec.models.strategy import ARGUMENTS
 from fedjob.spec.models.workers import WorkersSpec
 from fedjob.spec.validation.reader import Reader
 from fedjob.spec.yaml import Path
@@ -18,6 +21,12 @@ KEYWORDS = tuple(keyword.kwlist)
 
 GENERATED_FILES = ("model_def.py", "fedjob_executor.py", "fedjob_persistor.py", "train_loop.py")
 """What fedjob itself writes beside the model file."""
+
+ARGUMENT_OWNERS = {
+    to_camel(name): [strategy for strategy, taken in ARGUMENTS.items() if name in taken]
+    for name in dict.fromkeys(name for taken in ARGUMENTS.values() for name in taken)
+}
+"""The strategies that take each argument."""
 
 _CONTENTS = ("text", "configMapKeyRef", "uri")
 _FILES: Path = ("spec", "model", "files")
@@ -318,4 +327,50 @@ def deadline_after_a_round(job: Reader) -> Iterator[Fault]:
             "spec.runPolicy.activeDeadlineSeconds",
             f"{deadline} is below federation.roundTimeout, which is {timeout}",
             f"write `activeDeadlineSeconds: {timeout}` or more, or lower roundTimeout",
+        )
+
+
+def argument_of_strategy(argument: str, owners: list[str]) -> Callable[[Reader], Iterator[Fault]]:
+    """An argument belongs to the strategies that take it."""
+    at: Path = ("spec", "federation", "strategy")
+
+    def check(job: Reader) -> Iterator[Fault]:
+        if not job.has((*at, "args", argument)):
+            return
+        name = job.get((*at, "name"), str) or "FedAvg"
+        if name not in owners:
+            yield Fault(
+                f"spec.federation.strategy.args.{argument}",
+                f"does not belong to {name}, but to {', '.join(owners)}",
+                "remove it, or write the name of that strategy",
+            )
+
+    return check
+
+
+def krum_has_enough_clients(job: Reader) -> Iterator[Fault]:
+    """Krum compares with neighbours: n must be at least 2 f + 3."""
+    at: Path = ("spec", "federation", "strategy")
+    if job.get((*at, "name"), str) != "Krum":
+        return
+    bad = job.get((*at, "args", "byzantine"), int)
+    needed = 3 + 2 * (ARGUMENTS["Krum"]["byzantine"] if bad is None else bad)
+    default = FederationConfig.model_fields["min_clients"].default
+    given = job.get(("spec", "federation", "minClients"), int, default) or 0
+    if given < needed:
+        yield Fault(
+            "spec.federation.minClients",
+            f"{given} is too few for Krum, which needs {needed:g} answers (2 byzantine + 3)",
+            f"write `minClients: {needed:g}`, or a lower strategy.args.byzantine",
+        )
+
+
+def strategy_or_aggregator(job: Reader) -> Iterator[Fault]:
+    """An own aggregator does what a strategy does."""
+    name = job.get(("spec", "federation", "strategy", "name"), str) or "FedAvg"
+    if name != "FedAvg" and job.has(("spec", "components", "aggregator")):
+        yield Fault(
+            "spec.components.aggregator",
+            f"takes the place of federation.strategy {name}",
+            "remove one of the two",
         )

@@ -201,6 +201,34 @@ RULES: tuple[Rule, ...] = (
         ".federation.minClients",
         checks.enough_uploads,
     ),
+    *(
+        Rule(
+            "spec.federation.strategy",
+            f"!has(self.args) || !has(self.args.{argument}) || self.name in {names}",
+            f"args.{argument} is an argument of {', '.join(names)} only; remove it",
+            f".args.{argument}",
+            checks.argument_of_strategy(argument, names),
+        )
+        for argument, names in checks.ARGUMENT_OWNERS.items()
+    ),
+    Rule(
+        "spec",
+        "!has(self.federation.strategy) || self.federation.strategy.name != 'Krum' || "
+        "self.federation.minClients >= 3 + 2 * (has(self.federation.strategy.args) && "
+        "has(self.federation.strategy.args.byzantine) ? "
+        "self.federation.strategy.args.byzantine : 1)",
+        "Krum needs minClients of at least 2 byzantine + 3; raise minClients or lower byzantine",
+        ".federation.minClients",
+        checks.krum_has_enough_clients,
+    ),
+    Rule(
+        "spec",
+        "!has(self.federation.strategy) || self.federation.strategy.name == 'FedAvg' || "
+        "!has(self.components) || !has(self.components.aggregator)",
+        "components.aggregator takes the strategy's place; remove one of the two",
+        ".components.aggregator",
+        checks.strategy_or_aggregator,
+    ),
     Rule(
         "spec",
         "self.workers.gpu > 0 || self.workers.gpuFallback == 'cpu'",
@@ -234,12 +262,26 @@ RULES: tuple[Rule, ...] = (
         "learningRate must be above 0, such as 0.001",
         ".training.learningRate",
     ),
+    Rule(
+        "spec.federation.strategy",
+        "!has(self.args) || !has(self.args.tau) || self.args.tau > 0.0",
+        "tau must be above 0, such as 0.001",
+        ".args.tau",
+    ),
     *(_unchanged(name) for name in ("model", "shards", "training", "components", "storage")),
     Rule(
         "spec",
         "self.federation.jobName == oldSelf.federation.jobName",
         "jobName cannot change: it would be another job; create one under another name",
         ".federation.jobName",
+    ),
+    Rule(
+        "spec",
+        "has(self.federation.strategy) == has(oldSelf.federation.strategy) && "
+        "(!has(self.federation.strategy) || "
+        "self.federation.strategy == oldSelf.federation.strategy)",
+        "strategy cannot change: its state belongs to it; create a job under another name",
+        ".federation.strategy",
     ),
     Rule(
         "spec",

@@ -166,11 +166,26 @@ def test_watch_ends_at_its_deadline(fake, tmp_path):
 
 def test_refusal_ends_a_watch(fake, jobs):
     fake.put("digits")
+    times = iter(range(0, 10_000, 10))
+    jobs = JobsApi(jobs.api, sleep=lambda _: None, clock=lambda: float(next(times)))
     changes = jobs.watch("digits")
     next(changes)
-    fake.plan(403, "no", watch=True)
+    fake.plan(403, "no", watch=True, times=100)
     with pytest.raises(ForbiddenError, match="watch federatedjobs in namespace team"):
         next(changes)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404])
+def test_refusals_of_an_api_server_that_is_starting_are_tried_again(fake, jobs, code):
+    """It serves before it knows its roles, its resource definitions and its accounts."""
+    fake.put("digits", status={"message": "one"})
+    noted = []
+    changes = jobs.watch("digits", interrupted=noted.append)
+    next(changes)
+    fake.put("digits", status={"message": "two"})
+    fake.plan(code, "not yet", watch=True, times=4)
+    assert seen(next(changes)) == (Change.MODIFIED, "digits", "two")
+    assert noted
 
 
 def test_first_list_that_fails_is_an_error(fake, jobs):

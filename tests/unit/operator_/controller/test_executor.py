@@ -13,7 +13,7 @@ from fedjob_operator.controller.executor import Executor
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import COMPONENT, Body
 from fedjob_operator.planning.desired import key_of
-from fedjob_operator.planning.running_job import NAME_CONFLICT_SECONDS
+from fedjob_operator.planning.running_job import FOREIGN_OWNER_SECONDS, NAME_CONFLICT_SECONDS
 from fedjob_operator.resources.configmaps import record_map
 from fedjob_operator.resources.pods import server_pod, worker_pod
 from fedjob_operator.resources.services import service
@@ -116,15 +116,20 @@ def test_object_of_the_job_that_exists_already_is_adopted() -> None:
     assert not bench.cache.observations(KEY).name_conflicts
 
 
-def test_object_of_another_owner_is_a_name_conflict_for_a_while() -> None:
+@pytest.mark.parametrize("deleted_job", [False, True])
+def test_object_of_another_owner_is_a_name_conflict_for_a_while(deleted_job: bool) -> None:
+    """Until it disappears with an earlier job of this name, or until somebody removes it."""
     bench = Bench()
     foreign = service(a_job())
     foreign["metadata"]["ownerReferences"][0]["uid"] = "other"
+    if not deleted_job:
+        del foreign["metadata"]["ownerReferences"]
     bench.cluster.put(foreign)
     bench.carry_out(create=(service(a_job()),))
     assert bench.children == set()
     conflicts = bench.cache.observations(KEY).name_conflicts
-    assert conflicts == {("Service", "digits-server"): NOW + NAME_CONFLICT_SECONDS}
+    seconds = FOREIGN_OWNER_SECONDS if deleted_job else NAME_CONFLICT_SECONDS
+    assert conflicts == {("Service", "digits-server"): NOW + seconds}
 
 
 def test_object_deleted_between_create_and_read_is_an_error() -> None:

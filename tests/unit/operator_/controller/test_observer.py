@@ -9,11 +9,22 @@ import pytest
 
 from fedjob_operator.controller.observer import Observer, gpus_of, look_for_overdue
 from fedjob_operator.kube.client import ApiError
-from fedjob_operator.naming import Body
+from fedjob_operator.naming import Body, secret_names
 from fedjob_operator.planning.store_access import split_uri
+from fedjob_operator.resources.configmaps import record_map
+from fedjob_operator.resources.secrets import kit_secret
 from fedjob_operator.state.cache import Cache
+from fedjob_operator.state.record import Record
 from support.operator.memory_cluster import MemoryCluster
-from support.operator.samples import DEFAULTS, NOW, UID, a_job, observed_of, resource
+from support.operator.samples import (
+    DEFAULTS,
+    NOW,
+    UID,
+    a_job,
+    observed_of,
+    prepared_of,
+    resource,
+)
 
 KEY = ("team", "digits")
 
@@ -139,6 +150,18 @@ def test_children_are_listed_once_for_each_job() -> None:
         assert asyncio.run(bench.observer.list_children(KEY, UID))
     assert bench.cluster.calls == ["children digits"]
     assert ("Pod", "digits-server") in bench.cache.observe(KEY).children
+
+
+def test_secrets_of_a_job_are_read_by_the_workers_of_its_record() -> None:
+    """After a restart of the operator, which may list no Secrets."""
+    bench, job = Bench(), a_job()
+    bench.cluster.put(record_map(job, Record(prepared=prepared_of(job, workers=1))))
+    bench.cluster.put(kit_secret(job, "worker-0", "set", {"a": b"b"}))
+    bench.cluster.put({**kit_secret(job, "worker-1", "set", {}), "kind": "Secret"})
+    assert asyncio.run(bench.observer.list_children(KEY, UID))
+    assert ("Secret", "digits-kit-worker-0") in bench.cache.observe(KEY).children
+    asked = {call.removeprefix("get Secret ") for call in bench.cluster.calls[1:]}
+    assert asked == set(secret_names("digits", ["worker-0"]))
 
 
 def test_overdue_pod_is_asked_for_once() -> None:

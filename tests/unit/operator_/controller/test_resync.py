@@ -11,6 +11,7 @@ import pytest
 from fedjob_operator.controller.resync import relist
 from fedjob_operator.kube.client import ApiError
 from fedjob_operator.naming import Body
+from fedjob_operator.resources.secrets import kit_secret
 from fedjob_operator.resources.services import service
 from fedjob_operator.state.cache import Cache
 from support.operator.memory_cluster import MemoryCluster
@@ -86,3 +87,18 @@ def test_what_was_listed_before_an_error_is_kept() -> None:
     with pytest.raises(ApiError):
         resync(cluster, cache)
     assert ("team", "other") in cache.all_keys()
+
+
+def test_secrets_are_compared_by_name() -> None:
+    cluster, cache = bench()
+    kept = cluster.put(kit_secret(a_job(), "server", "set", {"a": b"b"}))
+    gone = cluster.put(kit_secret(a_job(), "admin", "set", {"a": b"b"}))
+    for body in (kept, gone):
+        cache.saw_child("Secret", body)
+    del cluster.objects["Secret", "digits-kit-admin"]
+    changed = cluster.put({**kept, "data": {}})
+    resync(cluster, cache)
+    children = cache.observe(KEY).children
+    assert children["Secret", "digits-kit-server"] == changed
+    assert ("Secret", "digits-kit-admin") not in children
+    assert "list Secret" not in cluster.calls

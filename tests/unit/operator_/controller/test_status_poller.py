@@ -89,7 +89,7 @@ def test_changed_status_is_cached_and_wakes_the_job() -> None:
     cache, woken = follow(answers, 2)
     assert woken == [KEY, KEY]
     assert cache.observations(KEY).server == ServerView(pod="uid-1", status=second)
-    assert answers.queries[:2] == ["wait=0", "since=1&wait=20"]
+    assert answers.queries[:2] == ["wait=0", "since=1&wait=5"]
 
 
 def test_status_that_differs_only_in_its_sequence_wakes_nothing() -> None:
@@ -103,7 +103,7 @@ def test_server_that_does_not_answer_is_asked_from_the_start_again() -> None:
     status = a_status(completed=1, sequence=7)
     answers = Answers(body_of(status), error, {"phase": "No such phase"}, body_of(status))
     _, woken = follow(answers, 1)
-    assert answers.queries[:4] == ["wait=0", "since=7&wait=20", "wait=0", "wait=0"]
+    assert answers.queries[:4] == ["wait=0", "since=7&wait=5", "wait=0", "wait=0"]
     assert woken == [KEY], "the same status again is not a change"
 
 
@@ -155,10 +155,10 @@ def test_pods_are_asked_directly_where_the_operator_is_in_the_cluster(
         await poller.close()
 
     asyncio.run(main())
-    assert asked == ["/status?wait=0" if code == 200 else "/status?since=3&wait=20"]
+    assert asked == ["/status?wait=0" if code == 200 else "/status?since=3&wait=5"]
 
 
-@pytest.mark.parametrize("attack", ["redirect", "endless"])
+@pytest.mark.parametrize("attack", ["redirect", "endless", "dripping"])
 def test_server_sends_the_operator_nowhere_and_fills_no_memory(
     attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +172,9 @@ def test_server_sends_the_operator_nowhere_and_fills_no_memory(
         await answer.prepare(request)
         with contextlib.suppress(ConnectionError):
             while True:
-                await answer.write(b" " * (1 << 16))
+                await answer.write(b" " if attack == "dripping" else b" " * (1 << 16))
+                if attack == "dripping":
+                    await asyncio.sleep(0.05)
         return answer
 
     async def main() -> None:
@@ -180,9 +182,15 @@ def test_server_sends_the_operator_nowhere_and_fills_no_memory(
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         monkeypatch.setattr(module, "HTTP_PORT", runner.addresses[0][1])
+        if attack == "dripping":
+            monkeypatch.setattr(module, "WHOLE_SECONDS", 0.3)
         poller = Poller(None, Cache(DEFAULTS), print)
-        message = "answered 302" if attack == "redirect" else "more than 4194304 bytes"
-        with pytest.raises(SilentServerError, match=message):
+        messages = {
+            "redirect": "answered 302",
+            "endless": "more than 4194304 bytes",
+            "dripping": "no whole answer within 0.3 s|TimeoutError",
+        }
+        with pytest.raises(SilentServerError, match=messages[attack]):
             await poller._ask(KEY, TARGET, None)
         await poller.close()
         await runner.cleanup()
@@ -216,3 +224,19 @@ def test_pauses_bound_the_cost_of_a_server() -> None:
     run_virtual(main())
     pause, retry = module.PAUSE_SECONDS, module.RETRY_SECONDS
     assert moments == pytest.approx([0.0, pause, 2 * pause, 2 * pause + retry])
+
+
+def test_poll_ends_within_ten_seconds_also_through_the_api_server() -> None:
+    """The wait that the server is asked for leaves time to answer."""
+    assert module.WAIT_SECONDS < module.WHOLE_SECONDS <= 10
+
+    async def main() -> None:
+        cluster: Any = Answers()
+        poller = Poller(cluster, Cache(DEFAULTS), print)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(SilentServerError, match="no whole answer within 10 s"):
+            await poller._ask(KEY, TARGET, None)
+        assert loop.time() - began == module.WHOLE_SECONDS
+
+    run_virtual(main())

@@ -165,13 +165,6 @@ def test_index_without_the_platform_names_those_it_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [({"Labels": None}, {}), ({"Labels": {"a": "b"}}, {"a": "b"}), ({}, {})]
-)
-def test_labels_may_be_absent(given: dict[str, Any], expected: dict[str, str]) -> None:
-    assert c.labels(dump({"config": given}), "n") == expected
-
-
-@pytest.mark.parametrize(
     ("manifest", "config"),
     [
         (b"[" * 100_000, b"{}"),
@@ -194,11 +187,6 @@ def test_document_of_a_hostile_registry_is_refused_by_name(manifest: bytes, conf
     base = c.ImageDocuments(config=config, manifest=c.Document(c.OCI_MANIFEST, manifest))
     with pytest.raises(ImageBuildFailedError, match=r"r\.test/a"):
         c.append_to(base, make_layer({"a": b"x"}), "r.test/a")
-
-
-@pytest.mark.parametrize("config", [b"{}", b'{"config":[]}', b'{"config":{"Labels":["a"]}}'])
-def test_labels_of_another_form_are_none(config: bytes) -> None:
-    assert c.labels(config, "r.test/a") == {}
 
 
 def test_platform_of_another_form_is_not_ours() -> None:

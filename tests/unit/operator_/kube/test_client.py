@@ -74,12 +74,24 @@ def test_list_follows_its_pages_and_names_what_it_lists() -> None:
     run(body)
 
 
-def test_children_are_everything_with_the_label_of_the_job() -> None:
+def test_children_are_everything_with_the_label_of_the_job_but_secrets() -> None:
     async def body(server: Server, client: ApiClient) -> None:
         page = json.dumps({"metadata": {}, "items": [{"metadata": {"name": "x"}}]})
         server.answers = {"GET": (200, page)}
         found = await Cluster(client).children("team", "digits")
-        assert sorted(item["kind"] for item in found) == sorted(VERSIONS)
+        assert sorted(item["kind"] for item in found) == sorted(set(VERSIONS) - {"Secret"})
+        assert not [path for _, path, _ in server.calls if "secrets" in path]
+
+    run(body)
+
+
+def test_secrets_are_read_one_by_one_by_their_names() -> None:
+    async def body(server: Server, client: ApiClient) -> None:
+        server.answers = {"GET": [(200, '{"metadata": {"name": "a"}}'), (404, "{}")]}
+        found = await Cluster(client).secrets("team", ["a", "b"])
+        assert [(item["kind"], item["metadata"]["name"]) for item in found] == [("Secret", "a")]
+        paths = sorted(path.partition("?")[0] for _, path, _ in server.calls)
+        assert paths == [f"/api/v1/namespaces/team/secrets/{name}" for name in "ab"]
 
     run(body)
 

@@ -56,7 +56,7 @@ def test_oom_killed_worker_fails_the_job_and_names_batch_size() -> None:
     pod = running(restarts=1, last={"exitCode": 137, "reason": "OOMKilled"})
     observed = with_pod(all_running(started(job)), "digits-worker-1", **pod)
     actions = plan_for(job, observed, NOW)
-    assert len(actions.delete) == 3
+    assert len(names(actions.delete, "Pod")) == 3
     observed = settle_and_read(job, observed)
     status = observed.body["status"]
     assert (status["state"], status["reason"]) == ("Failed", "OutOfMemory")

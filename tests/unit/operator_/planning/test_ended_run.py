@@ -18,6 +18,7 @@ from support.operator.runs import (
     started,
 )
 from support.operator.samples import (
+    DEFAULTS,
     NOW,
     a_job,
     a_status,
@@ -25,8 +26,10 @@ from support.operator.samples import (
     knowing,
     observed_of,
     plan_for,
+    prepared_of,
     record_in,
     reporting,
+    respecified,
     running,
     simulate,
     with_pod,
@@ -126,7 +129,7 @@ def test_complete_job_keeps_ended_pods_and_deletes_lingering_ones() -> None:
     job = a_job()
     observed = reporting(all_running(started(job)), complete_status())
     first = plan_for(job, observed, NOW + 20)
-    assert not first.delete
+    assert names(first.delete, "Pod") == []
     assert first.again is not None
     observed = settle(job, observed, NOW + 20)
     status = observed.body["status"]
@@ -180,3 +183,41 @@ def test_crash_between_record_and_status_publishes_the_rounds_later() -> None:
     assert actions.status is not None
     assert actions.status["history"] == after.body["status"]["history"]
     assert actions.status["metric"] == after.body["status"]["metric"]
+
+
+def test_secrets_of_a_run_go_as_soon_as_it_is_over() -> None:
+    """Store keys, kits and URLs; pods stay readable."""
+    job = a_job()
+    running_job = all_running(started(job))
+    secrets = sorted(name for kind, name in running_job.children if kind == "Secret")
+    assert len(secrets) == 7
+    assert names(plan_for(job, running_job).delete, "Secret") == []
+    complete = reporting(running_job, complete_status())
+    assert names(plan_for(job, complete).delete, "Secret") == secrets
+    assert names(plan_for(job, complete).delete, "Pod") == []
+    failed = out_of_memory(job)
+    assert [name for kind, name in failed.children if kind == "Secret"] == []
+
+
+def test_run_that_continues_after_its_end_gets_secrets_again() -> None:
+    job = a_job()
+    over = settle(job, reporting(all_running(started(job)), complete_status()))
+    assert not [name for kind, name in over.children if kind == "Secret"]
+    longer = a_job(federation={"numRounds": 9})
+    over = knowing(over, prepared=prepared_of(longer), server=None, log_status=None)
+    again = settle(longer, respecified(over, longer))
+    assert len([name for kind, name in again.children if kind == "Secret"]) == 7
+
+
+def test_finished_job_without_a_ttl_gets_the_operators() -> None:
+    defaults = replace(DEFAULTS, ttl=3600)
+    for policy, left in (({}, 3600), ({"ttlSecondsAfterFinished": 60}, 60)):
+        job = a_job(runPolicy=policy)
+        over = settle(job, reporting(all_running(started(job)), complete_status()))
+        over = replace(over, defaults=defaults)
+        ended = record_in(over).result
+        assert ended is not None
+        assert not plan_for(job, over, ended.time + left - 1).delete_job
+        assert plan_for(job, over, ended.time + left).delete_job
+    job = a_job()
+    assert not plan_for(job, replace(over, defaults=DEFAULTS), NOW + 10**9).delete_job

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 
 from fedjob_operator.naming import annotation
-from fedjob_operator.resources.secrets import kit_secret, last_log, url_expires, url_secret
+from fedjob_operator.resources.secrets import (
+    kit_secret,
+    last_log,
+    needs_pull_secret,
+    pull_secret,
+    url_expires,
+    url_secret,
+)
 from fedjob_operator.state.observed import SignedUrl
 from support.operator.samples import (
     NOW,
@@ -33,3 +41,16 @@ def test_contents_of_secrets() -> None:
     assert base64.b64decode(with_forms["data"]["log-3.json"]) == b"{}"
     assert last_log(with_forms) == 3
     assert last_log(None) == -1
+
+
+LOGIN = json.dumps({"auths": {"registry.fedjob-system.svc:5000": {"auth": "Zjpw"}}})
+
+
+def test_nodes_get_the_login_of_the_operators_registry_for_its_images_only() -> None:
+    assert needs_pull_secret("registry.fedjob-system.svc:5000/jobs@sha256:1", LOGIN)
+    assert not needs_pull_secret("registry.test/jobs@sha256:1", LOGIN)
+    assert not needs_pull_secret("registry.fedjob-system.svc:5000/jobs@sha256:1", "")
+    secret = pull_secret(a_job(), LOGIN)
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    assert secret["metadata"]["name"] == "digits-pull"
+    assert base64.b64decode(secret["data"][".dockerconfigjson"]).decode() == LOGIN

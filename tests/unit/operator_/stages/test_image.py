@@ -13,6 +13,7 @@ import pytest
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.image.request import ImageRequest, ImageResult
+from fedjob_operator.kube.built_images import ImageRecord
 from fedjob_operator.naming import Body
 from fedjob_operator.settings import Settings, read_settings
 from fedjob_operator.stages import image
@@ -40,6 +41,10 @@ class Secrets:
         return self._secrets.get(name)
 
 
+NOTHING: Any = Secrets()
+RECORD = ImageRecord(NOTHING, "fedjob-system")
+
+
 def docker_config(registry: str, user: str) -> Body:
     text = json.dumps({"auths": {registry: {"username": user, "password": "pw"}}})
     return {"data": {".dockerconfigjson": base64.b64encode(text.encode()).decode()}}
@@ -52,7 +57,11 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[ImageRequest]:
     async def ensure_image(request: ImageRequest) -> ImageResult:
         found.append(request)
         return ImageResult(
-            reference="r.test/jobs@sha256:1", digest="sha256:1", cache_hit=True, seconds=0.5
+            reference="r.test/jobs@sha256:1",
+            digest="sha256:1",
+            cache_hit=True,
+            seconds=0.5,
+            supervisor="r.test/runtime@sha256:2",
         )
 
     monkeypatch.setattr(image, "ensure_image", ensure_image)
@@ -60,7 +69,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[ImageRequest]:
 
 
 def build(job: FederatedJob, cluster: Any = None, **more: str) -> Any:
-    return asyncio.run(image.build_image(cluster or Secrets(), job, {"a": b""}, settings(**more)))
+    there = cluster or Secrets()
+    record = ImageRecord(there, "fedjob-system")
+    return asyncio.run(image.build_image(there, job, {"a": b""}, settings(**more), record))
 
 
 def test_defaults_of_the_operator_are_used(requests: list[ImageRequest]) -> None:
@@ -70,6 +81,8 @@ def test_defaults_of_the_operator_are_used(requests: list[ImageRequest]) -> None
     assert (request.base, request.repository) == ("r.test/runtime:1", "r.test/jobs/team")
     assert (request.builder, request.pull_secret, request.insecure) == ("append", None, False)
     assert request.operator_repositories == {"r.test/runtime", "r.test/jobs/team"}
+    assert request.supervisor == "r.test/runtime:1"
+    assert prepared.supervisor == "r.test/runtime@sha256:2"
 
 
 def test_the_job_s_own_base_and_repository_take_precedence(requests: list[ImageRequest]) -> None:
@@ -82,7 +95,7 @@ PACKAGES = {"requirements.txt": b"humanize==4.12.3\n"}
 
 
 def test_packages_select_the_docker_builder(requests: list[ImageRequest]) -> None:
-    asyncio.run(image.build_image(Secrets(), a_job(), PACKAGES, settings()))  # type: ignore[arg-type]
+    asyncio.run(image.build_image(NOTHING, a_job(), PACKAGES, settings(), RECORD))
     assert requests[0].builder == "docker"
     assert requests[0].requirements == ("humanize==4.12.3",)
 
@@ -90,7 +103,7 @@ def test_packages_select_the_docker_builder(requests: list[ImageRequest]) -> Non
 def test_append_is_refused_with_packages(requests: list[ImageRequest]) -> None:
     job = a_job(image={"builder": "append"})
     with pytest.raises(InputError, match=r"spec\.image\.builder: append adds one layer"):
-        asyncio.run(image.build_image(Secrets(), job, PACKAGES, settings()))  # type: ignore[arg-type]
+        asyncio.run(image.build_image(NOTHING, job, PACKAGES, settings(), RECORD))
     assert requests == []
 
 
@@ -169,3 +182,17 @@ def test_missing_base_and_repository_are_both_reported() -> None:
         build(a_job(), FEDJOB_BASE_IMAGE="", FEDJOB_REPOSITORY="")
     assert caught.value.reason is Reason.SPEC_INVALID
     assert [f.field for f in caught.value.faults] == ["spec.image.base", "spec.image.repository"]
+
+
+def test_image_of_the_job_gets_the_jobs_own_keys_only() -> None:
+    """Without a runtime image of the operator's, the job's image would run the supervisor."""
+    image_spec = {"base": "r.test/base:1"}
+    with pytest.raises(InputError) as caught:
+        build(a_job(image=image_spec), FEDJOB_BASE_IMAGE="")
+    assert [fault.field for fault in caught.value.faults] == ["spec.storage.secretRef"]
+
+
+@pytest.mark.usefixtures("requests")
+def test_job_with_its_own_keys_may_run_the_supervisor_in_its_own_image() -> None:
+    own = {"secretRef": {"name": "mine"}}
+    build(a_job(image={"base": "r.test/base:1"}, storage=own), FEDJOB_BASE_IMAGE="")

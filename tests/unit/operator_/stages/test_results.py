@@ -7,7 +7,8 @@ import pytest
 from fedjob.protocol import transfer
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, ResultsOffer, open_results_offer
-from fedjob_operator.stages.ownership import Owner, take_ownership
+from fedjob.storage.owner import Owner
+from fedjob_operator.stages.ownership import take_ownership
 from fedjob_operator.stages.results import ResultsJob, offer_results
 from fedjob_operator.state.transfers import Results, TransferAsk
 from support.operator.upload_store import ROOT, UploadStore

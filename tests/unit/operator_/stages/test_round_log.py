@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,12 +11,14 @@ from fedjob.protocol.history import History
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.spec.models.status import HISTORY_LENGTH
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages import round_log
 from fedjob_operator.stages.errors import StageError
-from fedjob_operator.stages.ownership import Owner, owner_key, owner_of
 from fedjob_operator.stages.round_log import keep_history, read_log
 from support.memory_bucket import MemoryStore
 from support.operator.samples import a_commit, a_job
+
+OWNER = Owner("uid-1", "2026-11-24T10:00:00Z", "cluster-a")
 
 
 @pytest.fixture
@@ -90,14 +90,14 @@ def test_model_of_an_earlier_round_is_not_the_result(store: MemoryStore) -> None
 
 def kept(store: MemoryStore, owner: Owner) -> bool:
     bucket = store.bucket()
-    bucket.put_bytes(owner_key(store.layout), json.dumps(asdict(owner)).encode())
-    return keep_history(a_job(), store, lambda: None)
+    bucket.put_bytes(store.layout.owner, owner.to_json())
+    return keep_history(OWNER, store, lambda: None)
 
 
 def test_failed_run_of_many_rounds_gets_a_history(store: MemoryStore) -> None:
     for number in range(HISTORY_LENGTH + 2):
         commit(store, number, b"model")
-    assert kept(store, owner_of(a_job()))
+    assert kept(store, OWNER)
     text = store.bucket().objects[store.layout.result("history.json")]
     rounds = History.model_validate_json(text).rounds
     assert [line.round for line in rounds] == list(range(1, HISTORY_LENGTH + 2))
@@ -108,7 +108,7 @@ def test_history_is_written_for_the_owner_and_where_a_status_is_too_small(
 ) -> None:
     for number in range(HISTORY_LENGTH):
         commit(store, number, b"model")
-    assert not kept(store, owner_of(a_job()))
+    assert not kept(store, OWNER)
     for number in range(HISTORY_LENGTH, HISTORY_LENGTH + 2):
         commit(store, number, b"model")
     assert not kept(store, Owner("another", "2026-01-01T00:00:00Z"))
@@ -129,7 +129,7 @@ def test_history_has_the_last_rounds_within_its_bounds(
 
 
 def rounds_kept(store: MemoryStore) -> list[int]:
-    assert kept(store, owner_of(a_job()))
+    assert kept(store, OWNER)
     text = store.bucket().objects[store.layout.result("history.json")]
     return [line.round for line in History.model_validate_json(text).rounds]
 
@@ -137,7 +137,7 @@ def rounds_kept(store: MemoryStore) -> list[int]:
 def test_history_is_not_written_without_the_lease(store: MemoryStore) -> None:
     for number in range(HISTORY_LENGTH + 2):
         commit(store, number, b"model")
-    kept(store, owner_of(a_job()))
+    kept(store, OWNER)
     key = store.layout.result("history.json")
     del store.bucket().objects[key]
 
@@ -145,5 +145,5 @@ def test_history_is_not_written_without_the_lease(store: MemoryStore) -> None:
         raise StageError(Reason.FENCED, "another operator leads")
 
     with pytest.raises(StageError):
-        keep_history(a_job(), store, lost)
+        keep_history(OWNER, store, lost)
     assert key not in store.bucket().objects

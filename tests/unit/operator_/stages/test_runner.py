@@ -34,7 +34,7 @@ from support.s3_client import refusal
 KEY = ("team", "digits")
 JOB = a_job()
 PREPARED = Prepared(made_from="inputs", num_classes=2, workers=[])
-Kit = Callable[[FederatedJob, int], Awaitable[Kits]]
+Kit = Callable[[FederatedJob, int, str], Awaitable[Kits]]
 
 
 class Running:
@@ -69,7 +69,7 @@ class Running:
 
 
 def test_result_is_learned_and_the_job_woken(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make(_job: FederatedJob, _workers: int) -> Kits:
+    async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
         return Kits(name="set", files={})
 
     async def run() -> None:
@@ -90,7 +90,7 @@ def test_stage_of_a_job_runs_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     async def run() -> None:
         release = asyncio.Event()
 
-        async def make(_job: FederatedJob, _workers: int) -> Kits:
+        async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
             nonlocal calls
             calls += 1
             await release.wait()
@@ -118,7 +118,7 @@ def test_stage_of_a_job_runs_once_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 def test_failure_becomes_a_problem_with_a_growing_delay(
     monkeypatch: pytest.MonkeyPatch, error: Exception, reason: Reason, message: str
 ) -> None:
-    async def make(_job: FederatedJob, _workers: int) -> Kits:
+    async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
         raise error
 
     async def run() -> None:
@@ -139,7 +139,7 @@ def test_failure_becomes_a_problem_with_a_growing_delay(
 def test_success_clears_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     fails = True
 
-    async def make(_job: FederatedJob, _workers: int) -> Kits:
+    async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
         if fails:
             raise StageError(Reason.NO_SPACE, "disk full")
         return Kits(name="set", files={})
@@ -162,7 +162,7 @@ class Uploading(Running):
     """A preparer whose store is in memory, with a job that is uploaded to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def no_kits(_job: FederatedJob, _workers: int) -> Kits:
+        async def no_kits(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
             return Kits(name="set", files={})
 
         super().__init__(monkeypatch, no_kits)
@@ -286,7 +286,7 @@ def test_aborts_of_one_namespace_are_bounded(
 
 
 def test_time_that_is_up_becomes_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def make(_job: FederatedJob, _workers: int) -> Kits:
+    async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
         await asyncio.sleep(600)
         return Kits(name="set", files={})
 
@@ -368,7 +368,7 @@ def test_forms_for_logs_begin_with_the_current_pod(monkeypatch: pytest.MonkeyPat
 
 def test_result_for_a_recreated_job_sets_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        async def make(_job: FederatedJob, _workers: int) -> Kits:
+        async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
             running.see("another uid")
             raise StageError(Reason.NO_SPACE, "disk full")
 
@@ -385,7 +385,7 @@ def test_deleted_job_s_stages_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> 
     async def run() -> bool:
         cancelled = False
 
-        async def make(_job: FederatedJob, _workers: int) -> Kits:
+        async def make(_job: FederatedJob, _workers: int, _folder: str) -> Kits:
             nonlocal cancelled
             try:
                 await asyncio.sleep(600)

@@ -11,7 +11,7 @@ import pytest
 from fedjob.preparation import startup_kits as shared
 from fedjob.reasons import Reason
 from fedjob_operator.stages import startup_kits
-from fedjob_operator.stages.startup_kits import kits_request, make_kits
+from fedjob_operator.stages.startup_kits import kits_request, make_kits, wipe_kits
 from support.operator.samples import a_job
 
 
@@ -58,3 +58,27 @@ def test_hanging_command_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup_kits, "TIMEOUT_SECONDS", 0.05)
     with pytest.raises(shared.KitsError, match="give the operator more CPU"):
         asyncio.run(make_kits(a_job(), 1))
+
+
+def test_kits_are_made_in_the_given_folder_and_leave_nothing_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder is one in memory: the authority's key is in it for a moment."""
+    use(monkeypatch, "import sys; open(sys.argv[1] + '/../seen', 'w').write(sys.argv[1])")
+    asyncio.run(make_kits(a_job(), 1, str(tmp_path)))
+    assert Path((tmp_path / "seen").read_text()).parent == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["seen"]
+
+
+def test_kits_of_a_killed_process_are_wiped(tmp_path: Path) -> None:
+    (tmp_path / "kits-x" / "server").mkdir(parents=True)
+    (tmp_path / "kits-x" / "server" / "server.key").write_text("secret")
+    (tmp_path / "other").mkdir()
+    wipe_kits(str(tmp_path))
+    wipe_kits("")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_certificates_outlive_the_longest_deadline() -> None:
+    argv = kits_request(a_job(), 1).argv(Path("/out"))
+    assert int(argv[argv.index("--valid-days") + 1]) > 365

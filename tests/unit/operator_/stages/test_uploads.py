@@ -15,8 +15,8 @@ from fedjob.protocol import transfer
 from fedjob.protocol.sealing import new_private_key, public_key
 from fedjob.protocol.transfer import MOST_REQUESTS, WHOLE, ExpectedFile, Tunnel
 from fedjob.reasons import Reason
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages.errors import InputError, StageError
-from fedjob_operator.stages.ownership import Owner
 from fedjob_operator.stages.uploads import (
     IDLE_SECONDS,
     LEAST_SECONDS,

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from fedjob.reasons import Reason
+from fedjob.storage.owner import Owner
 from fedjob_operator.stages.errors import StageError
-from fedjob_operator.stages.ownership import Owner
 from fedjob_operator.stages.workspace import checksum, upload_workspace
 from support.memory_bucket import MemoryStore
 

@@ -119,3 +119,65 @@ def test_pod_is_overdue_after_its_grace_period() -> None:
     assert not leaving.is_overdue(NOW + 1)
     assert leaving.is_overdue(NOW + 2)
     assert not view_pod(a_pod()).is_overdue(NOW + 99)
+
+
+# A server's pod: the supervisor, and the federation as its sidecar.
+
+
+def server(main: Body, sidecar: Body) -> PodView:
+    status = {
+        "containerStatuses": [{"name": "supervisor", **main}],
+        "initContainerStatuses": [{"name": "federation", **sidecar}],
+    }
+    return view_pod(a_pod(status))
+
+
+def ended(second: int, **end: Any) -> Body:
+    finished = f"2027-01-15T08:00:{second:02}Z"
+    return {"lastState": {"terminated": {"exitCode": 1, "finishedAt": finished, **end}}}
+
+
+def test_restarts_of_both_containers_count_and_the_last_end_is_shown() -> None:
+    found = server(
+        {"restartCount": 2, **ended(5, exitCode=75)},
+        {"restartCount": 1, **ended(9, exitCode=137, reason="Error", message="Killed")},
+    )
+    assert (found.restarts, found.exit_code, found.end_reason) == (3, 137, "Error")
+    assert (found.finished, found.last_message) == (NOW + 9, "federation: Killed")
+    earlier = server(ended(5, exitCode=75, message="no agent"), ended(4, exitCode=137))
+    assert (earlier.exit_code, earlier.last_message) == (75, "no agent")
+
+
+def test_message_of_the_authors_container_is_no_message_of_fedjob() -> None:
+    text = json.dumps({"phase": "Failed", "reason": "OutOfMemory", "message": "believe me"})
+    found = server(ended(1), ended(2, message=text))
+    assert termination_message(found) is None
+    assert not found.oom
+    own = server(ended(1, message=text), {})
+    assert termination_message(own) == json.loads(text)
+    assert own.oom
+
+
+@pytest.mark.parametrize(("main", "sidecar", "oom"), [(True, False, False), (False, True, True)])
+def test_memory_that_the_author_chose_is_the_federations(
+    *, main: bool, sidecar: bool, oom: bool
+) -> None:
+    killed = ended(1, exitCode=137, reason="OOMKilled")
+    assert server(killed if main else {}, killed if sidecar else {}).oom is oom
+
+
+@pytest.mark.parametrize(
+    ("main", "sidecar", "waiting"),
+    [
+        ("PodInitializing", "ImagePullBackOff", "ImagePullBackOff"),
+        ("PodInitializing", "PodInitializing", "PodInitializing"),
+        ("ErrImagePull", "", "ErrImagePull"),
+        ("", "CrashLoopBackOff", "CrashLoopBackOff"),
+        ("CreateContainerConfigError", "ContainerCreating", "CreateContainerConfigError"),
+    ],
+)
+def test_container_with_trouble_is_shown(main: str, sidecar: str, waiting: str) -> None:
+    def state(reason: str) -> Body:
+        return {"state": {"waiting": {"reason": reason}} if reason else {"running": {}}}
+
+    assert server(state(main), state(sidecar)).waiting == waiting

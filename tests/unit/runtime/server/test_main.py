@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fedjob.errors import FedjobError
+from fedjob.errors import FedjobError, InvalidInputError
 from fedjob.protocol.config import ServerConfig
 from fedjob.reasons import Reason
+from fedjob.storage.credentials import Credentials
 from fedjob.storage.errors import StoreUnreachableError, Where
 from fedjob_runtime.server import main as module
 from fedjob_runtime.server.clock import Stopped
+from fedjob_runtime.server.orders import ParentError
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from support.site_configs import server_config, written
 
@@ -33,15 +35,17 @@ class FakeServer:
         self.act: Callable[[], bool] = lambda: True
         self._folder = folder
 
-    def supervisor(self, config: ServerConfig, status: StatusStore, bucket: object) -> FakeServer:
-        self.status = status
+    def supervisor(
+        self, config: ServerConfig, status: StatusStore, bucket: object, *, folder: Path
+    ) -> FakeServer:
+        self.status, self.bucket, self.folder = status, bucket, folder
         return self
 
     def port(self, *arguments: object) -> FakePort:
         return FakePort(self.calls, arguments[-2:])
 
-    def main(self) -> int:
-        return module.main(written(self.config, self._folder))
+    def main(self, *options: str) -> int:
+        return module.main([*written(self.config, self._folder), *options])
 
     # The supervisor.
 
@@ -84,7 +88,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServ
     fake = FakeServer(tmp_path)
     monkeypatch.setattr(module, "Supervisor", fake.supervisor)
     monkeypatch.setattr(module, "StatusServer", fake.port)
-    monkeypatch.setattr(module, "Bucket", lambda location: location)
+    monkeypatch.setattr(module, "Bucket", lambda location, keys: (location, keys))
     monkeypatch.setattr(module, "raise_file_limit", lambda: fake.calls.append("raise limit"))
     handlers = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT)]
     yield fake
@@ -156,3 +160,46 @@ def test_unknown_error_leaves_no_process_behind(server: FakeServer) -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         server.main()
     assert server.calls == [*BEGUN, "kill", "close"]
+
+
+def test_keys_come_by_a_descriptor_that_can_be_read_once(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+    os.write(writer, json.dumps(keys).encode())
+    os.close(writer)
+    shared = tmp_path / "shared"
+    assert server.main("--credentials-fd", str(reader), "--handover", str(shared)) == 0
+    assert server.bucket == (server.config.store, Credentials("id", "secret"))
+    assert server.folder == shared
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def test_without_a_descriptor_the_environment_has_the_keys(server: FakeServer) -> None:
+    assert server.main() == 0
+    assert server.bucket == (server.config.store, None)
+    assert server.folder == Path(server.config.home)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"AWS_ACCESS_KEY_ID": "id"}'])
+def test_descriptor_without_keys_is_named(content: bytes) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, content)
+    os.close(writer)
+    with pytest.raises(InvalidInputError, match=f"--credentials-fd {reader}"):
+        module.read_keys(reader)
+    os.close(reader)
+
+
+def test_server_without_its_agent_is_started_again(
+    server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def alone() -> bool:
+        raise ParentError("no agent of NVFlare's server answers within 60 s")
+
+    server.act = alone
+    assert server.main() == 75
+    assert "no agent" in capsys.readouterr().err
+    assert not (Path(server.config.home) / "status.json").exists()

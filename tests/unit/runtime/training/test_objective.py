@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from fedjob_runtime.training.classification import multi_label_loss, single_label_loss
 from fedjob_runtime.training.errors import TrainFunctionInvalidError
-from fedjob_runtime.training.objective import Errors, loss_of, measures_of, regression_loss
+from fedjob_runtime.training.objective import (
+    Errors,
+    ProximalTerm,
+    loss_of,
+    measures_of,
+    regression_loss,
+)
 
 
 class Labels:
@@ -52,3 +59,36 @@ def test_one_number_a_sample_may_come_without_its_dimension() -> None:
 def test_another_output_is_refused_with_the_layer_to_write(output: object) -> None:
     with pytest.raises(TrainFunctionInvalidError, match=r"nn.Linear\(..., 2\)"):
         regression_loss(output, torch.zeros(2, 2))
+
+
+# FedProx's term.
+
+
+def test_term_is_half_mu_times_the_squared_distance() -> None:
+    model = nn.Linear(3, 2)
+    term = ProximalTerm(model, 0.5)
+    assert term().item() == 0
+    with torch.no_grad():
+        model.weight += 2.0
+        model.bias -= 1.0
+    assert term().item() == 0.25 * (6 * 4 + 2 * 1)
+    term().backward()
+    assert model.weight.grad is not None
+    torch.testing.assert_close(model.weight.grad, torch.full((2, 3), 0.5 * 2.0))
+
+
+def test_frozen_parameters_do_not_count() -> None:
+    model = nn.Linear(3, 2)
+    model.weight.requires_grad = False
+    term = ProximalTerm(model, 1.0)
+    with torch.no_grad():
+        model.weight += 5.0
+    assert term().item() == 0
+
+
+def test_without_mu_nothing_is_kept() -> None:
+    model = nn.Linear(3, 2)
+    term = ProximalTerm(model, 0.0)
+    with torch.no_grad():
+        model.weight += 5.0
+    assert term().item() == 0

@@ -165,3 +165,11 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> N
         save_weights(path, {"a": torch.ones(1)}, {"round": 3})  # type: ignore[dict-item]
     assert file_sha256(path) == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_weights_have_the_mode_of_any_new_file(tmp_path: Path) -> None:
+    """The supervisor of a server reads them as another user of the group."""
+    plain, saved = tmp_path / "plain", tmp_path / "weights.safetensors"
+    plain.write_bytes(b"")
+    save_weights(saved, {"a": torch.zeros(1)})
+    assert saved.stat().st_mode == plain.stat().st_mode

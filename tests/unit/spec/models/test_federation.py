@@ -20,6 +20,7 @@ def test_federation_defaults_are_the_documented_ones():
         "heart_beat_timeout": 600,
         "round_timeout": None,
         "partial": False,
+        "strategy": None,
         "job_name": "rt_job",
     }
     assert FederationConfig().model_dump() == expected

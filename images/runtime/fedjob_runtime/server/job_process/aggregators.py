@@ -16,7 +16,7 @@ from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import PARTIAL, SAMPLES
 from fedjob_runtime.server.job_process.failures import described, folder_of
-from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
+from fedjob_runtime.server.job_process.model_mean import ExtraStateMean
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
@@ -51,7 +51,10 @@ class Mean(Protocol):
         """Folds one worker's weights in; names of the global model may be missing."""
 
     def result(self) -> dict[str, Tensor]:
-        """The next global model; nothing of this round is kept."""
+        """The next global model; nothing of this round is kept but the state."""
+
+    def state(self) -> dict[str, Tensor]:
+        """After `result`: what the next round needs, committed with the model; often nothing."""
 
 
 class AuthorsMean:
@@ -111,6 +114,10 @@ class AuthorsMean:
         except FedjobError as error:
             raise AggregationError(str(error)) from error
 
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is kept between rounds."""
+        return {}
+
     def _guard(self, what: str, call: Any) -> Any:
         try:
             return call()
@@ -123,16 +130,14 @@ class AuthorsMean:
             ) from error
 
 
-def mean_for(
+def authors_mean(
     aggregator: object, reference: dict[str, Tensor], round_number: int, fl_ctx: FLContext
-) -> Mean:
-    """FedAvg, or the author's aggregator where the job has one.
+) -> AuthorsMean:
+    """The author's aggregator, checked.
 
     Raises:
         AggregatorInvalidError: The component does not derive from NVFlare's Aggregator.
     """
-    if aggregator is None:
-        return ModelMean(reference)
     if not isinstance(aggregator, Aggregator):
         raise AggregatorInvalidError(
             f"spec.components.aggregator: {type(aggregator).__name__} does not derive from "

@@ -10,6 +10,7 @@ import fedjob_runtime.processes.torch_import  # noqa: F401 (first: see there)  #
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.fl_context import FLContext
@@ -23,9 +24,15 @@ from torch import Tensor
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.processes.children import exit_when_orphaned
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, FAILURE, env_path, read_failure
+from fedjob_runtime.protocol import (
+    ENV_HANDOVER,
+    ENV_JOB_FOLDER,
+    FAILURE,
+    env_path,
+    read_failure,
+)
 from fedjob_runtime.server.ipc import Handover
-from fedjob_runtime.server.job_process.aggregators import mean_for
+from fedjob_runtime.server.job_process.aggregators import Mean, authors_mean
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 from fedjob_runtime.server.job_process.failures import described, folder_of
 from fedjob_runtime.server.job_process.persistor import ModelPersistor as OwnPersistor
@@ -38,6 +45,7 @@ from fedjob_runtime.server.job_process.segment_run import (
     SegmentSettings,
     SupersededError,
 )
+from fedjob_runtime.server.job_process.strategies.choose import has_state, strategy_mean
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.portable import portable
@@ -72,6 +80,8 @@ class SegmentController(ModelController):
         start_round: The committed round it starts from; -1 where there is none yet.
         clients: The workers that take part.
         partial: An answer may hold a part of the model (spec.federation.partial).
+        strategy: `spec.federation.strategy.name`.
+        strategy_args: Its arguments, complete, in snake case.
     """
 
     def __init__(
@@ -86,6 +96,8 @@ class SegmentController(ModelController):
         start_round: int = -1,
         clients: list[str] | None = None,
         partial: bool = False,
+        strategy: str = "FedAvg",
+        strategy_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             persistor_id=persistor_id,
@@ -102,6 +114,9 @@ class SegmentController(ModelController):
             terms=RoundTerms(min_clients, wait_time_after_min_received, round_timeout),
             partial=partial,
         )
+        self._strategy = strategy
+        self._strategy_args = strategy_args or {}
+        self._buffers: set[str] | None = None
         self._segment: SegmentRun | None = None
 
     def run(self) -> None:
@@ -111,9 +126,9 @@ class SegmentController(ModelController):
         aggregator = self.engine.get_component("aggregator")
         segment = self._segment = SegmentRun(
             self._settings,
-            Handover(env_path(ENV_STATE)),
+            Handover(env_path(ENV_HANDOVER)),
             self,
-            new_mean=lambda weights, number: mean_for(aggregator, weights, number, self.fl_ctx),
+            new_mean=lambda weights, number, kept: self._mean(aggregator, weights, number, kept),
             keep=self._keep,
             custom=env_path(ENV_JOB_FOLDER) / "app/custom",
         )
@@ -133,6 +148,18 @@ class SegmentController(ModelController):
             logger.exception("the segment ends")
             self.cancel()
             segment.fail(error)
+
+    def _mean(
+        self, aggregator: object, weights: dict[str, Tensor], number: int, kept: dict[str, Tensor]
+    ) -> Mean:
+        """What folds a round's answers together: the author's aggregator, or the strategy."""
+        if aggregator is not None:
+            return authors_mean(aggregator, weights, number, self.fl_ctx)
+        if self._buffers is None:
+            own = isinstance(self.persistor, OwnPersistor) and has_state(self._strategy)
+            self._buffers = self.persistor.buffers() if own else set()
+        trained = [name for name in weights if name not in self._buffers]
+        return strategy_mean(self._strategy, self._strategy_args, weights, kept, trained)
 
     # What the rounds ask of NVFlare.
 

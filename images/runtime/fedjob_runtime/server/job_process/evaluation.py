@@ -9,14 +9,15 @@ from torch import Tensor
 
 from fedjob_runtime.protocol import (
     ENV_DEVICE,
+    ENV_HANDOVER,
     ENV_JOB_FOLDER,
     ENV_JOB_ID,
-    ENV_STATE,
     GENERATED_MODULE,
     JobSettings,
     env_path,
     env_text,
 )
+from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.training.context import TrainingContext
 from fedjob_runtime.training.evaluate import evaluate
 from fedjob_runtime.training.model import build_model, load_user_module, set_weights
@@ -28,7 +29,7 @@ class GlobalEvaluation:
     """Where the global model's metrics come from.
 
     Attributes:
-        on_server: A validation shard that no worker has lies in the state folder.
+        on_server: A validation shard that no worker has lies in the folder of orders.
         on_workers: There is no such shard, but the author's code has an fl_validate.
         settings: What is trained; None with the author's own executor. There is no evaluation then,
             nor where the job has no model.
@@ -40,7 +41,7 @@ class GlobalEvaluation:
 
     @classmethod
     def prepare(cls) -> GlobalEvaluation:
-        """Decides by what the supervisor laid out in the state folder."""
+        """Decides by what the supervisor laid out in the folder of orders."""
         settings = JobSettings.read(env_path(ENV_JOB_FOLDER))
         if settings is None or settings.class_name is None:
             return cls(on_server=False, on_workers=False, settings=settings)
@@ -78,4 +79,4 @@ class GlobalEvaluation:
 
 
 def _shard() -> Path:
-    return env_path(ENV_STATE) / "validation"
+    return Handover(env_path(ENV_HANDOVER)).validation()

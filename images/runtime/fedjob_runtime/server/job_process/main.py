@@ -20,7 +20,7 @@ from nvflare.fuel.f3.mpm import MainProcessMonitor
 from nvflare.private.fed.app.server import runner_process
 
 from fedjob_runtime.nvflare_site.patches import report_configuration_errors
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, env_path
+from fedjob_runtime.protocol import ENV_HANDOVER, ENV_JOB_FOLDER, env_path
 from fedjob_runtime.server.ipc import Handover, SegmentReport
 from fedjob_runtime.server.job_process.failures import failure_of
 
@@ -52,7 +52,7 @@ def segment_of(app_root: Path) -> int:
 
 def main() -> int:
     """The command; the exit code is NVFlare's."""
-    handover = Handover(env_path(ENV_STATE))
+    handover = Handover(env_path(ENV_HANDOVER))
     custom = env_path(ENV_JOB_FOLDER) / "app/custom"
 
     def report(error: Exception, arguments: Any) -> None:

@@ -51,6 +51,10 @@ class ModelMean:
                 result[name] = mean.result()[name] if mean else self._reference[name]
         return result | self._extra.result(self._reference)
 
+    def state(self) -> dict[str, Tensor]:
+        """Nothing is kept between rounds."""
+        return {}
+
 
 class ExtraStateMean:
     """Extra state of modules (`training.extra_state`) over a round's answers.

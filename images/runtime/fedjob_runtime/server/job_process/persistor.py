@@ -13,8 +13,10 @@ import torch
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor as NVFlarePersistor
+from torch import nn
 
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE, env_path
+from fedjob_runtime.protocol import ENV_HANDOVER, ENV_JOB_FOLDER, env_path
+from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.training.model import (
     build_model,
     load_user_module,
@@ -52,16 +54,25 @@ class ModelPersistor(NVFlarePersistor):
 
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
         """The initial weights by name, on the CPU; none where the job has no model."""
-        checkpoints = sorted(env_path(ENV_STATE).glob("checkpoint.*"))
+        checkpoint = Handover(env_path(ENV_HANDOVER)).checkpoint()
         if self._class_name is None:
-            weights = load_checkpoint(checkpoints[0]) if checkpoints else {}
+            weights = load_checkpoint(checkpoint) if checkpoint else {}
             return make_model_learnable(weights=weights, meta_props={})
+        model = self._build(self._class_name)
+        if checkpoint:
+            set_weights(model, load_checkpoint(checkpoint))
+        return make_model_learnable(weights=model_weights(model), meta_props={})
+
+    def buffers(self) -> set[str]:
+        """Names of tensors that no optimizer trains, such as BatchNorm's running statistics."""
+        if self._class_name is None:
+            return set()
+        return {name for name, _ in self._build(self._class_name).named_buffers()}
+
+    def _build(self, class_name: str) -> nn.Module:
         torch.manual_seed(INITIAL_SEED)
         module = load_user_module(env_path(ENV_JOB_FOLDER) / "app/custom", "model_def")
-        model = build_model(module, self._class_name, self._args, self._num_classes)
-        if checkpoints:
-            set_weights(model, load_checkpoint(checkpoints[0]))
-        return make_model_learnable(weights=model_weights(model), meta_props={})
+        return build_model(module, class_name, self._args, self._num_classes)
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Nothing to do: the supervisor commits every round to the store."""

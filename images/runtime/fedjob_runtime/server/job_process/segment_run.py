@@ -102,7 +102,8 @@ class SegmentRun:
         settings: The segment.
         handover: The files shared with the supervisor.
         tasks: Sends tasks.
-        new_mean: Makes the accumulator of a round: (global model, CURRENT_ROUND) to Mean.
+        new_mean: Makes the accumulator of a round: (global model, CURRENT_ROUND, what the strategy
+            kept) to Mean.
         keep: Gives the author's persistor the new global model.
         custom: The job folder's app/custom, where the author's files are.
         clock: Time; its `sleep` is called between two looks at a round.
@@ -114,7 +115,7 @@ class SegmentRun:
         handover: Handover,
         tasks: TaskSender,
         *,
-        new_mean: Callable[[Weights, int], Mean],
+        new_mean: Callable[[Weights, int, Weights], Mean],
         keep: Callable[[Weights], None],
         custom: Path,
         clock: Clock | None = None,
@@ -131,6 +132,7 @@ class SegmentRun:
         self._round = Round(("", -1), (), {}, clock=self._clock.monotonic)
         self._round.closed = True
         self._given: dict[str, TaskKey] = {}
+        self._strategy: Weights = {}
         self._broken: Exception | None = None
 
     def start(self, initial: Callable[[], Weights]) -> Weights:
@@ -142,7 +144,9 @@ class SegmentRun:
         start = self._settings.start_round
         self._tell("started", max(start, 0))
         if start >= 0:
-            return load_weights(self._handover.model_file(start), may_be_empty=True)
+            kept = self._handover.start_strategy(start)
+            self._strategy = load_weights(kept) if kept.is_file() else {}
+            return load_weights(self._handover.start_model(start), may_be_empty=True)
         began = self._clock.time()
         weights = initial()
         target = self._handover.model_file(0)
@@ -164,7 +168,9 @@ class SegmentRun:
         """
         start = max(self._settings.start_round, 0)
         last = self._settings.num_rounds
-        base = file_sha256(self._handover.model_file(start))
+        committed = self._settings.start_round >= 0
+        own = self._handover
+        base = file_sha256(own.start_model(start) if committed else own.model_file(start))
         for number in range(start + 1, last + 1):
             began, sent = self._clock.time(), self._clock.monotonic()
             training, verdict = self._train(number, weights, base)
@@ -173,14 +179,18 @@ class SegmentRun:
                 return
             answered = self._clock.monotonic()
             weights = aggregate(training.mean, training.reference, number - 1)
+            self._strategy = training.mean.state()
             averaged = self._clock.monotonic()
             metrics = self._metrics(training, weights, evaluation)
             evaluated = self._clock.monotonic()
             self._wait_for_commit(number - 1)
+            self._handover.drop_before(number)
             target = self._handover.model_file(number)
             target.parent.mkdir(parents=True, exist_ok=True)
             save_weights(target, weights)
             base = file_sha256(target)
+            if self._strategy:
+                save_weights(self._handover.strategy_file(number), self._strategy)
             if number == last:
                 # torch is loaded here: a process of its own for it would cost seconds at the end.
                 save_torch(self._handover.torch_file(number), weights)
@@ -298,7 +308,7 @@ class SegmentRun:
 
     def _train(self, number: int, weights: Weights, base: str) -> tuple[Round, Verdict]:
         """Sends the round's tasks and gathers results until the policy says that it is over."""
-        mean = self._new_mean(weights, number - 1)
+        mean = self._new_mean(weights, number - 1, self._strategy)
         members = self._settings.members
         current = self._open(("train", number - 1), members, weights, mean)
         self._tell("training", number)
@@ -420,11 +430,13 @@ class SegmentRun:
         began: float,
     ) -> None:
         self._control()
+        kept = self._handover.strategy_file(number)
         failures = [ClientFailure(name=name, **fault) for name, fault in training.failed.items()]
         self._handover.offer_round(
             number,
             {
                 "sha256": sha256,
+                "strategy_sha256": file_sha256(kept) if kept.is_file() else None,
                 "participants": [p.model_dump() for p in training.accepted.values()],
                 "failures": [failure.model_dump() for failure in failures],
                 "metrics": metrics,

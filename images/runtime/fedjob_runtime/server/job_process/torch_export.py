@@ -1,7 +1,7 @@
 """Writes the result as torch.load reads it: `python -m ...torch_export SAFETENSORS PT`.
 
-A command of its own, so that the supervisor never imports torch. It is needed only when a server
-starts after the last round was committed; else the job process writes the file.
+A command of its own, so that the agent never imports torch. It is needed only when a server starts
+after the last round was committed; else the job process writes the file.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from nvflare.widgets.widget import Widget
 
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.nvflare_site.patches import observe_job_outcomes
+from fedjob_runtime.server.ipc import CLIENTS
 
 _EVENTS = {
     EventType.SYSTEM_START,
@@ -36,11 +37,11 @@ MOST_ENDED = 1000
 
 
 class ClientRegistry(Widget):
-    """Writes `state_dir`/clients.json at every change of the set of clients, cells or jobs."""
+    """Writes `folder`/clients.json at every change of the set of clients, cells or jobs."""
 
-    def __init__(self, state_dir: str) -> None:
+    def __init__(self, folder: str) -> None:
         super().__init__()
-        self._file = Path(state_dir) / "clients.json"
+        self._file = Path(folder) / CLIENTS
         self._gone: dict[str, float] = {}
         self._ended: list[str] = []
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fedjob.protocol.config import WorkerShard
 from fedjob.protocol.server_status import ClientState
-from fedjob_runtime.atomic_json import read_json
 from fedjob_runtime.server.clock import Clock
 from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.client_status import SeenClients, view_clients
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.server.supervisor.membership import Membership, read_membership
 from fedjob_runtime.server.supervisor.run_state import RunState
 
@@ -19,7 +18,7 @@ class ClientWatch:
     """The workers as NVFlare's parent sees them.
 
     Args:
-        state_folder: Where the client registry writes clients.json.
+        handover: Where the client registry writes clients.json.
         workers: All workers of the job.
         silence: Seconds after which a client that sends no heartbeat is dropped (heartBeatTimeout).
         run: Where lost workers are counted, and the workers shown.
@@ -28,14 +27,14 @@ class ClientWatch:
 
     def __init__(
         self,
-        state_folder: Path,
+        handover: SupervisorHandover,
         workers: Sequence[WorkerShard],
         *,
         silence: float,
         run: RunState,
         clock: Clock,
     ) -> None:
-        self._file = state_folder / "clients.json"
+        self._handover = handover
         self._workers = workers
         self._silence = silence
         self._run = run
@@ -44,7 +43,7 @@ class ClientWatch:
 
     def read(self) -> Membership:
         """Who is connected."""
-        return read_membership(read_json(self._file), self._clock.time(), self._silence)
+        return read_membership(self._handover.read_clients(), self._clock.time(), self._silence)
 
     def look(self, report: SegmentReport | None) -> Membership:
         """Who is connected; records and shows what has changed.

@@ -8,11 +8,11 @@ import time
 from typing import Protocol
 
 from fedjob.errors import FedjobError
-from fedjob.protocol.commit import ClientFailure, Commit, Participant, RoundTimes
+from fedjob.protocol.commit import Commit, StrategyState
 from fedjob.reasons import Reason
 from fedjob.storage.errors import FencedError, RoundTakenError
 from fedjob.storage.rounds import RoundLog
-from fedjob_runtime.server.ipc import Handover
+from fedjob_runtime.server.supervisor.handover import OfferedRound, SupervisorHandover
 
 logger = logging.getLogger("fedjob.server")
 
@@ -52,7 +52,7 @@ class Committer:
     def __init__(
         self,
         log: RoundLog,
-        handover: Handover,
+        handover: SupervisorHandover,
         run: CommittedRun,
         *,
         attempt: int,
@@ -88,9 +88,13 @@ class Committer:
         looked = time.monotonic()
         while True:
             # A round that is offered is committed even when a stop was asked for meanwhile.
-            facts = self._handover.offered_round(self._next)
+            try:
+                offered = self._handover.offered_round(self._next)
+            except FedjobError as error:
+                self._run.fail(error.reason, str(error))
+                return
             due = time.monotonic() - looked >= self._fence_seconds
-            if facts is None and not due:
+            if offered is None and not due:
                 if self._stop.wait(POLL_SECONDS):
                     return
                 continue
@@ -98,13 +102,13 @@ class Committer:
                 # Before the upload too: a fenced server leaves nothing in the store.
                 self._log.require_newest(self._attempt)
                 looked = time.monotonic()
-                if facts is not None:
-                    self._commit(facts)
+                if offered is not None:
+                    self._commit(offered)
             except (FencedError, RoundTakenError) as error:
                 self._run.fail(Reason.FENCED, str(error))
                 return
             except FedjobError as error:
-                if facts is None:
+                if offered is None:
                     # Nothing is lost yet: the next commit waits for the store.
                     looked = time.monotonic()
                     continue
@@ -120,37 +124,45 @@ class Committer:
                 self._run.fail(unknown.reason, str(unknown))
                 return
 
-    def _commit(self, facts: dict[str, object]) -> None:
+    def _commit(self, offered: OfferedRound) -> None:
         number, began = self._next, time.time()
-        model = self._handover.model_file(number)
-        times = RoundTimes.model_validate(facts["times"])
+        model = self._handover.take_model(number, offered.sha256)
+        if number == self._handover.last_round:
+            self._handover.take_torch_file(number)
+        kept = self._take_strategy(number, offered)
         commit = Commit(
             round=number,
             attempt=self._attempt,
             segment=self._segment,
-            sha256=str(facts["sha256"]),
+            sha256=offered.sha256,
             size=model.stat().st_size,
-            participants=[Participant.model_validate(p) for p in _list(facts["participants"])],
-            failures=[ClientFailure.model_validate(f) for f in _list(facts["failures"])],
-            metrics=dict(facts["metrics"]),  # type: ignore[call-overload]
-            times=times,
-            started=str(facts["started"]),
-            ended=str(facts["ended"]),
+            strategy=kept,
+            participants=offered.participants,
+            failures=offered.failures,
+            metrics=offered.metrics,
+            times=offered.times,
+            started=offered.started,
+            ended=offered.ended,
         )
         self._log.upload_model(commit, model)
         now = time.time()
         commit = commit.model_copy(
             update={
-                "times": times.model_copy(
+                "times": offered.times.model_copy(
                     update={"commit": now - began, "total": now - self._began}
                 )
             }
         )
-        stored = self._log.commit(commit, model)
+        strategy = None if kept is None else self._handover.start_strategy(number)
+        stored = self._log.commit(commit, model, strategy)
         self._began = now
         self._next = number + 1
+        # A segment may still be loading the model before this one.
+        self._handover.forget_models(number - 1)
         self._run.committed(stored)
 
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+    def _take_strategy(self, number: int, offered: OfferedRound) -> StrategyState | None:
+        if offered.strategy_sha256 is None:
+            return None
+        file = self._handover.take_strategy(number, offered.strategy_sha256)
+        return StrategyState(sha256=offered.strategy_sha256, size=file.stat().st_size)

@@ -12,8 +12,8 @@ from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import Clock, Stopped
+from fedjob_runtime.server.orders import ParentError
 from fedjob_runtime.server.supervisor.failure_policy import Failure
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 from fedjob_runtime.termination_message import leave_termination_message
 

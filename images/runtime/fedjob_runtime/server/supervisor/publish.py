@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from fedjob.errors import FedjobError
 from fedjob.formats import rfc3339
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.config import ServerConfig
@@ -20,7 +17,15 @@ from fedjob.protocol.result_files import HISTORY, MODEL, MODEL_PT, REPORT
 from fedjob.report import JobFacts, build
 from fedjob.storage.layout import Layout
 from fedjob.storage.rounds import RoundLog
-from fedjob_runtime.server.ipc import Handover
+from fedjob_runtime.server.orders import ParentError
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
+
+
+class Exporter(Protocol):
+    """Whoever can import torch."""
+
+    def export(self, number: int) -> None:
+        """Has the model of a round written as torch.load reads it, to the folder of reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +36,21 @@ class Published:
     sha256: str
 
 
-def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Published:
+def publish(
+    config: ServerConfig, log: RoundLog, handover: SupervisorHandover, exporter: Exporter
+) -> Published:
     """Publishes the last round's model; safe to repeat.
 
     Raises:
         FedjobError: The store refuses, or the disk is full.
+        ParentError: The model could not be written in the other form; another start may do it.
     """
     total = config.spec.federation.num_rounds
     folder = Path(config.home) / "result"
     folder.mkdir(parents=True, exist_ok=True)
     model, legacy = folder / MODEL, folder / MODEL_PT
     commit = log.fetch_model(total, model)
-    _bring_torch_file(handover, total, model, legacy)
+    _bring_torch_file(handover, exporter, total, model, legacy)
     commits = [log.read(number) for number in log.commits()]
     page, history = folder / REPORT, folder / HISTORY
     page.write_text(_report_page(config, commits), encoding="utf-8")
@@ -54,25 +62,21 @@ def publish(config: ServerConfig, log: RoundLog, handover: Handover) -> Publishe
     return Published(layout.result(MODEL), commit.sha256)
 
 
-def _bring_torch_file(handover: Handover, total: int, model: Path, target: Path) -> None:
-    made, ours = handover.torch_file(total), handover.model_file(total)
-    # Only for the committed model: another segment may have left a file that was not committed.
-    if made.exists() and ours.exists() and filecmp.cmp(ours, model, shallow=False):
-        shutil.copyfile(made, target)
-        return
-    command = [
-        sys.executable,
-        "-m",
-        "fedjob_runtime.server.job_process.torch_export",
-        str(model),
-        str(target),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FedjobError(
-            f"GLOBAL_MODEL.pt could not be written: {done.stderr.strip()[-500:]}; "
-            "see whether the server's disk is full, and start it again"
-        )
+def _bring_torch_file(
+    handover: SupervisorHandover, exporter: Exporter, total: int, model: Path, target: Path
+) -> None:
+    made: Path | None = None
+    if handover.own_torch_file(total).exists():
+        made = handover.own_torch_file(total)
+    else:
+        start = handover.start_model(total)
+        start.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model, start)
+        exporter.export(total)
+        made = handover.take_torch_file(total)
+    if made is None:
+        raise ParentError("GLOBAL_MODEL.pt was not written; see the server's log")
+    shutil.copyfile(made, target)
 
 
 def _report_page(config: ServerConfig, commits: Sequence[Commit]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.rounds import RoundLog
 from fedjob.workspace.shard.archive import unpack_shard
-from fedjob_runtime.server.ipc import Handover
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +28,23 @@ class Restored:
 
 
 def restore(
-    config: ServerConfig, bucket: Bucket, log: RoundLog, handover: Handover, state: Path
+    config: ServerConfig, bucket: Bucket, log: RoundLog, handover: SupervisorHandover
 ) -> Restored:
-    """Downloads what the next segment starts from.
-
-    Files of an earlier start that were not committed are dropped: they may be incomplete.
+    """Downloads what the next segment starts from, to the folder of orders.
 
     Raises:
         RoundGapError: The log of rounds has a gap.
     """
-    shutil.rmtree(state / "rounds", ignore_errors=True)
-    (state / "segment.json").unlink(missing_ok=True)
-    if config.checkpoint is not None and not list(state.glob("checkpoint.*")):
+    handover.clear_orders()
+    if config.checkpoint is not None and handover.checkpoint() is None:
         suffix = Path(config.checkpoint).suffix
-        bucket.download_file(config.checkpoint, state / f"checkpoint{suffix}")
-    if config.validation_shard is not None and not (state / "validation").is_dir():
-        archive = state / "validation.zip"
+        bucket.download_file(config.checkpoint, handover.orders / f"checkpoint{suffix}")
+    if config.validation_shard is not None and not handover.validation().is_dir():
+        archive = handover.orders / "validation.zip"
         bucket.download_file(config.validation_shard, archive)
         unpack_shard(
             archive,
-            state / "validation",
+            handover.validation(),
             manifest_file=None,  # checked before the job started
             name=Path(config.validation_shard).name,
         )
@@ -59,5 +55,6 @@ def restore(
     last = rounds[-1]
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:] if number > 0]
     if last < config.spec.federation.num_rounds:
-        log.fetch_model(last, handover.model_file(last))
+        commit = log.fetch_model(last, handover.start_model(last))
+        log.fetch_strategy(commit, handover.start_strategy(last))
     return Restored(last, history)

@@ -9,8 +9,9 @@ from fedjob.protocol.commit import Commit
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.errors import StoreUnreachableError
 from fedjob_runtime.server.clock import Clock
-from fedjob_runtime.server.ipc import Control, Handover
+from fedjob_runtime.server.ipc import Control
 from fedjob_runtime.server.supervisor.failure_policy import Failure, RoundTries
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.server.supervisor.status_store import StatusStore
 
 STALLED_SECONDS = 120.0
@@ -32,7 +33,7 @@ class RunState:
         last_error: The last error of a job process that may pass; empty where there was none.
     """
 
-    def __init__(self, status: StatusStore, handover: Handover, clock: Clock) -> None:
+    def __init__(self, status: StatusStore, handover: SupervisorHandover, clock: Clock) -> None:
         self.status = status
         self.tries = RoundTries()
         self.fruitless = 0

@@ -8,21 +8,20 @@ lost.
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 from fedjob.protocol.config import ServerConfig
 from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob_runtime.server.clock import Clock
-from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.ipc import SegmentReport
+from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
 from fedjob_runtime.server.supervisor.client_status import waiting_message
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
 from fedjob_runtime.server.supervisor.failure_policy import delay_before, judge_tries
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError, SegmentRefusedError
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
 from fedjob_runtime.server.supervisor.run_state import RunState
-from fedjob_runtime.server.supervisor.segment_job import write_segment
 from fedjob_runtime.server.supervisor.segment_monitor import (
     SETTLE_SECONDS,
     SegmentEnd,
@@ -35,6 +34,11 @@ START_GRACE = 30.0
 """Seconds that the first segment waits for all workers once min_clients are there."""
 GPU_SECONDS = 10.0
 """Seconds that job processes of an aborted segment may take to leave the GPU."""
+UNANSWERED_SECONDS = 60.0
+"""How long workers may be connected to a parent that registers none, the first time; then twice as
+long, and so on. Seen on a busy machine: gRPC's event loop woke only every 20 s, for good."""
+PEERS_SECONDS = 5.0
+"""Between two counts of connections, while no worker is registered."""
 MAX_FRUITLESS = 12
 """Segments in a row that end, or cannot begin, without a commit and a worker to blame."""
 
@@ -55,8 +59,11 @@ class NvflareParent(Protocol):
     def kill(self) -> None:
         """Ends the process and its job processes."""
 
-    def submit(self, folder: Path) -> str:
-        """Submits a job folder; the job's id."""
+    def peers(self) -> int:
+        """Established connections to its port."""
+
+    def submit(self, *, segment: int, start_round: int, clients: Sequence[str]) -> str:
+        """Submits a segment; the id of its NVFlare job."""
 
     def abort(self, job: str) -> None:
         """Aborts a job."""
@@ -70,7 +77,7 @@ class SegmentCommitter(Protocol):
 
 
 class MemoryCounter(Protocol):
-    """Whether the kernel killed a process of this container for its memory."""
+    """Whether the kernel killed one of NVFlare's processes for its memory."""
 
     def exceeded(self) -> bool:
         """Whether it did since the start."""
@@ -97,7 +104,7 @@ class SegmentLoop:
         run: RunState,
         *,
         clients: ClientWatch,
-        handover: Handover,
+        handover: SupervisorHandover,
         parent: NvflareParent,
         committer: SegmentCommitter,
         memory: MemoryCounter,
@@ -113,6 +120,7 @@ class SegmentLoop:
         self._memory = memory
         self._clock = clock
         self._segment = segment
+        self._unanswered = UNANSWERED_SECONDS
         self._shards = {worker.name: worker.shard for worker in config.workers}
         self._min_clients = config.spec.federation.min_clients
         self._total = config.spec.federation.num_rounds
@@ -125,14 +133,15 @@ class SegmentLoop:
         """
         run = self._run
         while run.control.committed < self._total and run.failure is None:
-            if not self._parent.alive:
-                run.count("parent", "NVFlare's server process ended; restarting it")
-                self._parent.kill()
-                self._parent.start()
-            members = self._gather()
-            if members is None:
-                continue
             try:
+                if not self._parent.alive:
+                    run.count("parent", "NVFlare's server process ended; restarting it")
+                    self._parent.kill()
+                    self._parent.start()
+                members = self._gather()
+                if members is None:
+                    continue
+                self._unanswered = UNANSWERED_SECONDS
                 job = self._begin(members)
             except SegmentRefusedError as error:
                 run.fail(error.reason, str(error))
@@ -163,6 +172,7 @@ class SegmentLoop:
         run = self._run
         began, began_at = self._clock.monotonic(), self._clock.time()
         changed, last = began, None
+        looked = answered = began
         run.status.update(phase=RunPhase.WAITING, current=None)
         while True:
             connected = self._clients.look(self._report()).clients
@@ -173,6 +183,21 @@ class SegmentLoop:
                 if name in self._shards and name not in left_out
             }
             now = self._clock.monotonic()
+            if connected:
+                answered = now
+            elif now - looked >= PEERS_SECONDS:
+                looked = now
+                answered = answered if self._parent.peers() else now
+            if now - answered > self._unanswered:
+                self._unanswered *= 2
+                run.count(
+                    "parent",
+                    f"workers have been connected to NVFlare's server for {now - answered:.0f} s "
+                    "and it has registered none; restarting it",
+                )
+                self._parent.kill()
+                self._parent.start()
+                looked = answered = now
             if usable != last:
                 changed, last = now, usable
             everyone = len(self._shards) - len(left_out)
@@ -202,21 +227,11 @@ class SegmentLoop:
         """Submits the next segment; the id of its NVFlare job."""
         run = self._run
         self._segment += 1
-        self._drop_uncommitted()
+        self._wait_for_offered()
         start = run.control.committed
         run.set_control(segment=self._segment, lost=(), stop_after_round=False)
-        folder = write_segment(
-            Path(self._config.job_folder),
-            Path(self._config.home) / "segments",
-            segment=self._segment,
-            start_round=start,
-            clients=sorted(members),
-        )
         self._committer.begin_segment(self._segment)
-        try:
-            job = self._parent.submit(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        job = self._parent.submit(segment=self._segment, start_round=start, clients=sorted(members))
         segments = run.status.status.segments + 1
         run.status.update(
             segments=segments, phase=RunPhase.TRAINING, message="", current=max(start, 0) + 1
@@ -229,20 +244,18 @@ class SegmentLoop:
             )
         return job
 
-    def _drop_uncommitted(self) -> None:
-        """A superseded segment may have left a round half-written beyond the last commit."""
+    def _wait_for_offered(self) -> None:
+        """Lets a complete round of a superseded segment be committed.
+
+        The next segment starts after it. Started from the round before, it would replace files that
+        are being copied. What is incomplete the agent drops when it submits the segment.
+        """
         run = self._run
         while self._handover.offered_round(run.control.committed + 1) is not None:
-            # Complete and offered: it is being committed, and the next segment starts after it.
-            # Started from the round before, it would replace files that are being uploaded.
             if run.failure is not None:
                 return
             run.turned()
             self._clock.sleep(POLL_SECONDS)
-        committed = run.control.committed
-        for number, folder in self._handover.round_folders():
-            if number > committed or number < committed - 1:
-                shutil.rmtree(folder, ignore_errors=True)
 
     # A segment under way.
 

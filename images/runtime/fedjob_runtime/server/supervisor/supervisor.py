@@ -14,16 +14,14 @@ from fedjob.storage.bucket import Bucket
 from fedjob.storage.layout import Layout
 from fedjob.storage.patience import Patience
 from fedjob.storage.rounds import RoundLog
-from fedjob_runtime.processes.fork_client import environment_with_fork_server
-from fedjob_runtime.processes.oom_watch import MemoryWatch
 from fedjob_runtime.server.clock import StoppableClock, Stopped
-from fedjob_runtime.server.ipc import Handover
+from fedjob_runtime.server.supervisor.agent_client import AgentClient
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
 from fedjob_runtime.server.supervisor.committer import CommittedRun, Committer
 from fedjob_runtime.server.supervisor.end_of_run import ReleasingParent, finish, release_workers
 from fedjob_runtime.server.supervisor.failure_policy import Failure
-from fedjob_runtime.server.supervisor.nvflare_server import Parent
-from fedjob_runtime.server.supervisor.publish import publish
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
+from fedjob_runtime.server.supervisor.publish import Exporter, publish
 from fedjob_runtime.server.supervisor.restore import restore
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.segment_loop import (
@@ -43,11 +41,8 @@ SEGMENTS_PER_ATTEMPT = 100_000
 """Segment numbers of one server start; the next start's are higher."""
 
 
-class SupervisedParent(NvflareParent, ReleasingParent, Protocol):
-    """NVFlare's parent process from its preparation to its end."""
-
-    def prepare(self) -> None:
-        """Lays its workspaces out."""
+class SupervisedParent(NvflareParent, ReleasingParent, MemoryCounter, Exporter, Protocol):
+    """NVFlare's parent process from its start to its end."""
 
 
 class RunningCommitter(SegmentCommitter, Protocol):
@@ -64,7 +59,13 @@ class NewCommitter(Protocol):
     """Makes a committer; the arguments are those of `Committer`."""
 
     def __call__(
-        self, log: RoundLog, handover: Handover, run: CommittedRun, *, attempt: int, last: int
+        self,
+        log: RoundLog,
+        handover: SupervisorHandover,
+        run: CommittedRun,
+        *,
+        attempt: int,
+        last: int,
     ) -> RunningCommitter:
         """A committer that has not been started."""
 
@@ -76,10 +77,10 @@ class Supervisor:
         config: What to run.
         status: Where the status is shown.
         bucket: The job's bucket.
+        folder: Shared with the agent; default is the server's home.
         log: The log of rounds; default is the bucket's.
-        parent: NVFlare's parent process; default starts a real one.
+        parent: NVFlare's parent process; default is the agent's.
         clock: Time; `stop` ends its waits.
-        memory: Whether a process was OOM-killed.
         new_committer: Makes the committer.
     """
 
@@ -89,30 +90,29 @@ class Supervisor:
         status: StatusStore,
         bucket: Bucket,
         *,
+        folder: Path | None = None,
         log: RoundLog | None = None,
         parent: SupervisedParent | None = None,
         clock: StoppableClock | None = None,
-        memory: MemoryCounter | None = None,
         new_committer: NewCommitter = Committer,
     ) -> None:
         self._config = config
         self._status = status
         self._bucket = bucket
         self._clock = clock or StoppableClock()
-        self._state = Path(config.home) / "state"
-        self._state.mkdir(parents=True, exist_ok=True)
-        self._handover = Handover(self._state)
+        self._handover = SupervisorHandover(
+            folder or Path(config.home),
+            [worker.name for worker in config.workers],
+            config.spec.federation.num_rounds,
+        )
         self._run = RunState(status, self._handover, self._clock)
         layout = Layout(config.namespace, config.name, config.store.prefix)
         patience = Patience(seconds=STORE_PATIENCE, on_retry=self._run.store_unreachable)
         self._log = log or RoundLog(bucket, layout, patience)
-        self._parent: SupervisedParent = parent or Parent(
-            config, self._state, environment_with_fork_server(os.environ)
-        )
-        self._memory = memory or MemoryWatch()
+        self._parent: SupervisedParent = parent or AgentClient(self._handover.reports, self._clock)
         self._new_committer = new_committer
         self._clients = ClientWatch(
-            self._state,
+            self._handover,
             config.workers,
             silence=config.spec.federation.heart_beat_timeout,
             run=self._run,
@@ -139,7 +139,7 @@ class Supervisor:
         attempt = self._log.claim_attempt(f"{socket.gethostname()}/{os.getpid()}")
         total = self._config.spec.federation.num_rounds
         self._status.update(attempt=attempt, total=total)
-        restored = restore(self._config, self._bucket, self._log, self._handover, self._state)
+        restored = restore(self._config, self._bucket, self._log, self._handover)
         self._run.resume(attempt * SEGMENTS_PER_ATTEMPT, restored.last)
         self._status.update(completed=max(restored.last, 0), history=restored.history)
         if restored.last > 0:
@@ -155,7 +155,7 @@ class Supervisor:
     def _run_segments(self, attempt: int, last: int) -> None:
         run = self._run
         committer = self._new_committer(self._log, self._handover, run, attempt=attempt, last=last)
-        self._parent.prepare()
+        # First: it drops what an earlier start has left, which must not be committed.
         self._parent.start()
         committer.start()
         loop = SegmentLoop(
@@ -165,7 +165,7 @@ class Supervisor:
             handover=self._handover,
             parent=self._parent,
             committer=committer,
-            memory=self._memory,
+            memory=self._parent,
             clock=self._clock,
             segment=run.control.segment,
         )
@@ -183,7 +183,7 @@ class Supervisor:
 
     def _publish(self) -> None:
         self._status.update(phase=RunPhase.FINISHING, message="publishing the model", current=None)
-        published = publish(self._config, self._log, self._handover)
+        published = publish(self._config, self._log, self._handover, self._parent)
         self._status.update(result_key=published.key, result_sha256=published.sha256)
         finish(self._config, self._status, RunPhase.COMPLETE, Failure("", ""))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import random
 import re
 import threading
@@ -102,7 +103,11 @@ class StoreHttp(AbstractContextManager["StoreHttp"]):
             StoreAnswerError: The store refuses it, or does not answer in `ATTEMPTS` tries.
             OSError: The file cannot be read.
         """
-        with source() as file:
+        with source() as opened:
+            file: BinaryIO = opened
+            if length <= _SMALL:  # read once, also for several tries
+                file.seek(offset)
+                file, offset = io.BytesIO(file.read(length)), 0
             digest = _md5(file, offset, length)
             sent = {
                 **headers,

@@ -18,12 +18,14 @@ class Commands:
 
     Attributes:
         server: fedjob-server.
+        agent: fedjob-server-agent.
         worker: fedjob-worker.
         kits: Makes the startup kits.
         fork_server: Imports torch once and forks all job processes; its name follows.
     """
 
     server: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.server.main")
+    agent: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.server.agent.main")
     worker: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.worker.main")
     kits: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.nvflare_site.provisioning")
     fork_server: tuple[str, ...] = (sys.executable, "-m", "fedjob_runtime.processes.fork_server")

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fedjob.engines.local.log_files import is_start, start_line
@@ -31,13 +32,29 @@ class Child:
         env: Mapping[str, str],
         log: Path,
         cwd: Path | None = None,
+        *,
+        stdin: bytes = b"",
+        marked: bool = True,
     ) -> None:
-        """Starts nothing yet; `cwd` is made when it starts."""
+        """Starts nothing yet.
+
+        Args:
+            name: Shown to people.
+            argv: The command.
+            env: Its environment.
+            log: Gets its output.
+            cwd: Its working directory, which is made when it starts.
+            stdin: What it can read once from standard input; some KiB at most. For secrets: the
+                environment of a process stays readable while it runs.
+            marked: Whether a line in the log separates its starts.
+        """
         self.name = name
         self.log = log
         self._argv = list(argv)
         self._env = dict(env)
         self._cwd = cwd
+        self._stdin = stdin
+        self._marked = marked
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
 
@@ -47,14 +64,15 @@ class Child:
         if self._cwd is not None:
             self._cwd.mkdir(parents=True, exist_ok=True)
         script = [sys.executable, "-I", "-S", die_with_parent.__file__, "exec", str(os.getpid())]
-        with open(self.log, "ab") as log:
-            log.write(start_line(self.name).encode())
-            log.flush()
+        with open(self.log, "ab") as log, _readable(self._stdin) as stdin:
+            if self._marked:
+                log.write(start_line(self.name).encode())
+                log.flush()
             self._process = subprocess.Popen(
                 script + self._argv,
                 env=self._env,
                 cwd=self._cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -90,6 +108,18 @@ class Child:
         """Wait for the end of a process that was killed."""
         if self._process is not None:
             self._process.wait()
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """The end of a pipe with the data in it."""
+    reader, writer = os.pipe()
+    try:
+        with open(writer, "wb") as file:
+            file.write(data)  # fits into the pipe, so nobody has to read yet
+        yield reader
+    finally:
+        os.close(reader)
 
 
 class Guard:

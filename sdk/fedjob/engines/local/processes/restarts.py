@@ -86,6 +86,21 @@ def server_ended(ending: Ending, *, reported_failure: bool, backoff_limit: int) 
     return Decision(Then.RESTART, BACKOFF.delay(ending.crashes + 1), why)
 
 
+def agent_ended(ending: Ending, *, backoff_limit: int) -> Decision:
+    """What follows the end of the server's agent, which never ends by itself.
+
+    Args:
+        ending: How it ended.
+        backoff_limit: spec.runPolicy.backoffLimit: restarts allowed without a committed round.
+    """
+    why = f"the server's agent ended with {ending.how}"
+    if ending.crashes >= backoff_limit:
+        return Decision(
+            Then.FAILED, why=f"{why} after {ending.crashes} restarts without a committed round"
+        )
+    return Decision(Then.RESTART, BACKOFF.delay(ending.crashes + 1), why)
+
+
 def worker_ended(name: str, ending: Ending, *, max_restarts: int) -> Decision:
     """What follows the end of a worker.
 

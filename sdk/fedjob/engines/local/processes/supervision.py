@@ -12,6 +12,7 @@ from fedjob.engines.local.processes.restarts import (
     Decision,
     Ending,
     Then,
+    agent_ended,
     server_ended,
     too_few_left,
     worker_ended,
@@ -68,16 +69,17 @@ class _Watched:
 
 @dataclass(slots=True)
 class Supervision:
-    """The server and the workers of one run.
+    """The server, its agent and the workers of one run.
 
     Attributes:
-        server: The server.
+        server: The server's supervisor.
         workers: The workers.
         limits: How many losses the run survives.
         observer: Notified of every restart and every loss.
         reported_failure: Whether the server's own status is Failed.
         failure_of: The message in which a worker reported its own failure, by the worker's name;
             empty where there is none.
+        agent: The server's agent, which runs NVFlare for it.
     """
 
     server: Child
@@ -86,23 +88,28 @@ class Supervision:
     observer: RunObserver
     reported_failure: Callable[[], bool]
     failure_of: Callable[[str], str] = lambda name: ""
+    agent: Child | None = None
     _server: _Watched = field(init=False)
+    _agent: _Watched | None = field(init=False)
     _workers: list[_Watched] = field(init=False)
 
     def __post_init__(self) -> None:
         self._server = _Watched(self.server)
+        self._agent = _Watched(self.agent) if self.agent is not None else None
         self._workers = [_Watched(child) for child in self.workers]
 
     @property
     def children(self) -> list[Child]:
         """Every process, the server first."""
-        return [self.server, *self.workers]
+        return [self.server, *([self.agent] if self.agent is not None else []), *self.workers]
 
     @property
     def restarts(self) -> dict[str, int]:
         """Restarts by name, where there were any."""
-        watched = [self._server, *self._workers]
-        return {each.child.name: each.restarts for each in watched if each.restarts}
+        agent = self._agent.restarts if self._agent is not None else 0
+        found = {self.server.name: self._server.restarts + agent}
+        found |= {each.child.name: each.restarts for each in self._workers}
+        return {name: restarts for name, restarts in found.items() if restarts}
 
     def start(self) -> None:
         """Start them all."""
@@ -112,6 +119,8 @@ class Supervision:
     def round_committed(self) -> None:
         """A round was committed: the server's crashes before it no longer count."""
         self._server.crashes = 0
+        if self._agent is not None:
+            self._agent.crashes = 0
 
     def tick(self) -> End | None:
         """Look at every process once and do what is due; the end of the run, when it is there."""
@@ -130,15 +139,27 @@ class Supervision:
             if rule.then is Then.DONE:
                 return End(complete=True)
             if rule.then is Then.FAILED:
-                return self._server_failed(rule)
+                return self._server_failed(rule, self.server)
             self._after(self._server, rule, ending)
         self._start_due(self._server)
-        return self._hopeless()
+        return self._tick_agent() or self._hopeless()
 
-    def _server_failed(self, rule: Decision) -> End:
+    def _tick_agent(self) -> End | None:
+        if self._agent is None:
+            return None
+        ending = self._agent.ending()
+        if ending is not None:
+            rule = agent_ended(ending, backoff_limit=self.limits.backoff_limit)
+            if rule.then is Then.FAILED:
+                return self._server_failed(rule, self._agent.child)
+            self._after(self._agent, rule, ending)
+        self._start_due(self._agent)
+        return None
+
+    def _server_failed(self, rule: Decision, child: Child) -> End:
         if self.reported_failure():
             return End(complete=False)
-        message = _with_log(rule.why, self.server)
+        message = _with_log(rule.why, child)
         return End(complete=False, message=message, reason=Reason.BACKOFF_LIMIT_EXCEEDED)
 
     def _worker_rule(self, watched: _Watched, ending: Ending) -> Decision:

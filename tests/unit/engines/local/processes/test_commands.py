@@ -12,7 +12,7 @@ from fedjob.engines.local.processes.commands import (
 )
 
 
-@pytest.mark.parametrize("name", ["server", "worker", "kits", "fork_server"])
+@pytest.mark.parametrize("name", ["server", "agent", "worker", "kits", "fork_server"])
 def test_commands_are_modules_that_exist_run_by_this_interpreter(name):
     python, option, module = getattr(Commands(), name)
     assert (python, option) == (sys.executable, "-m")

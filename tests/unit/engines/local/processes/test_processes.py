@@ -93,3 +93,22 @@ def test_tail_is_short(tmp_path):
     assert tail(log, lines=2) == "line 998\nline 999"
     log.write_text("x" * 10_000)
     assert len(tail(log, limit=100)) == 100
+
+
+def test_standard_input_can_be_read_once_per_start_and_is_in_no_environment(python):
+    code = (
+        "import os, sys\n"
+        "print(sys.stdin.read(), 'secret' in str(os.environ), sys.stdin.read() == '')"
+    )
+    child = python(code, stdin=b"a secret")
+    for _ in range(2):
+        child.start()
+        assert wait(child) == 0
+    assert tail(child.log).splitlines() == ["a secret False True"] * 2
+
+
+def test_starts_of_a_child_that_shares_a_log_are_not_marked(python):
+    child = python("print('out')", marked=False)
+    child.start()
+    wait(child)
+    assert child.log.read_text() == "out\n"

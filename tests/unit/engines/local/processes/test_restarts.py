@@ -7,6 +7,7 @@ from fedjob.engines.local.processes.restarts import (
     BACKOFF,
     Ending,
     Then,
+    agent_ended,
     server_ended,
     too_few_left,
     worker_ended,
@@ -54,6 +55,17 @@ def test_end_of_a_worker(code, done_restarts, max_restarts, then):
     assert decision.then is then
     if then is not Then.DONE:
         assert "worker-1" in decision.why
+
+
+@pytest.mark.parametrize(
+    ("code", "crashes", "then"),
+    [(0, 0, Then.RESTART), (-9, 0, Then.RESTART), (1, 5, Then.RESTART), (-9, 6, Then.FAILED)],
+)
+def test_end_of_the_agent_is_always_a_crash(code, crashes, then):
+    decision = agent_ended(Ending(code, 1.0, crashes), backoff_limit=6)
+    assert decision.then is then
+    assert "the server's agent ended with" in decision.why
+    assert (decision.after > 0) is (then is Then.RESTART)
 
 
 def test_backoff_doubles_up_to_its_limit_and_starts_over_after_a_stable_life():

@@ -39,7 +39,10 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def make(tmp_path, clock):
-    def run(workers=2, min_clients=2, max_restarts=1, backoff_limit=2, failed=False, messages=None):
+    def run(
+        workers=2, min_clients=2, max_restarts=1, backoff_limit=2, failed=False, messages=None,
+        agent=False,
+    ):  # fmt: skip
         made = Supervision(
             server=Child("server", tmp_path / "server.log"),
             workers=[Child(f"worker-{i}", tmp_path / f"worker-{i}.log") for i in range(workers)],
@@ -49,6 +52,7 @@ def make(tmp_path, clock):
             observer=Notes(),
             reported_failure=lambda: failed,
             failure_of=lambda name: (messages or {}).get(name, ""),
+            agent=Child("server-agent", tmp_path / "server.log") if agent else None,
         )
         made.start()
         return made
@@ -139,3 +143,40 @@ def test_restarts_of_a_worker_are_limited(make, clock):
         end = end or run.tick()
     assert end.reason == Reason.TOO_FEW_WORKERS
     assert "was restarted 1 times already" in end.message
+
+
+def test_agent_restarts_alone_and_counts_as_the_server(make, clock):
+    run = make(agent=True)
+    run.agent.code = -9
+    assert run.tick() is None
+    clock.now = 0.5
+    assert run.tick() is None
+    assert [child.starts for child in run.children] == [1, 2, 1, 1]
+    run.server.code = -9
+    run.tick()
+    clock.now = 5
+    run.tick()
+    assert run.restarts == {"server": 2}
+
+
+def test_agent_that_keeps_ending_ends_the_run_with_the_server_s_log(make, clock):
+    run = make(agent=True, backoff_limit=1)
+    run.agent.log.write_text("no job folder\n")
+    for _ in range(2):
+        run.agent.code = 1
+        end = run.tick()
+        clock.now += 60
+        end = end or run.tick()
+    assert end.reason == Reason.BACKOFF_LIMIT_EXCEEDED
+    assert end.message.startswith("the server's agent ended with exit code 1 after 1 restarts")
+    assert end.message.endswith("no job folder")
+
+
+def test_committed_round_resets_the_crashes_of_the_agent(make, clock):
+    run = make(agent=True, backoff_limit=1)
+    for _ in range(3):
+        run.agent.code = -9
+        assert run.tick() is None
+        clock.now += 60
+        assert run.tick() is None
+        run.round_committed()

@@ -16,8 +16,8 @@ from fedjob.reasons import Reason
 from fedjob_runtime.server.job_process.aggregators import (
     AuthorsMean,
     aggregate,
+    authors_mean,
     full_weights,
-    mean_for,
 )
 from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.errors import NonFiniteWeightsError
@@ -51,14 +51,13 @@ class Summing(ModelAggregator):
 
 
 def authors(aggregator: ModelAggregator) -> AuthorsMean:
-    found = mean_for(aggregator, REFERENCE, 2, FLContext())
+    found = authors_mean(aggregator, REFERENCE, 2, FLContext())
     assert isinstance(found, AuthorsMean)
     return found
 
 
 def test_fedavg_without_an_aggregator() -> None:
-    mean = mean_for(None, REFERENCE, 0, FLContext())
-    assert isinstance(mean, ModelMean)
+    mean = ModelMean(REFERENCE)
     for _ in range(3):
         mean.add(BIG, 100, "worker-0")
     got = aggregate(mean, REFERENCE, 0)
@@ -69,7 +68,7 @@ def test_fedavg_without_an_aggregator() -> None:
 def test_a_component_that_is_no_aggregator_is_refused() -> None:
     """It was passed over, and FedAvg took its place."""
     with pytest.raises(FedjobError, match=r"spec\.components\.aggregator: dict does not") as caught:
-        mean_for({}, REFERENCE, 0, FLContext())
+        authors_mean({}, REFERENCE, 0, FLContext())
     assert caught.value.reason is Reason.COMPONENT_INVALID
 
 

@@ -16,10 +16,12 @@ from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE
-from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
+from fedjob_runtime.protocol import ENV_HANDOVER, ENV_JOB_FOLDER
+from fedjob_runtime.server.ipc import Control, SegmentReport
 from fedjob_runtime.server.job_process import controller as module
 from fedjob_runtime.server.job_process.controller import SegmentController
+from fedjob_runtime.server.supervisor.handover import SupervisorHandover
+from support.handover import handover_in
 
 SEGMENT = 7
 
@@ -70,16 +72,16 @@ class Controller(SegmentController):
 
 
 @pytest.fixture
-def handover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Handover:
-    monkeypatch.setenv(ENV_STATE, str(tmp_path))
+def handover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SupervisorHandover:
+    monkeypatch.setenv(ENV_HANDOVER, str(tmp_path))
     monkeypatch.setenv(ENV_JOB_FOLDER, str(tmp_path / "job"))
     monkeypatch.setattr(module, "exit_when_orphaned", lambda: None)
-    handover = Handover(tmp_path)
+    handover = handover_in(tmp_path)
     handover.write_control(Control(SEGMENT))
     return handover
 
 
-def ended(handover: Handover) -> SegmentReport:
+def ended(handover: SupervisorHandover) -> SegmentReport:
     report = handover.read_report(SEGMENT)
     assert report is not None
     assert report.phase == "ended"
@@ -113,7 +115,7 @@ def raising(error: Exception) -> Callable[[], Any]:
     ],
 )
 def test_initial_model_that_cannot_be_had_fails_the_run(
-    handover: Handover, give: Callable[[], Any], reason: Reason, fragments: list[str]
+    handover: SupervisorHandover, give: Callable[[], Any], reason: Reason, fragments: list[str]
 ) -> None:
     controller = Controller({"persistor": AuthorsPersistor(give)})
     controller.run()
@@ -124,14 +126,14 @@ def test_initial_model_that_cannot_be_had_fails_the_run(
     assert controller.cancelled == 1
 
 
-def test_component_that_is_no_persistor_is_named(handover: Handover) -> None:
+def test_component_that_is_no_persistor_is_named(handover: SupervisorHandover) -> None:
     Controller({"persistor": {}}).run()
     report = ended(handover)
     assert report.error["reason"] == Reason.COMPONENT_INVALID
     assert "spec.components.persistor: dict does not derive" in report.error["message"]
 
 
-def test_arrays_of_a_persistor_become_tensors_of_their_own(handover: Handover) -> None:
+def test_arrays_of_a_persistor_become_tensors_of_their_own(handover: SupervisorHandover) -> None:
     shared = np.ones((2, 2), np.float32)
     controller = Controller({"persistor": AuthorsPersistor(weights(a=shared, b=shared[0]))})
     found = controller._initial_weights()
@@ -140,7 +142,7 @@ def test_arrays_of_a_persistor_become_tensors_of_their_own(handover: Handover) -
 
 
 def test_error_of_our_own_is_reported_with_its_frames(
-    handover: Handover, monkeypatch: pytest.MonkeyPatch
+    handover: SupervisorHandover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_weights: object) -> int:
         raise TypeError("of our own")
@@ -156,7 +158,7 @@ def test_error_of_our_own_is_reported_with_its_frames(
     assert "TypeError: of our own (controller.py line" in report.error["message"]
 
 
-def test_superseded_segment_ends_without_a_report(handover: Handover) -> None:
+def test_superseded_segment_ends_without_a_report(handover: SupervisorHandover) -> None:
     handover.write_control(Control(SEGMENT + 1))
     controller = Controller({"persistor": AuthorsPersistor(weights(w=np.ones(1)))})
     controller.run()
@@ -165,13 +167,13 @@ def test_superseded_segment_ends_without_a_report(handover: Handover) -> None:
     assert controller.cancelled == 1
 
 
-def test_authors_persistor_gets_each_new_model(handover: Handover) -> None:
+def test_authors_persistor_gets_each_new_model(handover: SupervisorHandover) -> None:
     persistor = AuthorsPersistor(weights())
     Controller({"persistor": persistor})._keep({"w": torch.ones(1)})
     assert [list(kept) for kept in persistor.kept] == [["w"]]
 
 
-def test_tasks_go_to_the_members_of_the_round(handover: Handover) -> None:
+def test_tasks_go_to_the_members_of_the_round(handover: SupervisorHandover) -> None:
     controller = Controller({})
     model = FLModel(params_type=ParamsType.FULL, params={"w": torch.ones(1)}, current_round=3)
     controller.send("validate", model, ["worker-1"], lambda _: True)

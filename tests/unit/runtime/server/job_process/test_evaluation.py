@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedjob_runtime.protocol import ENV_DEVICE, ENV_JOB_FOLDER, ENV_JOB_ID, ENV_STATE
+from fedjob_runtime.protocol import ENV_DEVICE, ENV_HANDOVER, ENV_JOB_FOLDER, ENV_JOB_ID
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 
 NET = """
@@ -50,7 +50,7 @@ def lay_out(folder: Path, patch: pytest.MonkeyPatch, arguments: dict[str, object
     config = {"executors": [{"executor": {"args": arguments}}]}
     (folder / "app/config/config_fed_client.json").write_text(json.dumps(config))
     patch.setenv(ENV_JOB_FOLDER, str(folder))
-    patch.setenv(ENV_STATE, str(folder))
+    patch.setenv(ENV_HANDOVER, str(folder))
     patch.setenv(ENV_JOB_ID, "job")
     patch.setenv(ENV_DEVICE, "cpu")
 
@@ -76,7 +76,7 @@ def test_a_shard_on_the_server_comes_before_the_workers(
     own = {**ARGUMENTS, "validate_fn": validate}
     lay_out(tmp_path, monkeypatch, own if executor == "ours" else {"step": 1})
     if shard:
-        (tmp_path / "validation").mkdir()
+        (tmp_path / "orders/validation").mkdir(parents=True)
     found = GlobalEvaluation.prepare()
     assert (found.on_server, found.on_workers) == expected
     if executor != "ours":
@@ -87,6 +87,6 @@ def test_metrics_are_those_of_the_global_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lay_out(tmp_path, monkeypatch, {**ARGUMENTS, "validate_fn": "fl_validate"})
-    (tmp_path / "validation").mkdir()
+    (tmp_path / "orders/validation").mkdir(parents=True)
     found = GlobalEvaluation.prepare().run({"fc.weight": torch.full((1, 1), 3.0)}, 4)
     assert found == {"val_weight": 3.0, "val_round": 4.0}

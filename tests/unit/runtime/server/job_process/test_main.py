@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fedjob.reasons import Reason
-from fedjob_runtime.server.ipc import Control, Handover
+from fedjob_runtime.server.ipc import Control
 from fedjob_runtime.server.job_process.main import report_component, segment_of
+from support.handover import handover_in
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_segment_is_read_from_the_job_folder(app_root: Path) -> None:
 def test_error_is_reported_as_the_segments_end(
     app_root: Path, tmp_path: Path, error: Exception, outcome: str, reason: Reason
 ) -> None:
-    handover = Handover(tmp_path)
+    handover = handover_in(tmp_path)
     handover.write_control(Control(7))
     report_component(error, app_root, handover, tmp_path)
     report = handover.read_report(7)
@@ -45,7 +46,7 @@ def test_error_is_reported_as_the_segments_end(
 
 
 def test_superseded_segment_reports_nothing(app_root: Path, tmp_path: Path) -> None:
-    handover = Handover(tmp_path)
+    handover = handover_in(tmp_path)
     handover.write_control(Control(8))
     report_component(TypeError(), app_root, handover, tmp_path)
     assert handover.read_report(7) is None

@@ -9,7 +9,7 @@ import torch
 from nvflare.apis.fl_context import FLContext
 from safetensors.torch import save_file
 
-from fedjob_runtime.protocol import ENV_JOB_FOLDER, ENV_STATE
+from fedjob_runtime.protocol import ENV_HANDOVER, ENV_JOB_FOLDER
 from fedjob_runtime.server.job_process.persistor import ModelPersistor
 
 NET = """
@@ -24,17 +24,17 @@ class Net(nn.Module):
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     custom = tmp_path / "job/app/custom"
     custom.mkdir(parents=True)
     (custom / "model_def.py").write_text(NET)
-    (tmp_path / "state").mkdir()
+    (tmp_path / "shared/orders").mkdir(parents=True)
     monkeypatch.setenv(ENV_JOB_FOLDER, str(tmp_path / "job"))
-    monkeypatch.setenv(ENV_STATE, str(tmp_path / "state"))
-    return tmp_path / "state"
+    monkeypatch.setenv(ENV_HANDOVER, str(tmp_path / "shared"))
+    return tmp_path / "shared/orders"
 
 
-@pytest.mark.usefixtures("state")
+@pytest.mark.usefixtures("orders")
 def test_two_starts_begin_with_the_same_weights() -> None:
     def load() -> dict[str, torch.Tensor]:
         persistor = ModelPersistor("Net", {"width": 4}, num_classes=3)
@@ -46,8 +46,8 @@ def test_two_starts_begin_with_the_same_weights() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_checkpoint_is_the_initial_model(state: Path) -> None:
+def test_checkpoint_is_the_initial_model(orders: Path) -> None:
     given = {"fc.weight": torch.full((1, 4), 2.0), "fc.bias": torch.zeros(1)}
-    save_file(given, state / "checkpoint.safetensors")
+    save_file(given, orders / "checkpoint.safetensors")
     weights = ModelPersistor("Net", {"width": 4}).load_model(FLContext())["weights"]
     assert torch.equal(weights["fc.weight"], given["fc.weight"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import (
     SupersededError,
 )
+from fedjob_runtime.server.job_process.strategies.server_momentum import ServerMomentum
+from fedjob_runtime.server.job_process.strategies.server_optimizer import OptimizedMean
 from fedjob_runtime.training.errors import ModelInvalidError
-from fedjob_runtime.training.weights import load_weights
+from fedjob_runtime.training.weights import file_sha256, load_weights
 from support.fake_segment import (
     SEGMENT,
     FakeSegment,
@@ -43,6 +46,8 @@ def test_initial_model_is_offered_as_round_0(tmp_path: Path) -> None:
 def test_later_segment_starts_from_the_committed_model(tmp_path: Path) -> None:
     first = FakeSegment(tmp_path)
     first.begin(3.0)
+    first.handover.take_model(0, first.offered(0)["sha256"])
+    first.begin(4.0)
     later = FakeSegment(tmp_path, start=0)
     weights = later.run.start(lambda: pytest.fail("the initial model is committed already"))
     assert weights["w"].tolist() == [3.0, 3.0]
@@ -231,6 +236,40 @@ def test_workers_validate_the_new_model_and_a_failure_is_recorded(tmp_path: Path
     assert fake.report.answered == {"worker-0": 1, "worker-1": 1, "worker-2": 1}
 
 
+# What a strategy keeps.
+
+
+def momentum(weights: dict[str, Tensor], _: int, kept: dict[str, Tensor]) -> OptimizedMean:
+    return OptimizedMean(ServerMomentum(), weights, kept)
+
+
+def test_what_the_strategy_keeps_is_offered_with_its_round_and_used_in_the_next(
+    tmp_path: Path,
+) -> None:
+    """A segment that starts from a committed round continues as if nothing had happened."""
+    answers = {"worker-0": 2.0, "worker-1": 2.0, "worker-2": 2.0}
+    whole = FakeSegment(tmp_path / "whole", rounds=2, new_mean=momentum)
+    for when in (0, 1):
+        all_answer(whole, answers, when)
+    whole.finish()
+
+    before = FakeSegment(tmp_path / "before", rounds=1, new_mean=momentum)
+    all_answer(before, answers)
+    before.finish()
+    kept = before.handover.strategy_file(1)
+    assert before.offered(1)["strategy_sha256"] == file_sha256(kept)
+
+    after = FakeSegment(tmp_path / "after", rounds=2, start=1, new_mean=momentum)
+    after.handover.start_model(1).parent.mkdir(parents=True)
+    shutil.copy(before.handover.model_file(1), after.handover.start_model(1))
+    shutil.copy(kept, after.handover.start_strategy(1))
+    all_answer(after, answers)
+    after.finish()
+    for fact in ("sha256", "strategy_sha256"):
+        assert after.offered(2)[fact] == whole.offered(2)[fact]
+        assert after.offered(2)[fact] != before.offered(1)[fact]
+
+
 # Errors of the server's own side.
 
 
@@ -240,7 +279,7 @@ class Broken(ModelMean):
 
 
 def test_error_while_folding_in_is_no_workers_failure(tmp_path: Path) -> None:
-    fake = FakeSegment(tmp_path, new_mean=lambda weights, _: Broken(weights))
+    fake = FakeSegment(tmp_path, new_mean=lambda weights, *_: Broken(weights))
     all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(KeyError) as caught:
         fake.finish()
@@ -294,7 +333,7 @@ class Median:
 def test_authors_aggregator_that_raises_fails_the_run_not_a_worker(tmp_path: Path) -> None:
     fake = FakeSegment(
         tmp_path,
-        new_mean=lambda weights, number: AuthorsMean(Median(), weights, number, None),  # type: ignore[arg-type]
+        new_mean=lambda weights, number, _: AuthorsMean(Median(), weights, number, None),  # type: ignore[arg-type]
     )
     all_answer(fake, {"worker-0": 2.0})
     with pytest.raises(Exception, match=r"Median\.accept failed in round 1") as caught:

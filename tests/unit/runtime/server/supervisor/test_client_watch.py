@@ -8,16 +8,17 @@ from fedjob.protocol.config import WorkerShard
 from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob_runtime.atomic_json import write_json
 from fedjob_runtime.server.clock import SystemClock
-from fedjob_runtime.server.ipc import Handover, SegmentReport
+from fedjob_runtime.server.ipc import SegmentReport
 from fedjob_runtime.server.supervisor.client_watch import ClientWatch
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.status_store import StatusStore
+from support.handover import handover_in
 
 
 def publish(folder: Path, clients: dict[str, str]) -> None:
     now = SystemClock().time()
     write_json(
-        folder / "clients.json",
+        folder / "reports/clients.json",
         {
             "clients": {
                 name: {"incarnation": incarnation, "last_heartbeat": now}
@@ -32,9 +33,10 @@ def publish(folder: Path, clients: dict[str, str]) -> None:
 
 def test_a_worker_that_leaves_and_returns_is_counted_once_each(tmp_path: Path) -> None:
     clock = SystemClock()
-    run = RunState(StatusStore(ServerStatus()), Handover(tmp_path), clock)
+    handover = handover_in(tmp_path)
+    run = RunState(StatusStore(ServerStatus()), handover, clock)
     workers = [WorkerShard(name=f"worker-{i}", shard=f"{i}.zip") for i in range(2)]
-    watch = ClientWatch(tmp_path, workers, silence=60, run=run, clock=clock)
+    watch = ClientWatch(handover, workers, silence=60, run=run, clock=clock)
 
     def states() -> list[ClientState]:
         return [client.state for client in run.status.status.clients]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fedjob_runtime.server.clock import Stopped
+from fedjob_runtime.server.orders import ParentError
 from fedjob_runtime.server.supervisor.end_of_run import RELEASE_SECONDS, release_workers
-from fedjob_runtime.server.supervisor.nvflare_server import ParentError
 
 
 class Clock:

@@ -8,14 +8,14 @@ from fedjob.protocol.commit import ClientFailure, Participant
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.storage.errors import StoreUnreachableError, Where
 from fedjob_runtime.server.clock import SystemClock
-from fedjob_runtime.server.ipc import Handover
 from fedjob_runtime.server.supervisor.run_state import RunState
 from fedjob_runtime.server.supervisor.status_store import StatusStore
+from support.handover import handover_in
 from support.supervised_run import commit_of
 
 
 def state_in(folder: Path) -> RunState:
-    return RunState(StatusStore(ServerStatus()), Handover(folder), SystemClock())
+    return RunState(StatusStore(ServerStatus()), handover_in(folder), SystemClock())
 
 
 def test_commit_is_shown_with_its_warnings_and_failures(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_commit_is_shown_with_its_warnings_and_failures(tmp_path: Path) -> None:
     warned = Participant(name="worker-0", samples=1, warnings=["WeightsNotLoaded: trains alone"])  # type: ignore[list-item]
     failure = ClientFailure(name="worker-1", reason="TrainingFailed", message="worker-1: KeyError")
     run.committed(commit_of(1, participants=[warned], failures=[failure]))
-    control = Handover(tmp_path).read_control()
+    control = handover_in(tmp_path).read_control()
     assert control is not None
     assert control.committed == 1
     assert run.fruitless == 0

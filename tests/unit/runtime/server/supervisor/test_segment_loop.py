@@ -11,8 +11,8 @@ import pytest
 from fedjob.protocol.commit import ClientFailure
 from fedjob.protocol.server_status import ClientState, RunPhase
 from fedjob.reasons import Reason
+from fedjob_runtime.server.orders import SegmentRefusedError
 from fedjob_runtime.server.supervisor.failure_policy import MAX_TRIES
-from fedjob_runtime.server.supervisor.nvflare_server import SegmentRefusedError
 from fedjob_runtime.server.supervisor.segment_loop import MAX_FRUITLESS, START_GRACE
 from fedjob_runtime.server.supervisor.segment_monitor import SCHEDULE_SECONDS
 from support.supervised_run import (
@@ -65,6 +65,37 @@ def test_below_min_clients_nothing_starts(tmp_path: Path) -> None:
     assert "activeDeadlineSeconds (900)" in messages[0]
 
 
+def test_parent_that_answers_no_connected_worker_is_restarted(tmp_path: Path) -> None:
+    """Its event loop may stand still: workers connect, and none is registered."""
+    run = SupervisedRun(tmp_path)
+    all_of_them = dict(run.clients)
+    run.clients.clear()
+    run.parent.connections = 2
+    run.at = [(200, lambda r: r.clients.update(all_of_them))]
+    assert run.run()
+    # After 60 s, and 120 s later.
+    assert run.parent.calls.count("start") == 3
+    assert run.status.retries == {"parent": 2}
+    assert "connected to NVFlare's server for 6" in run.events("Recovering")[0]
+
+
+def test_parent_without_connections_is_left_alone(tmp_path: Path) -> None:
+    """The workers' pods may wait for nodes for an hour."""
+    run = SupervisedRun(tmp_path)
+    all_of_them = dict(run.clients)
+    run.clients.clear()
+    # One that comes and goes, such as a probe, does not mean a worker that waits.
+    for second in range(100, 3600, 100):
+        run.at += [
+            (second, lambda r: setattr(r.parent, "connections", 1)),
+            (second + 20, lambda r: setattr(r.parent, "connections", 0)),
+        ]
+    run.at.append((3600, lambda r: r.clients.update(all_of_them)))
+    assert run.run()
+    assert run.parent.calls.count("start") == 1
+    assert run.status.retries == {}
+
+
 def test_parent_that_dies_while_waiting_is_restarted(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path, min_clients=2)
     back = run.clients.pop("worker-1")
@@ -84,7 +115,6 @@ def test_segment_that_nvflare_refuses_is_submitted_to_a_fresh_parent(tmp_path: P
     assert run.run()
     assert run.status.retries["submit"] == 1
     assert run.parent.calls.count("kill") >= 1
-    assert not list((tmp_path / "home/segments").iterdir())
 
 
 def test_job_folder_that_nvflare_refuses_ends_the_run_at_once(tmp_path: Path) -> None:
@@ -329,8 +359,12 @@ def test_errors_that_do_not_pass_fail_the_run_with_the_last_one(tmp_path: Path) 
 @pytest.mark.parametrize("why", ["job", "broken"])
 def test_oom_killed_process_of_the_server_fails_the_run(tmp_path: Path, why: str) -> None:
     run = SupervisedRun(tmp_path)
-    run.memory.killed = True
-    run.acts = [vanishes if why == "job" else ends("broken", error={"reason": "x", "message": "y"})]
+    run.parent.memory_exceeded = True
+    run.acts = [
+        vanishes
+        if why == "job"
+        else ends("broken", error={"reason": "FederationFailed", "message": "y"})
+    ]
     assert not run.run()
     assert run.status.reason == Reason.OUT_OF_MEMORY
     assert "spec.server.resources.limits.memory" in run.status.message
@@ -396,7 +430,7 @@ def test_superseded_round_that_is_offered_is_committed_before_the_next_segment(
 
 def test_gpu_is_free_before_the_next_segment(tmp_path: Path) -> None:
     run = SupervisedRun(tmp_path, device="cuda")
-    run.acts = [ends("broken", error={"reason": "x", "message": "y"})]
+    run.acts = [ends("broken", error={"reason": "FederationFailed", "message": "y"})]
     assert run.run()
     assert run.parent.calls.count(f"abort {run.jobs[0].id}") == 1
     assert f"abort {run.jobs[1].id}" not in run.parent.calls

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from fedjob.errors import FedjobError
 from fedjob.protocol.server_status import RunPhase
 from fedjob.reasons import Reason
 from fedjob_runtime.server.clock import Stopped
+from fedjob_runtime.server.orders import ParentError
 from support.supervised_run import (
     FakeLog,
     SupervisedRun,
@@ -39,7 +39,7 @@ def test_run_without_faults_is_one_segment_and_is_published(tmp_path: Path) -> N
     assert status.retries == {}
     kept = json.loads((tmp_path / "home/status.json").read_text())
     assert kept["phase"] == "Complete"
-    assert run.parent.calls[:2] == ["prepare", "start"]
+    assert run.parent.calls[0] == "start"
 
 
 def test_next_server_start_resumes_after_the_last_commit(tmp_path: Path) -> None:
@@ -60,20 +60,20 @@ def test_start_after_the_last_round_only_publishes(tmp_path: Path) -> None:
     for number in range(3):
         log.put(number)
     run = SupervisedRun(tmp_path, log=log)
-    (run.state / "rounds").mkdir()
-    written: list[Path] = []
-
-    def export(command: list[str], **_: Any) -> Any:
-        Path(command[-1]).write_bytes(b"exported")
-        written.append(Path(command[-1]))
-        return type("Done", (), {"returncode": 0})()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fedjob_runtime.server.supervisor.publish.subprocess.run", export)
-        assert run.run()
+    assert run.run()
     assert run.jobs == []
-    assert run.parent.calls == []
-    assert run.log.published["GLOBAL_MODEL.pt"] == b"exported"
+    assert run.parent.calls == ["export 2"]
+    assert run.log.published["GLOBAL_MODEL.pt"] == b"exported model of round 2"
+
+
+def test_server_without_its_agent_leaves_the_run_to_the_next_start(tmp_path: Path) -> None:
+    run = SupervisedRun(tmp_path)
+    run.parent.unreachable = 1
+    with pytest.raises(ParentError, match="no agent of NVFlare's server answers"):
+        run.run()
+    assert run.committer is not None
+    assert not run.committer.started, "what an earlier start left must not be committed"
+    assert run.jobs == []
 
 
 def test_gap_in_the_log_is_named_and_nothing_starts(tmp_path: Path) -> None:

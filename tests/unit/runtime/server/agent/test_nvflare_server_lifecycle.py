@@ -11,11 +11,9 @@ import pytest
 from nvflare.fuel.flare_api.api_spec import NoConnection
 
 from fedjob.protocol.config import ServerConfig
-from fedjob_runtime.server.supervisor import nvflare_server as module
-from fedjob_runtime.server.supervisor.nvflare_server import (
-    Parent,
-    ParentError,
-)
+from fedjob_runtime.server.agent import nvflare_server as module
+from fedjob_runtime.server.agent.nvflare_server import Parent
+from fedjob_runtime.server.orders import ParentError
 from support.site_configs import server_config
 
 
@@ -97,9 +95,8 @@ def config(tmp_path: Path) -> ServerConfig:
 
 
 def parent_of(config: ServerConfig, env: Mapping[str, str] | None = None) -> Parent:
-    state = Path(config.home) / "state"
-    state.mkdir(parents=True, exist_ok=True)
-    return Parent(config, state, env or {})
+    (Path(config.home) / "reports").mkdir(parents=True, exist_ok=True)
+    return Parent(config, Path(config.home), env or {})
 
 
 def in_home(config: ServerConfig, path: str) -> Any:
@@ -124,7 +121,7 @@ def test_settings_of_the_job_reach_nvflare(config: ServerConfig) -> None:
     assert server["heart_beat_timeout"] == 45
     assert server["max_num_clients"] == 100
     parts = {part["id"]: part for part in resources["components"]}
-    assert parts["registry"]["args"] == {"state_dir": f"{config.home}/state"}
+    assert parts["registry"]["args"] == {"folder": f"{config.home}/reports"}
     assert parts["job_scheduler"]["args"]["max_schedule_interval"] == 2.0
     assert in_home(config, "nvflare/local/comm_config.json")
     admin = in_home(config, "admin/startup/fed_admin.json")["admin"]

@@ -1,4 +1,4 @@
-"""NVFlare's server parent as the supervisor's child, used through an admin session."""
+"""NVFlare's server parent as the agent's child, used through an admin session."""
 
 from __future__ import annotations
 
@@ -19,27 +19,18 @@ from nvflare.fuel.flare_api.api_spec import (
 )
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
-from fedjob.errors import FedjobError
 from fedjob.protocol.config import ServerConfig
-from fedjob.reasons import Reason
 from fedjob_runtime.nvflare_site.provisioning import ADMIN_NAME
 from fedjob_runtime.nvflare_site.site_folder import allowed_classes, edit_startup, prepare_site
 from fedjob_runtime.nvflare_site.user_classes import user_classes
 from fedjob_runtime.processes.children import kill_tree, start_child
-from fedjob_runtime.protocol import ENV_DEVICE, ENV_JOB_FOLDER, ENV_JOB_ID, ENV_STATE
-from fedjob_runtime.server.supervisor.transport_limits import communication
+from fedjob_runtime.protocol import ENV_DEVICE, ENV_HANDOVER, ENV_JOB_FOLDER, ENV_JOB_ID
+from fedjob_runtime.server.agent.peers import connected
+from fedjob_runtime.server.ipc import CLIENTS, Handover
+from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
+from fedjob_runtime.server.transport_limits import communication
 
 SESSION_TIMEOUT = 20.0
-
-
-class ParentError(FedjobError):
-    """NVFlare's parent did not do what it was asked; the supervisor restarts it."""
-
-
-class SegmentRefusedError(FedjobError):
-    """NVFlare refused the job folder itself, and would refuse it again."""
-
-    reason = Reason.FEDERATION_FAILED
 
 
 _FINAL = (InvalidJobDefinition, InvalidArgumentError, AuthorizationError)
@@ -51,13 +42,14 @@ class Parent:
 
     Args:
         config: The server's configuration.
-        state: The folder of state files, passed down to the job processes.
-        env: The environment of its processes, but for what is the server's alone.
+        folder: The folder shared with the supervisor, passed down to the job processes.
+        env: The environment of its processes; it holds no keys.
     """
 
-    def __init__(self, config: ServerConfig, state: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, config: ServerConfig, folder: Path, env: Mapping[str, str]) -> None:
         self._config = config
-        self._state = state
+        self._folder = folder
+        self._reports = Handover(folder).reports
         self._env = env
         home = Path(config.home)
         self._site, self._admin = home / "nvflare", home / "admin"
@@ -109,7 +101,7 @@ class Parent:
 
     def start(self) -> None:
         """Starts the process; what the last one published is removed."""
-        (self._state / "clients.json").unlink(missing_ok=True)
+        (self._reports / CLIENTS).unlink(missing_ok=True)
         self._session = None
         self._process = start_child(
             [
@@ -133,6 +125,11 @@ class Parent:
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def peers(self) -> int:
+        """Established connections to its port."""
+        return connected(self._port())
 
     def submit(self, folder: Path) -> str:
         """Submits an NVFlare job folder and returns the job's id.
@@ -198,12 +195,10 @@ class Parent:
 
     def _environment(self) -> dict[str, str]:
         custom = f"{self._config.job_folder}/app/custom"
-        # The store's credentials stay with the supervisor: job processes run the author's code.
-        inherited = {k: v for k, v in self._env.items() if not k.startswith("AWS_")}
         return {
-            **inherited,
+            **self._env,
             "PYTHONPATH": os.pathsep.join(filter(None, [custom, self._env.get("PYTHONPATH", "")])),
-            ENV_STATE: str(self._state),
+            ENV_HANDOVER: str(self._folder),
             ENV_JOB_FOLDER: self._config.job_folder,
             ENV_JOB_ID: self._config.name,
             ENV_DEVICE: self._config.device,
@@ -264,7 +259,7 @@ class Parent:
                 {
                     "id": "registry",
                     "path": "fedjob_runtime.server.nvflare_parent.client_registry.ClientRegistry",
-                    "args": {"state_dir": str(self._state)},
+                    "args": {"folder": str(self._reports)},
                 },
             ],
         }

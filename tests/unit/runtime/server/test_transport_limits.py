@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-from fedjob_runtime.server.supervisor.transport_limits import (
+from fedjob_runtime.server.transport_limits import (
     MAX_MESSAGE_BYTES,
     communication,
     raise_file_limit,

@@ -21,12 +21,9 @@ from nvflare.fuel.flare_api.api_spec import (
 
 from fedjob.protocol.config import ServerConfig
 from fedjob.reasons import Reason
-from fedjob_runtime.server.supervisor import nvflare_server
-from fedjob_runtime.server.supervisor.nvflare_server import (
-    Parent,
-    ParentError,
-    SegmentRefusedError,
-)
+from fedjob_runtime.server.agent import nvflare_server
+from fedjob_runtime.server.agent.nvflare_server import Parent
+from fedjob_runtime.server.orders import ParentError, SegmentRefusedError
 
 
 class FakeSession:
@@ -54,7 +51,7 @@ def parent_with(
         config = SimpleNamespace(
             home=str(tmp_path / "home"), job_folder="/job", name="a", device="cpu"
         )
-        return Parent(cast(ServerConfig, config), tmp_path / "state", {"PATH": "/bin"})
+        return Parent(cast(ServerConfig, config), tmp_path, {"PATH": "/bin"})
 
     return make
 
@@ -115,7 +112,7 @@ def test_clients_are_shut_down_once_no_job_runs(parent_with: Make) -> None:
         parent_with(raises(NoConnection("away"))).shut_clients_down()
 
 
-def test_keys_of_the_store_do_not_reach_the_job_processes(
+def test_job_processes_get_the_job_and_the_shared_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: dict[str, Any] = {}
@@ -125,16 +122,15 @@ def test_keys_of_the_store_do_not_reach_the_job_processes(
         return SimpleNamespace(poll=lambda: None)
 
     monkeypatch.setattr(nvflare_server, "start_child", start)
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "clients.json").write_text(json.dumps({}))
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "clients.json").write_text(json.dumps({}))
     config = SimpleNamespace(home=str(tmp_path), job_folder="/job", name="a", device="cuda")
-    env = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "no", "PYTHONPATH": "/own"}
-    parent = Parent(cast(ServerConfig, config), state, env)
+    parent = Parent(cast(ServerConfig, config), tmp_path, {"PYTHONPATH": "/own"})
     assert not parent.alive
     parent.start()
     assert parent.alive
-    assert not [name for name in started["env"] if name.startswith("AWS_")]
+    assert started["env"]["FEDJOB_HANDOVER"] == str(tmp_path)
     assert started["env"]["PYTHONPATH"] == "/job/app/custom:/own"
     assert started["env"]["FEDJOB_DEVICE"] == "cuda"
-    assert not (state / "clients.json").exists(), "what the last process published is removed"
+    assert not (reports / "clients.json").exists(), "what the last process published is removed"
