@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from support.bombs.hostile_server import endless, hostile_server
-from support.bombs.zips import ENTRY, directory_only, end_of, packed
+from support.bombs.zips import ENTRY, MANIFEST, MIB, deflated, directory_only, end_of, packed
 
 Call = Callable[[], object]
 Inputs = Iterator[tuple[str, Call]]
-MIB = 1 << 20
-MANIFEST = "manifest.ndjson"
 
 
 def shard_zips() -> Inputs:
@@ -59,18 +57,6 @@ def shard_zips() -> Inputs:
     for cut in (1, 10, 30, 60, 90):
         whole = packed(a=b"x", b=b"y")
         yield f"cut off after {cut} bytes", look(whole[:cut])
-
-
-def deflated(byte: bytes, size: int) -> bytes:
-    """A ZIP of a manifest of `size` bytes, made in pieces."""
-    data = io.BytesIO()
-    with (
-        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open(MANIFEST, "w") as file,
-    ):
-        for _ in range(size // MIB):
-            file.write(byte * MIB)
-    return data.getvalue()
 
 
 def unpacked_shards() -> Inputs:

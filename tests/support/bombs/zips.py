@@ -6,6 +6,8 @@ import io
 import struct
 import zipfile
 
+MIB = 1 << 20
+MANIFEST = "manifest.ndjson"
 END = struct.Struct("<4sHHHHIIH")
 ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
 
@@ -41,4 +43,16 @@ def packed(method: int = zipfile.ZIP_DEFLATED, **files: bytes) -> bytes:
     with zipfile.ZipFile(data, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    return data.getvalue()
+
+
+def deflated(byte: bytes, size: int) -> bytes:
+    """A ZIP of a manifest of `size` bytes, made in pieces."""
+    data = io.BytesIO()
+    with (
+        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(MANIFEST, "w") as file,
+    ):
+        for _ in range(size // MIB):
+            file.write(byte * MIB)
     return data.getvalue()
