@@ -21,9 +21,8 @@ BUCKET = "fedjob"
 SPY = "spy"
 """The name of an attacking job that runs."""
 SPYING = """
-def spy(logger, addresses):
+def spy(logger):
     import glob
-    import urllib.request
 
     keys = []
     for path in glob.glob("/proc/[0-9]*/environ"):
@@ -34,14 +33,7 @@ def spy(logger, addresses):
             pass
     for folder in ("/var/run/secrets", "/etc/fedjob/admin", "/run/secrets"):
         keys += glob.glob(f"{folder}/**/token", recursive=True)
-    reached = []
-    for address in addresses:
-        try:
-            with urllib.request.urlopen(f"http://{address}/", timeout=3):
-                reached.append(address)
-        except OSError as error:
-            logger.info("SPY could not reach %s: %r", address, error)
-    logger.info("SPY found %s and reached %s.", keys, reached)
+    logger.info("SPY found %s.", keys)
 """
 
 
@@ -73,15 +65,15 @@ class Tenants:
         account = f"--serviceaccount={self.author}:author"
         kubectl("create", "rolebinding", "author", "--role=author", account, "-n", self.author)
 
-    def spy(self, addresses: list[str]) -> None:
-        """Runs a job of the author whose code looks for keys and calls these addresses."""
+    def spy(self) -> None:
+        """Runs a job of the author whose code looks for keys and tokens."""
         self.upload(self.author, SPY, "digits-0.zip", "validation.zip")
         body = yaml.safe_load((ROOT / "examples/digits/job.yaml").read_text())
         source = body["spec"]["model"]["source"]["inline"]
         for name in ("fl_train", "fl_validate"):
             head = f"def {name}(model, env, out_dir, logger=None):\n"
             assert head in source
-            source = source.replace(head, f"{head}    spy(logger, {addresses!r})\n")
+            source = source.replace(head, f"{head}    spy(logger)\n")
         self.attack(
             SPY,
             model={"source": {"inline": f"{source}\n\n{SPYING}"}},

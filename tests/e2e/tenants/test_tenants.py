@@ -312,10 +312,8 @@ def test_rights_of_the_operator_of_the_whole_cluster(tenants: Tenants) -> None:
         run(find_helm(), "uninstall", wide.name, "-n", wide.namespace, check=False)
 
 
-def test_code_of_the_author_finds_no_keys_and_reaches_nobody(
-    tenants: Tenants, canary: HostileServer
-) -> None:
-    """A2, B3: it runs in the federation's container of the server, and in a worker."""
+def test_code_of_the_author_finds_no_keys(tenants: Tenants) -> None:
+    """A2: it runs in the federation's container of the server, and in a worker."""
     tenants.wait(tenants.author, SPY, lambda found: found.get("state") in {"Complete", "Failed"})
     status = tenants.status(tenants.author, SPY)
     assert status["state"] == "Complete", tenants.described(tenants.author, SPY)
@@ -323,8 +321,7 @@ def test_code_of_the_author_finds_no_keys_and_reaches_nobody(
     assert pods == [f"{SPY}-server", f"{SPY}-worker-0"]
     for pod_name in pods:
         log = kubectl("logs", pod_name, "-n", tenants.author, "--all-containers")
-        assert "SPY found [] and reached []." in log, f"{pod_name}\n{log[-4000:]}"
-    assert canary.requests == []
+        assert "SPY found []." in log, f"{pod_name}\n{log[-4000:]}"
 
 
 def test_victims_job_completes_and_its_secrets_go(tenants: Tenants) -> None:

@@ -40,6 +40,7 @@ class TrainingContext:
         proximal_mu: PROXIMAL_MU, of strategy FedProx (`training.objective`); None with others.
         state_dir: STATE_DIR, where the training function may keep files from round to round; None
             where there is none, as on the server.
+        runs: Where out_dir and validate_dir lie; None: `<data_root>/runs`.
     """
 
     worker: str
@@ -59,6 +60,7 @@ class TrainingContext:
     shard_name: str = ""
     proximal_mu: float | None = None
     state_dir: Path | None = None
+    runs: Path | None = None
 
     def __post_init__(self) -> None:
         clash = sorted(OWN & set(self.extra))
@@ -111,12 +113,12 @@ class TrainingContext:
     @property
     def out_dir(self) -> Path:
         """`<data_root>/runs/round_<n>`, where the training function may write."""
-        return self.data_root / "runs" / f"round_{self.round}"
+        return (self.runs or self.data_root / "runs") / f"round_{self.round}"
 
     @property
     def validate_dir(self) -> Path:
         """Where fl_validate may write; apart from the training's files."""
-        return self.data_root / "runs" / f"validate_{self.round}"
+        return (self.runs or self.data_root / "runs") / f"validate_{self.round}"
 
     def documented_env(self) -> dict[str, Any]:
         """`payload["env"]` of form A."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -74,7 +75,10 @@ class GlobalEvaluation:
         name = settings.validate_fn
         validate = find_validate_function(module, name) if name else None
         generated = settings.adapter_module == GENERATED_MODULE
-        found = evaluate(model.to(context.device), context, validate, generated=generated)
+        with tempfile.TemporaryDirectory(prefix="fedjob-validate-") as scratch:
+            # The shard lies in the folder of orders, which is read-only in a pod.
+            context = replace(context, runs=Path(scratch))
+            found = evaluate(model.to(context.device), context, validate, generated=generated)
         return {f"val_{name}": value for name, value in found.metrics.items()}
 
 
