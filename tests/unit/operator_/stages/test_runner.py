@@ -402,3 +402,7 @@ def test_deleted_job_s_stages_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> 
         return cancelled
 
     assert asyncio.run(run())
+
+
+def test_stage_backoff_grows_to_a_bound() -> None:
+    assert [stage_delay(n) for n in (1, 2, 3, 99)] == [2, 4, 8, 60]
