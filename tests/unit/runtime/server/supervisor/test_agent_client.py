@@ -219,9 +219,7 @@ def test_kill_wakes_whoever_waits_for_an_answer(agent: FakeAgent, client: AgentC
     assert len(errors) == 1
 
 
-def test_agent_that_counts_no_connections_is_left(
-    agent: FakeAgent, client: AgentClient
-) -> None:
+def test_agent_that_counts_no_connections_is_left(agent: FakeAgent, client: AgentClient) -> None:
     client.start()
     agent.answer = says(count="many")
     with pytest.raises(ParentError, match="counts no connections"):
