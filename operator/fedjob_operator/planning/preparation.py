@@ -30,6 +30,7 @@ from fedjob_operator.state.observed import ChildKey, Stage
 from fedjob_operator.state.record import Prepared, Record, ShardPlace
 
 _LATER_FIELDS = (
+    ("federation", "strategy"),
     ("shards", "upload"),
     ("workers", "keep_files"),
     ("model", "upload"),
