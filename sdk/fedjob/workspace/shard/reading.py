@@ -187,7 +187,10 @@ def opened_entry(archive: zipfile.ZipFile, entry: Entry, budget: Budget) -> Iter
             io.BufferedReader(_Counted(inner, entry, budget), 1 << 18) as file,
         ):
             yield cast("BinaryIO", file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError),
+        UnicodeDecodeError,  # the name beside the bytes, which `make fuzz` damaged
+    ) as error:
         raise _damaged(entry, budget.shard, str(error)) from None
 
 

@@ -107,3 +107,12 @@ def test_entry_before_the_file_is_damaged() -> None:
     data = packed(**{"manifest.ndjson": b'{"id": "1", "uri": "a", "y": 1}', "a": b"x"})[1:]
     with pytest.raises(InvalidShardError, match="before the file"):
         inspect_shard(io.BytesIO(data), "a.zip")
+
+
+def test_name_beside_the_bytes_that_is_no_text_is_damage() -> None:
+    """Found by `make fuzz`: the flag says UTF-8."""
+    data = bytearray(packed(**{"manifest.ndjson": b"{}"}))
+    data[6:8] = (0x800).to_bytes(2, "little")
+    data[30] = 0xFF
+    with pytest.raises(InvalidShardError, match="is damaged"):
+        inspect_shard(io.BytesIO(bytes(data)), "a.zip")
