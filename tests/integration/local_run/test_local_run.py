@@ -147,7 +147,9 @@ def test_what_dies_is_started_again_and_every_round_counts_once(tmp_path, shards
     """Row 13: SIGKILL of a worker, of the S3 server and of the federation's server, one a round."""
     out = tmp_path / "out"
     process = fedjob("run", write_job(tmp_path, rounds=4, pause=1.0), "--out", out, "--json")
-    for number, mark in enumerate(("configs/worker-0.json", "weed mini", "configs/server.json"), 1):
+    for number, mark in enumerate(
+        ("configs/worker-0.json", "weed mini", "server.main --config"), 1
+    ):
         until(lambda number=number: committed(out) >= number, process)
         os.kill(process_with(out, mark), signal.SIGKILL)
     code, stdout, stderr = finish(process)

@@ -37,7 +37,12 @@ class FakeAgent:
             while True:
                 connection, _ = self._listener.accept()
                 self.connections += 1
-                with connection, connection.makefile("rb") as lines:
+                # The client may close a connection while it is written to.
+                with (
+                    contextlib.suppress(ConnectionError),
+                    connection,
+                    connection.makefile("rb") as lines,
+                ):
                     for line in lines:
                         self.orders.append(json.loads(line))
                         answer = self.answer(self.orders[-1])
