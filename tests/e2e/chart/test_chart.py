@@ -50,7 +50,7 @@ def test_operator_is_available_and_notes_name_the_next_steps(release: Release) -
     conditions = {c["type"]: c["status"] for c in deployment["status"]["conditions"]}
     assert conditions["Available"] == "True"
     assert f"serves the namespaces {release.jobs}" in release.notes
-    assert "kubectl apply -f job.yaml" in release.notes
+    assert f"kubectl -n {release.jobs} apply -f job.yaml" in release.notes
     assert "Missing" not in release.notes
 
 

@@ -121,6 +121,11 @@ class SupervisorHandover(Handover):
         self.orders.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.orders / ROUNDS, ignore_errors=True)
 
+    def share(self, file: Path) -> None:
+        """Lets the federation's user read a file of the orders; downloads are private."""
+        if file.exists():
+            file.chmod(0o644)
+
     def own_torch_file(self, number: int) -> Path:
         """The supervisor's copy of the last model as torch.load reads it."""
         return self.start_model(number).with_name(MODEL_PT)

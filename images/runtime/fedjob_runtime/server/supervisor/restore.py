@@ -38,7 +38,9 @@ def restore(
     handover.clear_orders()
     if config.checkpoint is not None and handover.checkpoint() is None:
         suffix = Path(config.checkpoint).suffix
-        bucket.download_file(config.checkpoint, handover.orders / f"checkpoint{suffix}")
+        target = handover.orders / f"checkpoint{suffix}"
+        bucket.download_file(config.checkpoint, target)
+        handover.share(target)
     if config.validation_shard is not None and not handover.validation().is_dir():
         archive = handover.orders / "validation.zip"
         bucket.download_file(config.validation_shard, archive)
@@ -57,4 +59,6 @@ def restore(
     if last < config.spec.federation.num_rounds:
         commit = log.fetch_model(last, handover.start_model(last))
         log.fetch_strategy(commit, handover.start_strategy(last))
+        handover.share(handover.start_model(last))
+        handover.share(handover.start_strategy(last))
     return Restored(last, history)
