@@ -189,10 +189,10 @@ class ReusedKits:
         self._made: Kits | None = None
         self._sets = 0
 
-    async def __call__(self, job: FederatedJob, workers: int) -> Kits:
+    async def __call__(self, job: FederatedJob, workers: int, folder: str = "") -> Kits:
         """Stands in for fedjob_operator.stages.startup_kits.make_kits."""
         if self._made is None:
-            self._made = await make_kits(job, workers)
+            self._made = await make_kits(job, workers, folder)
         self._sets += 1
         return dataclasses.replace(self._made, name=f"set{self._sets:09d}")
 
