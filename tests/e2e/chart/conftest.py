@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -39,8 +40,8 @@ def crd() -> Iterator[None]:
     kubectl("patch", "crd", CRD, "--type=merge", "-p", json.dumps({"metadata": fields}))
 
 
-@pytest.fixture(scope="module")
-def volume() -> Iterator[str]:
+@contextlib.contextmanager
+def local_volume() -> Iterator[str]:
     """The storage class of one local volume on a node."""
     name = f"chart-{uuid.uuid4().hex[:8]}"
     folder = f"/var/lib/{name}"
@@ -75,6 +76,20 @@ def volume() -> Iterator[str]:
     yield name
     kubectl("delete", "pv", name, "--wait=false")
     run("docker", "exec", NODE, "rm", "-rf", folder)
+
+
+@pytest.fixture(scope="module")
+def volume() -> Iterator[str]:
+    """For the release's store."""
+    with local_volume() as name:
+        yield name
+
+
+@pytest.fixture
+def other_volume() -> Iterator[str]:
+    """For the store of another release."""
+    with local_volume() as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

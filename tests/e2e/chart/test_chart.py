@@ -223,7 +223,8 @@ def test_node_pulls_from_the_embedded_registry(release: Release, tmp_path: Path)
         state = kubectl("describe", "pod/probe", "-n", release.jobs)
         assert re.search(r"(?m)^Status: +Succeeded$", state), state
     finally:
-        kubectl("delete", "pod/probe", "-n", release.jobs, "--ignore-not-found", "--wait=false")
+        for probe in ("pod/probe", "secret/probe"):
+            kubectl("delete", probe, "-n", release.jobs, "--ignore-not-found", "--wait=false")
         run("docker", "exec", NODE, "rm", "-rf", folder)
         # Docker bind-mounts the file, so it can be written but not replaced.
         others = (
@@ -296,7 +297,7 @@ def previous_images() -> None:
 
 
 def test_upgrade_from_the_previous_release_does_not_disturb_a_running_job(
-    release: Release, previous_images: None, tmp_path: Path
+    release: Release, previous_images: None, other_volume: str, tmp_path: Path
 ) -> None:
     """The operator's pod is replaced, the job's pods of the old version are not, and it completes.
 
@@ -312,8 +313,11 @@ def test_upgrade_from_the_previous_release_does_not_disturb_a_running_job(
         "crds": {"install": False},
         "operator": {"image": {"pullPolicy": "Always"}},
     }
-    # The store has no volume here, and stays as it is.
-    other.values["store"] |= {"image": {"tag": __version__}}
+    # The upgrade starts the store's pod again: a running job waits for it.
+    other.values["store"] |= {
+        "image": {"tag": __version__},
+        "persistence": {"storageClass": other_volume, "size": "1Gi", "keep": False},
+    }
     program = ROOT / "examples/digits/make_shards.py"
     run(sys.executable, program, "--out", tmp_path)
     namespace(where)
