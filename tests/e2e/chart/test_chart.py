@@ -166,15 +166,18 @@ def test_node_pulls_from_the_embedded_registry(release: Release, tmp_path: Path)
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     with release.forward(service, 5000) as port:
         trusting = ssl.create_default_context(cadata=ca)
-        with pytest.raises(urllib.error.HTTPError, match="401"):
+        with pytest.raises(urllib.error.HTTPError, match="401") as refused:
             urllib.request.urlopen(f"https://localhost:{port}/v2/", context=trusting)
+        refused.value.close()
         auth = json.loads(login)["auths"][host]
-        logins = {"auths": {f"localhost:{port}": auth}}
-        (tmp_path / "config.json").write_text(json.dumps(logins))
         known_user = {"Authorization": f"Basic {auth['auth']}"}
         asked = urllib.request.Request(f"https://localhost:{port}/v2/", headers=known_user)
         with urllib.request.urlopen(asked, context=trusting) as answer:  # noqa: S310 (https)
             assert answer.status == 200
+    # A port-forward ends where a client has broken a connection off.
+    with release.forward(service, 5000) as port:
+        logins = {"auths": {f"localhost:{port}": auth}}
+        (tmp_path / "config.json").write_text(json.dumps(logins))
         pushed = f"localhost:{port}/probe:1"
         run("docker", "tag", f"{PUSH_REGISTRY}/fedjob/store:{version}", pushed)
         try:

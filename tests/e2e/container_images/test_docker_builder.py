@@ -51,6 +51,10 @@ class _Relay(socketserver.BaseRequestHandler):
             _copy(self.request, onward)
             back.join()
 
+    def finish(self) -> None:
+        # The server closes the socket that it accepted, which TLS has replaced.
+        self.request.close()
+
 
 class _Forward(socketserver.ThreadingTCPServer):
     daemon_threads = True
