@@ -33,8 +33,9 @@ def test_pods_have_the_packages_and_an_unchanged_job_is_not_rebuilt(
         [record] = records(deployment, name, 0)
         assert record["env"]["humanize"] == PACKAGE.partition("==")[2]
         # The pods run the image by digest, not by tag.
+        # In the server's pod, the container that runs the author's code is the first.
         [image] = {
-            pod["spec"]["containers"][0]["image"]
+            [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]][0]["image"]
             for pod in deployment.get("pods", "-l", f"fedjob.dev/job={name}")["items"]
         }
         assert image == status["image"]["reference"]
