@@ -151,12 +151,17 @@ def test_upload_survives_a_crash_of_the_operator_and_results_come_back(
         assert (head.size, head.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert list(deployment.bucket.client_uploads().open(layout.root)) == []
 
-    request = uuid.uuid4().hex
-    offer = client.results(request)
-    found = {each.path: each for each in offer.objects}
-    assert {"model_out/model.safetensors", "model_out/report.html"} <= found.keys()
-    logs = {"server/1", "worker-0/0", "worker-1/0"}
-    assert {f"files_out/logs/{name}.log" for name in logs} <= found.keys()
+    logs = {f"files_out/logs/{name}.log" for name in ("server/1", "worker-0/0", "worker-1/0")}
+    deadline = time.monotonic() + 120
+    found: dict[str, Any] = {}
+    # A site sends its log now and then, and when it ends: after the job is complete.
+    while not logs <= found.keys():
+        assert time.monotonic() < deadline, sorted(found)
+        time.sleep(1)
+        request = uuid.uuid4().hex
+        offer = client.results(request)
+        found = {each.path: each for each in offer.objects}
+        assert {"model_out/model.safetensors", "model_out/report.html"} <= found.keys()
     # A worker sends the end of its log when it ends, which is after the job is complete.
     deadline = time.monotonic() + 120
     log = b""
