@@ -7,19 +7,17 @@ global model is the mean of the workers' models weighted by their numbers of sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from fedjob_runtime.server.job_process.elements import chunks, real_parts
+
 MAX_WEIGHT = 2**47 - 1
 """Samples that one mean can hold: with 16-bit digits, integer sums then fit into int64."""
 
-_CHUNK = 1 << 15
-"""Elements folded in at once: temporaries stay in the cache and do not grow with the tensor. torch
-works on so few with one thread; on a busy node its threads cost more than they bring (measured)."""
 _DIGIT_BITS = 16
 _INT64_MIN = -(2**63)
 
@@ -94,11 +92,11 @@ class _FloatingMean:
         self._mean: Tensor | None = None
 
     def add(self, value: Tensor, samples: int, total: int) -> None:
-        parts = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+        parts = real_parts(value)
         if self._mean is None:
             self._mean = parts.to(self._working, copy=True).contiguous()
             return
-        for mean, chunk in _chunks(self._mean, parts):
+        for mean, chunk in chunks(self._mean, parts):
             _move(mean, chunk.to(self._working), samples / total)
 
     def result(self, total: int) -> Tensor:
@@ -145,7 +143,7 @@ class _IntegerMean:
             self._shape = value.shape
             count = value.numel()
             self._sums = [torch.zeros(count, dtype=torch.int64) for _ in range(self._digits)]
-        for *sums, chunk in _chunks(*self._sums, value):
+        for *sums, chunk in chunks(*self._sums, value):
             rest = self._unsigned(chunk)
             for place, digit_sum in enumerate(sums):
                 digit = (rest >> (_DIGIT_BITS * place)) & 0xFFFF
@@ -155,7 +153,7 @@ class _IntegerMean:
         if not self._sums:
             raise ValueError("no worker's weights were folded in")
         mean = torch.empty(self._sums[0].numel(), dtype=torch.int64)
-        for target, *sums in _chunks(mean, *self._sums):
+        for target, *sums in chunks(mean, *self._sums):
             target.copy_(_divide(sums, total))
         self._sums = []
         return self._restored(mean).reshape(self._shape)
@@ -198,13 +196,6 @@ def _divide(sums: list[Tensor], total: int) -> Tensor:
         rest = number % total
     up = (2 * rest > total) | ((2 * rest == total) & (quotient & 1 == 1))
     return quotient + up.to(torch.int64)
-
-
-def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Flat pieces of tensors of the same number of elements, to be read or written in place."""
-    flat = [tensor.reshape(-1) for tensor in tensors]
-    for start in range(0, flat[0].numel(), _CHUNK):
-        yield tuple(tensor[start : start + _CHUNK] for tensor in flat)
 
 
 def _mean_of(dtype: torch.dtype) -> _TensorMean:

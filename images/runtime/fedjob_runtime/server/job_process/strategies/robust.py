@@ -11,15 +11,15 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from fedjob_runtime.server.job_process.fedavg import WeightedMean
-from fedjob_runtime.server.job_process.model_mean import ModelMean
-from fedjob_runtime.server.job_process.strategies.elements import (
+from fedjob_runtime.server.job_process.elements import (
     chunks,
     is_optimised,
     real_parts,
     restored,
     working_dtype,
 )
+from fedjob_runtime.server.job_process.fedavg import WeightedMean
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.extra_state import is_extra_state
 
 Weights = dict[str, Tensor]

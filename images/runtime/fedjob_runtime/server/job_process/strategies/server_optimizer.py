@@ -12,8 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fedjob_runtime.server.job_process.model_mean import ModelMean
-from fedjob_runtime.server.job_process.strategies.elements import (
+from fedjob_runtime.server.job_process.elements import (
     as_working,
     chunks,
     is_optimised,
@@ -21,6 +20,7 @@ from fedjob_runtime.server.job_process.strategies.elements import (
     restored,
     working_dtype,
 )
+from fedjob_runtime.server.job_process.model_mean import ModelMean
 from fedjob_runtime.training.extra_state import is_extra_state
 
 Weights = dict[str, Tensor]

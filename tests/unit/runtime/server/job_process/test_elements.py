@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedjob_runtime.server.job_process.strategies.elements import (
+from fedjob_runtime.server.job_process.elements import (
     CHUNK,
     as_working,
     chunks,

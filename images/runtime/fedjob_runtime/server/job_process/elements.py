@@ -1,4 +1,4 @@
-"""Tensors as flat pieces of real numbers in the precision that a strategy calculates in."""
+"""Tensors as flat pieces of real numbers in the precision that the server calculates in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 CHUNK = 1 << 15
-"""Elements at once: temporaries stay in the cache and do not grow with the tensor."""
+"""Elements at once: temporaries stay in the cache and do not grow with the tensor. torch works on
+so few with one thread; on a busy node its threads cost more than they bring (measured)."""
 
 
 def is_optimised(value: Tensor) -> bool:
