@@ -8,7 +8,6 @@ would cost 0.5 s and 40 MB for each job.
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import resource
@@ -18,6 +17,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, cast
 
 from fedjob.errors import InvalidInputError
+from fedjob.storage.seekable import SizedFile
 from fedjob.workspace.shard.archive import ShardInfo, ShardLimits, inspect_shard
 
 LIMITS = ShardLimits(max_files=100_000, max_directory_bytes=32 << 20)
@@ -58,29 +58,12 @@ def receive(pipe: BinaryIO, limit: int) -> bytes:
     return data
 
 
-class _RemoteFile(io.RawIOBase):
+class _RemoteFile(SizedFile):
     """The shard, of which each read is asked from the operator."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO, size: int) -> None:
-        self._source, self._sink, self._size = source, sink, size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            # As files do: zipfile takes it for a file that is too short.
-            raise OSError(errno.EINVAL, f"seek to {base + offset}, before the start")
-        self._position = base + offset
-        return self._position
+        super().__init__(size)
+        self._source, self._sink = source, sink
 
     def readinto(self, buffer: Any) -> int:
         length = min(len(buffer), PIECE, max(0, self._size - self._position))

@@ -14,22 +14,16 @@ MOST = 4 * 1024 * 1024
 _KEPT = 4
 
 
-class RangedReader(io.RawIOBase):
-    """A read-only, seekable view of an object of known size.
+class SizedFile(io.RawIOBase):
+    """A read-only file of known size with a position; a derived class reads at it.
 
-    The last `_KEPT` ranges are kept, so that reading which alternates between a ZIP's directory (at
-    the end) and an entry does not fetch them twice. A range that touches the end reaches back from
-    it: `zipfile` looks there first, several times. Not safe for use from several threads.
+    Args:
+        size: In bytes.
     """
 
-    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
-        """Of an object of `size` bytes; `fetch` gives the bytes of a (start, length)."""
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._fetch = fetch
         self._position = 0
-        self._ranges: OrderedDict[int, bytes] = OrderedDict()
-        self._length = LEAST
-        self._next = -1
 
     def readable(self) -> bool:
         """Always."""
@@ -51,6 +45,23 @@ class RangedReader(io.RawIOBase):
             raise OSError(errno.EINVAL, f"seek to {base + offset}, before the start")
         self._position = base + offset
         return self._position
+
+
+class RangedReader(SizedFile):
+    """A read-only, seekable view of an object of known size.
+
+    The last `_KEPT` ranges are kept, so that reading which alternates between a ZIP's directory (at
+    the end) and an entry does not fetch them twice. A range that touches the end reaches back from
+    it: `zipfile` looks there first, several times. Not safe for use from several threads.
+    """
+
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        """Of an object of `size` bytes; `fetch` gives the bytes of a (start, length)."""
+        super().__init__(size)
+        self._fetch = fetch
+        self._ranges: OrderedDict[int, bytes] = OrderedDict()
+        self._length = LEAST
+        self._next = -1
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         """Fills the buffer as far as one range reaches."""
