@@ -12,6 +12,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,16 +29,17 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from safetensors.torch import load_file
 
 from fedjob.preparation.prepared import PreparedRun
+from fedjob.protocol.result_files import MODEL
 from fedjob.spec.models.strategy import Strategy
 from fedjob.workspace.job_folder import write_job_folder
 from fedjob.workspace.shard.archive import unpack_shard
 from fedjob_runtime.protocol import FAILURE, WARNINGS, JobSettings, read_failure
-from fedjob_runtime.server.ipc import Control, Handover
+from fedjob_runtime.server.ipc import Control
 from fedjob_runtime.server.job_process.evaluation import GlobalEvaluation
 from fedjob_runtime.server.job_process.round_policy import RoundTerms
 from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSettings
 from fedjob_runtime.server.job_process.strategies.choose import strategy_mean
-from fedjob_runtime.server.supervisor.handover import SupervisorHandover
+from fedjob_runtime.server.supervisor.handover import OfferedRound, SupervisorHandover
 from fedjob_runtime.training.portable import portable
 from fedjob_runtime.training.tensor_types import require_averageable
 
@@ -73,12 +75,12 @@ class Outcome:
     @property
     def initial_weights(self) -> dict[str, torch.Tensor]:
         """The global model of round 0."""
-        return load_file(Handover(self.folder / "state").model_file(0))
+        return load_file(_committed(self.folder, 0) / MODEL)
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
         """The last global model."""
-        return load_file(Handover(self.folder / "state").model_file(len(self.rounds)))
+        return load_file(_committed(self.folder, len(self.rounds)) / MODEL)
 
 
 class Workers:
@@ -91,6 +93,7 @@ class Workers:
         self._executors = {name: _component(folder / "job", "client") for name in prepared.workers}
         self.segment: SegmentRun | None = None
         self.warnings: list[str] = []
+        self.rounds: list[OfferedRound] = []
 
     def send(
         self, task: str, model: FLModel, members: list[str], take: Callable[[FLModel], bool]
@@ -99,7 +102,7 @@ class Workers:
         assert self.segment is not None
         number = int(model.current_round or 0)
         if task == "train":
-            # The round before is offered: the supervisor would have committed it.
+            self.commit(number)
             self._handover.write_control(Control(SEGMENT, committed=number))
         for name in members:
             context = FLContext()
@@ -118,8 +121,20 @@ class Workers:
             self.warnings += [f"{name}: {text}" for text in answer.meta.get(WARNINGS, [])]
             take(answer)
 
+    def commit(self, number: int) -> None:
+        """Keeps an offered round, as the supervisor would: the job process deletes it later."""
+        offered = self._handover.offered_round(number)
+        if offered is not None:
+            self.rounds += [offered] if number else []
+            made = self._handover.model_file(number).parent
+            shutil.copytree(made, _committed(self._folder, number))
+
     def cancel(self) -> None:
         """Nothing is under way between two calls of `send`."""
+
+
+def _committed(folder: Path, number: int) -> Path:
+    return folder / "committed" / str(number)
 
 
 def run_in_one_process(prepared: PreparedRun, folder: Path) -> Outcome:
@@ -202,12 +217,13 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         segment.fail(error)
     report = handover.read_report(SEGMENT)
     assert report is not None
-    offered = [handover.offered_round(number) for number in range(1, federation.num_rounds + 1)]
+    if len(workers.rounds) < federation.num_rounds:
+        workers.commit(len(workers.rounds) + 1)
     return {
         "outcome": report.outcome,
         "error": report.error,
         "failed": report.failed,
-        "rounds": [found.model_dump(mode="json") for found in offered if found is not None],
+        "rounds": [offered.model_dump(mode="json") for offered in workers.rounds],
         "warnings": workers.warnings,
     }
 
