@@ -137,15 +137,18 @@ def _committed(folder: Path, number: int) -> Path:
     return folder / "committed" / str(number)
 
 
-def run_in_one_process(prepared: PreparedRun, folder: Path) -> Outcome:
+def run_in_one_process(prepared: PreparedRun, folder: Path, disturbance: float = 0) -> Outcome:
     """Runs the job in a forked process, so that its modules and settings stay there.
 
     Args:
         prepared: The job, its folder and its shards.
         folder: Where everything is written.
+        disturbance: Relative size of a change of the initial weights, which shows how much
+            training amplifies rounding.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(prepared, folder))
+    arguments = (prepared, folder, disturbance)
+    child = multiprocessing.get_context("fork").Process(target=_child, args=arguments)
     child.start()
     child.join(120)
     if child.is_alive():
@@ -157,17 +160,17 @@ def run_in_one_process(prepared: PreparedRun, folder: Path) -> Outcome:
     return Outcome(**found, log=log, folder=folder)
 
 
-def _child(prepared: PreparedRun, folder: Path) -> None:
+def _child(prepared: PreparedRun, folder: Path, disturbance: float) -> None:
     log = (folder / "log").open("w", buffering=1)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     sys.stdout = sys.stderr = log
     logging.basicConfig(stream=log, level=logging.INFO, force=True)
     torch.set_num_threads(1)
-    (folder / "outcome.json").write_text(json.dumps(_run(prepared, folder)))
+    (folder / "outcome.json").write_text(json.dumps(_run(prepared, folder, disturbance)))
 
 
-def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
+def _run(prepared: PreparedRun, folder: Path, disturbance: float) -> dict[str, Any]:
     job, state = write_job_folder(prepared.job_files, folder / "job"), folder / "state"
     federation = prepared.job.spec.federation
     handover = SupervisorHandover(state, [*prepared.workers], federation.num_rounds)
@@ -211,7 +214,9 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
         custom=job / "app/custom",
     )
     try:
-        segment.run(segment.start(lambda: _initial_weights(job)), GlobalEvaluation.prepare())
+        segment.run(
+            segment.start(lambda: _initial_weights(job, disturbance)), GlobalEvaluation.prepare()
+        )
     except Exception as error:
         logging.exception("the segment ends")
         segment.fail(error)
@@ -228,11 +233,18 @@ def _run(prepared: PreparedRun, folder: Path) -> dict[str, Any]:
     }
 
 
-def _initial_weights(job: Path) -> dict[str, torch.Tensor]:
+def _initial_weights(job: Path, disturbance: float) -> dict[str, torch.Tensor]:
     persistor = _component(job, "server")
     weights = dict(persistor.load_model(FLContext())["weights"])
     require_averageable(weights, type(persistor).__name__)
-    return portable(weights)
+    weights = portable(weights)
+    if disturbance:
+        # A generator of its own: training draws the same numbers as without it.
+        generator = torch.Generator().manual_seed(1)
+        for value in (value for value in weights.values() if value.is_floating_point()):
+            change = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            value.copy_(value.double() * (1 + disturbance * change))
+    return weights
 
 
 def _component(job: Path, site: str) -> Any:
