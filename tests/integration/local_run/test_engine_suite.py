@@ -9,7 +9,8 @@ import pytest
 import fedjob
 from support.sdk.engine_suite import EngineSuite
 
-pytestmark = pytest.mark.federation
+# One process for all: the suite's runs are made once a process.
+pytestmark = [pytest.mark.federation, pytest.mark.xdist_group("engine")]
 
 
 class TestLocalEngine(EngineSuite):
