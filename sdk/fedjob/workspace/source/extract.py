@@ -22,7 +22,9 @@ from fedjob.workspace.source.closure import Statement, needed_statements, statem
 from fedjob.workspace.source.model_file import InvalidSourceError
 from fedjob.workspace.source.signatures import FORM_A, FORM_B, VALIDATE
 
-_CELL = re.compile(r"ipython-input|ipykernel|^<python-input|^<input|^<cell")
+_CELL = re.compile(r"ipython-input|[/\\]ipykernel_\d+[/\\]|^<python-input|^<input|^<cell")
+"""Names that IPython, ipykernel (`/tmp/ipykernel_<pid>/<hash>.py`) and Python's prompt give to what
+was typed; ipykernel's own modules are in linecache too once it has warned of anything."""
 _WRITE_FILE = "write it and its imports to a model_def.py, and give that file"
 _LITERALS = (int, float, str, bytes, bool, type(None))
 
@@ -170,8 +172,8 @@ def _binding(name: str, value: object) -> str | None:
 
 def _joined(statements: Sequence[Statement], added: Sequence[str]) -> str:
     """One text: `__future__` first, then the statements, spaced as PEP 8 asks for."""
-    future = [s.text for s in statements if s.text.startswith("from __future__")]
-    others = [s.text for s in statements if not s.text.startswith("from __future__")]
+    future = [s.text for s in statements if _is_future(s)]
+    others = [s.text for s in statements if not _is_future(s)]
     text, previous = "", ""
     for block in [*dict.fromkeys(future), *added, *others]:
         if text:
@@ -179,6 +181,11 @@ def _joined(statements: Sequence[Statement], added: Sequence[str]) -> str:
         text += block
         previous = block
     return text + "\n"
+
+
+def _is_future(statement: Statement) -> bool:
+    node = statement.node
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _is_short(block: str) -> bool:

@@ -212,6 +212,34 @@ def test_a_class_of_a_notebook_takes_the_newest_of_each_cell(notebook, capsys):
     capsys.readouterr()
 
 
+def test_kernels_own_modules_are_no_cells(notebook, monkeypatch):
+    """A warning's traceback brings them to linecache, beside the cells."""
+    own = "/env/lib/python3.11/site-packages/ipykernel/kernelapp.py"
+    text = "from __future__ import annotations\nimport zmq\nclass Net:\n    pass\n"
+    net = notebook(["class Net:\n    def forward(self):\n        return 1"])["Net"]
+    monkeypatch.setitem(linecache.cache, own, (len(text), None, text.splitlines(True), own))
+    assert source_of(net) == "class Net:\n    def forward(self):\n        return 1\n"
+
+
+def test_cells_of_ipykernel_are_found(monkeypatch):
+    name, names = "/tmp/ipykernel_4711/2085.py", {"__name__": "__main__"}
+    cell = "class Net:\n    def forward(self):\n        return 1"
+    monkeypatch.setitem(linecache.cache, name, (len(cell), None, cell.splitlines(True), name))
+    exec(compile(cell, name, "exec"), names)  # noqa: S102 (the cell above)
+    assert source_of(names["Net"]) == cell + "\n"
+
+
+def test_future_import_below_a_comment_stays_first(notebook):
+    cells = [
+        "import math",
+        "# Types are not evaluated.\nfrom __future__ import annotations\n"
+        "class Net:\n    def forward(self) -> Missing:\n        return math.pi",
+    ]
+    text = source_of(notebook(cells)["Net"])
+    assert text.startswith("# Types are not evaluated.\nfrom __future__ import annotations\n")
+    assert run(text)["Net"]().forward() > 3
+
+
 def test_a_name_that_only_the_notebooks_namespace_has_is_imported(notebook):
     arguments = "a=math2.pi, b=FACTOR, c=len('ab'), d=lambda: thing"
     cells = [f"class Net:\n    def forward(self):\n        return from_startup({arguments})"]
