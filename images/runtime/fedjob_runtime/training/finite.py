@@ -20,7 +20,7 @@ _TOGETHER = 1 << 15
 _WIDE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
-def all_finite(value: Tensor) -> bool:
+def is_finite(value: Tensor) -> bool:
     """Whether no value is NaN or infinite; integers and booleans never are."""
     if not (value.is_floating_point() or value.is_complex()):
         return True
@@ -37,7 +37,7 @@ def not_finite(weights: Mapping[str, Tensor]) -> list[str]:
         weights: Tensors on the CPU.
     """
     suspects = {name for names in _sums_not_finite(weights) for name in names}
-    return [name for name in weights if name in suspects and not all_finite(weights[name])]
+    return [name for name in weights if name in suspects and not is_finite(weights[name])]
 
 
 def readable(value: Tensor) -> Tensor:
@@ -53,11 +53,11 @@ def _sums_not_finite(weights: Mapping[str, Tensor]) -> Iterator[list[str]]:
             continue
         if value.numel() <= SMALL:
             small.setdefault(value.dtype, []).append(name)
-        elif not all_finite(value):
+        elif not is_finite(value):
             yield [name]
     for names in small.values():
         for batch in _batches(names, weights):
-            if not all_finite(torch.cat([weights[name].detach().reshape(-1) for name in batch])):
+            if not is_finite(torch.cat([weights[name].detach().reshape(-1) for name in batch])):
                 yield batch
 
 

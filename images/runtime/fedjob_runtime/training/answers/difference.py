@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import all_finite
+from fedjob_runtime.training.finite import is_finite
 
 SMALL = 0.2
 """The answer's norm over the global model's, at most. Measured on handwritten digits (linear, MLP
@@ -74,7 +74,7 @@ def looks_like_difference(
     count = 0
     for _, start, value in pairs:
         first, second = start.flatten().double(), value.flatten().double()
-        if not (all_finite(first) and all_finite(second)):
+        if not (is_finite(first) and is_finite(second)):
             finite = torch.isfinite(first) & torch.isfinite(second)
             first, second = first[finite], second[finite]
         product += float(first @ second)
