@@ -18,8 +18,8 @@ from fedjob_runtime.training.errors import (
     WeightsError,
 )
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import not_finite, readable
 from fedjob_runtime.training.portable import portable
+from fedjob_runtime.training.tensors.finite import not_finite, readable
 
 SHOWN = 3
 """Faults of one kind that a message spells out."""

@@ -21,7 +21,7 @@ from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import not_finite, readable
+from fedjob_runtime.training.tensors.finite import not_finite, readable
 from fedjob_runtime.training.weights import check_weights
 
 _FIX = "correct spec.components.aggregator"

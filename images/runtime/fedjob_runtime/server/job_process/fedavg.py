@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fedjob_runtime.server.job_process.elements import CHUNK, chunks, real_parts
-from fedjob_runtime.training.finite import is_finite, not_finite
+from fedjob_runtime.training.tensors.finite import is_finite, not_finite
 
 MAX_WEIGHT = 2**47 - 1
 """Samples that one mean can hold: with 16-bit digits, integer sums then fit into int64."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import is_finite
+from fedjob_runtime.training.tensors.finite import is_finite
 
 SMALL = 0.2
 """The answer's norm over the global model's, at most. Measured on handwritten digits (linear, MLP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fedjob_runtime.training.finite import SMALL, is_finite, not_finite
+from fedjob_runtime.training.tensors.finite import SMALL, is_finite, not_finite
 
 NAN, INF = float("nan"), float("inf")
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64]
