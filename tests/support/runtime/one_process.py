@@ -41,7 +41,7 @@ from fedjob_runtime.server.job_process.segment_run import SegmentRun, SegmentSet
 from fedjob_runtime.server.job_process.strategies.choose import strategy_mean
 from fedjob_runtime.server.supervisor.handover import OfferedRound, SupervisorHandover
 from fedjob_runtime.training.portable import portable
-from fedjob_runtime.training.tensor_types import require_averageable
+from fedjob_runtime.training.tensors.tensor_types import require_averageable
 
 SEGMENT = 1
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from fedjob.reasons import Reason
 from fedjob_runtime.training.extra_state import decoded
-from fedjob_runtime.training.finite import is_finite
 from fedjob_runtime.training.notes import Note
+from fedjob_runtime.training.tensors.finite import is_finite
 
 MIN_ELEMENTS = 1000
 """Below this many values two random directions are too often alike to tell."""

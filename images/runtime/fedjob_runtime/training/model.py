@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from fedjob_runtime.training.config_arguments import with_configs
 from fedjob_runtime.training.errors import ModelInvalidError
 from fedjob_runtime.training.model_state import model_weights, set_weights
-from fedjob_runtime.training.tensor_types import require_averageable
+from fedjob_runtime.training.tensors.tensor_types import require_averageable
 from fedjob_runtime.training.user_code.guard import invalid_model
 from fedjob_runtime.training.user_code.module import add_set_weights, load_user_module
 

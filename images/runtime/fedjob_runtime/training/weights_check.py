@@ -18,8 +18,8 @@ from fedjob_runtime.training.errors import (
     WeightsError,
 )
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import is_finite, readable
 from fedjob_runtime.training.portable import portable
+from fedjob_runtime.training.tensors.finite import not_finite, readable
 
 SHOWN = 3
 """Faults of one kind that a message spells out."""
@@ -106,13 +106,14 @@ def check_weights(
     for name, expected in expected_of.items():
         if name not in given or is_extra_state(name):
             continue
-        value = given[name].to(expected.dtype)
-        found += _values(name, given[name], value, expected)
+        value = given[name]
+        if value.dtype is not expected.dtype:
+            value = value.to(expected.dtype)
+            found += _rounded(name, given[name], value)
         result[name] = value
-    for name, value in given.items():
-        if is_extra_state(name):
-            found += _values(name, value, value, expected_of.get(name, torch.zeros(())))
-            result[name] = value
+    result |= {name: value for name, value in given.items() if is_extra_state(name)}
+    for name in not_finite(result):
+        found += _values(name, given[name], result[name], expected_of.get(name, torch.zeros(())))
     _refuse(found, weights, expected_of, worker)
     return result
 
@@ -151,14 +152,15 @@ def _not_a_tensor(name: str, value: object) -> str:
     return f"{name} is a {type(value).__module__}.{type(value).__name__}, not a torch.Tensor"
 
 
+def _rounded(name: str, given: Tensor, value: Tensor) -> list[_Found]:
+    """Integers that do not fit into the model's smaller type."""
+    if value.is_floating_point() or value.is_complex() or torch.equal(value.to(given.dtype), given):
+        return []
+    return [(DtypeMismatchError, name, f"{name} has values that {_short(value)} cannot hold")]
+
+
 def _values(name: str, given: Tensor, value: Tensor, expected: Tensor) -> list[_Found]:
-    if not (value.is_floating_point() or value.is_complex()):
-        if not torch.equal(value.to(given.dtype), given):
-            text = f"{name} has values that {_short(expected)} cannot hold"
-            return [(DtypeMismatchError, name, text)]
-        return []
-    if is_finite(value):
-        return []
+    """Values that are not finite where the model's are."""
     bad = ~torch.isfinite(readable(value))
     # Some models hold -inf on purpose; NaN never is one.
     if value.shape == expected.shape:

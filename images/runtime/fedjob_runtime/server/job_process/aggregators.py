@@ -21,7 +21,7 @@ from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import is_finite, readable
+from fedjob_runtime.training.tensors.finite import not_finite, readable
 from fedjob_runtime.training.weights import check_weights
 
 _FIX = "correct spec.components.aggregator"
@@ -160,7 +160,8 @@ def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> di
             answers with such values were refused.
     """
     weights = mean.result()
-    for name, value in weights.items():
+    for name in not_finite(weights):
+        value = weights[name]
         count = _new_infinities(value, reference.get(name))
         if count and not is_extra_state(name):
             raise AggregationOverflowError(
@@ -173,12 +174,10 @@ def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> di
 
 def _new_infinities(value: Tensor, start: Tensor | None) -> int:
     """How many values are not finite and not as in the global model."""
-    if is_finite(value):
-        return 0
-    known = readable(value)
-    bad = ~torch.isfinite(known)
+    seen = readable(value)
+    bad = ~torch.isfinite(seen)
     if start is not None:
-        bad &= known != start.to(known.dtype)
+        bad &= seen != start.to(seen.dtype)
     return int(bad.sum())
 
 

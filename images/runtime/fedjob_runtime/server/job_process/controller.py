@@ -49,7 +49,7 @@ from fedjob_runtime.server.job_process.strategies.choose import has_state, strat
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.extra_state import decoded
 from fedjob_runtime.training.portable import portable
-from fedjob_runtime.training.tensor_types import require_averageable
+from fedjob_runtime.training.tensors.tensor_types import require_averageable
 
 logger = logging.getLogger("fedjob.server")
 

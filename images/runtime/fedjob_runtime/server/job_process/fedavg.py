@@ -7,14 +7,15 @@ global model is the mean of the workers' models weighted by their numbers of sam
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from fractions import Fraction
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from fedjob_runtime.server.job_process.elements import chunks, real_parts
-from fedjob_runtime.training.finite import is_finite
+from fedjob_runtime.server.job_process.elements import CHUNK, chunks, real_parts
+from fedjob_runtime.training.tensors.finite import is_finite, not_finite
 
 MAX_WEIGHT = 2**47 - 1
 """Samples that one mean can hold: with 16-bit digits, integer sums then fit into int64."""
@@ -60,8 +61,21 @@ class WeightedMean:
         self._weight += samples
         if self._weight > MAX_WEIGHT:
             raise ValueError(f"{self._weight} samples are more than {MAX_WEIGHT}")
+        small: list[tuple[_FloatingMean, Tensor]] = []
         for name, mean in self._means.items():
-            mean.add(weights[name].detach(), samples, self._weight)
+            value = weights[name].detach()
+            if isinstance(mean, _FloatingMean) and mean.is_small:
+                small.append((mean, value))
+            else:
+                mean.add(value, samples, self._weight)
+        _move_together(small, samples / self._weight)
+
+    def split(self, names: Collection[str]) -> WeightedMean:
+        """Takes these tensors out, as a mean of their own with the same weight so far."""
+        other = WeightedMean({})
+        other._means = {name: self._means.pop(name) for name in names}
+        other._weight = self._weight
+        return other
 
     def result(self) -> dict[str, Tensor]:
         """The mean in the reference's dtypes; the accumulator is used up."""
@@ -92,6 +106,22 @@ class _FloatingMean:
         self._working = torch.float64 if wide else torch.float32
         self._mean: Tensor | None = None
 
+    @property
+    def current(self) -> Tensor:
+        """The mean so far, in real parts; the first value was folded in."""
+        if self._mean is None:
+            raise ValueError("no worker's weights were folded in")
+        return self._mean
+
+    @current.setter
+    def current(self, mean: Tensor) -> None:
+        self._mean = mean
+
+    @property
+    def is_small(self) -> bool:
+        """Whether `_move_together` takes it: one piece, once a first value is there."""
+        return self._mean is not None and self._mean.numel() <= CHUNK
+
     def add(self, value: Tensor, samples: int, total: int) -> None:
         parts = real_parts(value)
         if self._mean is None:
@@ -101,9 +131,7 @@ class _FloatingMean:
             _move(mean, chunk.to(self._working), samples / total)
 
     def result(self, total: int) -> Tensor:
-        mean = self._mean
-        if mean is None:
-            raise ValueError("no worker's weights were folded in")
+        mean = self.current
         return (torch.view_as_complex(mean) if self._dtype.is_complex else mean).to(self._dtype)
 
 
@@ -113,6 +141,28 @@ def _move(mean: Tensor, value: Tensor, part: float) -> None:
     if not is_finite(moved):
         moved = _move_at_the_limits(mean, value, part)
     mean.copy_(moved)
+
+
+def _move_together(small: list[tuple[_FloatingMean, Tensor]], part: float) -> None:
+    """`_move` for many small tensors in a few calls of torch; bit for bit the same."""
+    by_dtype: dict[torch.dtype, list[tuple[_FloatingMean, Tensor, Tensor]]] = {}
+    for mean, value in small:
+        before = mean.current
+        parts = real_parts(value)
+        now = parts if parts.dtype is before.dtype else parts.to(before.dtype)
+        by_dtype.setdefault(before.dtype, []).append((mean, before, now))
+    for group in by_dtype.values():
+        means, befores, values = (list(column) for column in zip(*group, strict=True))
+        # Each tensor stays a tensor of its own: packed into one, its last elements could be
+        # calculated by other instructions, which may round differently.
+        moved = torch._foreach_add(befores, torch._foreach_sub(values, befores), alpha=part)
+        bad = {int(place) for place in not_finite({str(i): t for i, t in enumerate(moved)})}
+        for place, mean in enumerate(means):
+            if place in bad:
+                limited = _move_at_the_limits(befores[place], values[place], part)
+                mean.current = limited
+            else:
+                mean.current = moved[place]
 
 
 def _move_at_the_limits(mean: Tensor, value: Tensor, part: float) -> Tensor:

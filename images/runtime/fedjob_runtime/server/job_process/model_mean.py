@@ -9,6 +9,11 @@ from fedjob_runtime.server.job_process.fedavg import WeightedMean
 from fedjob_runtime.training.extra_state import is_extra_state
 
 
+def worker_order(worker: str) -> tuple[int, str]:
+    """Sorts workers by number: by length first, so that worker-10 is after worker-9."""
+    return len(worker), worker
+
+
 class ModelMean:
     """FedAvg tensor by tensor: each is the mean over the workers that sent it.
 
@@ -21,7 +26,9 @@ class ModelMean:
 
     def __init__(self, reference: dict[str, Tensor]) -> None:
         self._reference = reference
-        self._means: dict[str, WeightedMean] = {}
+        self._groups: list[tuple[set[str], WeightedMean]] = []
+        """Tensors that the same workers sent: one group but where answers are partial."""
+        self._order: dict[str, None] = {}
         self._extra = ExtraStateMean()
 
     def add(self, weights: dict[str, Tensor], samples: int, worker: str = "") -> None:
@@ -32,23 +39,34 @@ class ModelMean:
             samples: Their weight, above 0.
             worker: Its name.
         """
-        for name, value in weights.items():
-            if not is_extra_state(name):
-                mean = self._means.get(name)
-                if mean is None:
-                    mean = self._means[name] = WeightedMean({name: value})
-                mean.add({name: value}, samples)
+        sent = {name: value for name, value in weights.items() if not is_extra_state(name)}
+        for names, mean in list(self._groups):
+            missing = names - sent.keys()
+            if len(missing) == len(names):
+                continue
+            if missing:
+                names -= missing
+                self._groups.append((missing, mean.split(missing)))
+            mean.add(sent, samples)
+        new = {name: value for name, value in sent.items() if name not in self._order}
+        if new:
+            mean = WeightedMean(new)
+            mean.add(new, samples)
+            self._groups.append((set(new), mean))
+            self._order |= dict.fromkeys(new)
         self._extra.add(weights, samples, worker)
 
     def result(self) -> dict[str, Tensor]:
         """The next global model; nothing of this round is kept."""
-        names = [*self._reference, *(n for n in self._means if n not in self._reference)]
-        result: dict[str, Tensor] = {}
-        for name in names:
-            if not is_extra_state(name):
-                mean = self._means.pop(name, None)
-                # One by one, so that accumulators and results of the whole model do not coexist.
-                result[name] = mean.result()[name] if mean else self._reference[name]
+        averaged: dict[str, Tensor] = {}
+        while self._groups:
+            averaged |= self._groups.pop()[1].result()
+        names = dict.fromkeys([*self._reference, *self._order])
+        result = {
+            name: averaged[name] if name in averaged else self._reference[name]
+            for name in names
+            if not is_extra_state(name)
+        }
         return result | self._extra.result(self._reference)
 
     def state(self) -> dict[str, Tensor]:
@@ -71,8 +89,7 @@ class ExtraStateMean:
     def add(self, weights: dict[str, Tensor], samples: int, worker: str) -> None:
         """Folds in the extra state among one worker's weights, if there is any."""
         extra = {name: value for name, value in weights.items() if is_extra_state(name)}
-        # By length first: worker-10 is after worker-9.
-        order = (len(worker), worker)
+        order = worker_order(worker)
         if extra and (self._worker is None or order < self._worker):
             self._first, self._worker = extra, order
         for name, value in extra.items():

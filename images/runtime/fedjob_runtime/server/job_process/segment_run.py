@@ -30,7 +30,7 @@ from fedjob_runtime.server.job_process.fedavg import weighted_metrics
 from fedjob_runtime.server.job_process.round_policy import RoundTerms, Verdict, judge
 from fedjob_runtime.server.job_process.round_results import Round, TaskKey, samples_of
 from fedjob_runtime.server.job_process.torch_export import save_torch
-from fedjob_runtime.training.tensor_types import require_averageable
+from fedjob_runtime.training.tensors.tensor_types import require_averageable
 from fedjob_runtime.training.weights import file_sha256, load_weights, save_weights
 
 logger = logging.getLogger("fedjob.server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import stat
@@ -23,6 +24,9 @@ from fedjob_runtime.server.orders import (
 CONNECT_SECONDS = 60.0
 """Seconds to wait for an agent: its container may be starting."""
 POLL_SECONDS = 0.2
+ALIVE_SECONDS = 1.0
+"""Seconds for which an answer that NVFlare's parent runs is believed: loops ask ten times as often.
+"""
 SEND_SECONDS = 10.0
 ANSWER_SECONDS: Final[Mapping[str, float]] = {"submit": 90.0, "export": 900.0}
 """Seconds that the agent may take for an order; NVFlare's admin session gives up after 20."""
@@ -47,10 +51,16 @@ class AgentClient:
         self._connection: socket.socket | None = None
         self._lines: Lines | None = None
         self._out_of_memory = False
+        self._alive_until = -math.inf
 
     @property
     def alive(self) -> bool:
-        """Whether NVFlare's parent process runs."""
+        """Whether NVFlare's parent process runs, as of the last `ALIVE_SECONDS`."""
+        if self._connection is not None and self._clock.monotonic() < self._alive_until:
+            return True
+        return self._ask_alive()
+
+    def _ask_alive(self) -> bool:
         if self._connection is None:
             return False
         try:
@@ -58,7 +68,10 @@ class AgentClient:
         except (ParentError, SegmentRefusedError):
             return False
         self._out_of_memory |= answer.get("out_of_memory") is True
-        return answer.get("alive") is True
+        alive = answer.get("alive") is True
+        if alive:
+            self._alive_until = self._clock.monotonic() + ALIVE_SECONDS
+        return alive
 
     def peers(self) -> int:
         """Connections to NVFlare's port, as the agent counts them.
@@ -73,6 +86,8 @@ class AgentClient:
 
     def exceeded(self) -> bool:
         """Whether a process of the agent's container was OOM-killed, as far as it could tell."""
+        # A process may have been killed since the answer that `alive` still goes by.
+        self._ask_alive()
         return self._out_of_memory
 
     def start(self) -> None:
@@ -88,6 +103,7 @@ class AgentClient:
     def kill(self) -> None:
         """Ends NVFlare's processes: the agent kills them when the connection closes."""
         connection, self._connection, self._lines = self._connection, None, None
+        self._alive_until = -math.inf
         if connection is not None:
             # Also wakes a thread that waits for an answer.
             with contextlib.suppress(OSError):

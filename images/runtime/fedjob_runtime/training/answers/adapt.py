@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fedjob.reasons import Reason
 from fedjob_runtime.training.extra_state import is_extra_state
-from fedjob_runtime.training.finite import is_finite
 from fedjob_runtime.training.notes import Note
+from fedjob_runtime.training.tensors.finite import is_finite
 
 _WRAPPERS = frozenset(["module", "_orig_mod", "_fsdp_wrapped_module"])
 """Parts of names that DistributedDataParallel, torch.compile and FSDP add."""

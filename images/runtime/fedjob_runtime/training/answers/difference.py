@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.tensors.finite import is_finite
 
 SMALL = 0.2
 """The answer's norm over the global model's, at most. Measured on handwritten digits (linear, MLP
@@ -73,8 +74,9 @@ def looks_like_difference(
     count = 0
     for _, start, value in pairs:
         first, second = start.flatten().double(), value.flatten().double()
-        finite = torch.isfinite(first) & torch.isfinite(second)
-        first, second = first[finite], second[finite]
+        if not (is_finite(first) and is_finite(second)):
+            finite = torch.isfinite(first) & torch.isfinite(second)
+            first, second = first[finite], second[finite]
         product += float(first @ second)
         theirs += float(first @ first)
         mine += float(second @ second)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from fedjob_runtime.server.job_process.elements import CHUNK
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT, WeightedMean, weighted_metrics
 
 # Float32 has 24 bits of mantissa: each result folded in makes three roundings, each at most half a
@@ -259,3 +260,41 @@ def test_mean_of_huge_metrics_is_finite() -> None:
     found = weighted_metrics(parts)
     assert found["loss"] == top
     assert found["sum"] == -top / 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
+def test_small_tensors_together_give_the_bits_of_each_alone(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    sizes = [1, 3, 7, 8, 9, 31, 33, 1000, CHUNK, CHUNK + 5]
+    limits = torch.tensor([float("inf"), 3e38, -3e38, 1.0])
+    answers = [
+        {f"t{size}": torch.randn(size, dtype=torch.float32).to(dtype) for size in sizes}
+        | {"limits": (limits * sign).to(dtype), "scalar": torch.tensor(float(sign)).to(dtype)}
+        for sign in (1, 1, -1)
+    ]
+    together = WeightedMean(answers[0])
+    alone = {name: WeightedMean({name: value}) for name, value in answers[0].items()}
+    for samples, answer in zip((7, 1, 3), answers, strict=True):
+        together.add(answer, samples)
+        for name, mean in alone.items():
+            # One piece at a time, as tensors of more than one piece are folded in.
+            mean._weight += samples
+            mean._means[name].add(answer[name], samples, mean._weight)
+    for name, value in together.result().items():
+        expected = alone[name].result()[name]
+        assert torch.equal(bits(value), bits(expected)), name
+
+
+def bits(value: torch.Tensor) -> torch.Tensor:
+    return value.reshape(-1).contiguous().view(torch.uint8)
+
+
+def test_split_takes_tensors_with_the_weight_so_far() -> None:
+    mean = WeightedMean({"a": torch.zeros(2), "b": torch.zeros(2)})
+    mean.add({"a": torch.ones(2), "b": torch.ones(2)}, 1)
+    other = mean.split({"b"})
+    mean.add({"a": torch.full((2,), 4.0)}, 2)
+    other.add({"b": torch.full((2,), 3.0)}, 1)
+    assert mean.result()["a"].tolist() == [3.0, 3.0]
+    assert other.result()["b"].tolist() == [2.0, 2.0]
+    assert (mean.weight, other.weight) == (3, 2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
 import torch
 
-from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean
+from fedjob_runtime.server.job_process.model_mean import ExtraStateMean, ModelMean, worker_order
 from fedjob_runtime.training.extra_state import decoded, encode
 
 REFERENCE = {"base": torch.full((2,), 9.0), "lora": torch.zeros(2), "head": torch.zeros(1)}
@@ -61,3 +64,32 @@ def test_extra_state_is_part_of_the_model_mean() -> None:
     mean = ModelMean({"w": torch.ones(1), **state(7, 1.0)})
     mean.add({"w": torch.zeros(1), **state(8, 3.0)}, 1, "worker-0")
     assert decoded(mean.result())["a._extra_state"]["seen"] == 8
+
+
+def test_parts_in_any_combination_are_averaged_tensor_by_tensor() -> None:
+    generator = random.Random(3)
+    reference = {name: torch.zeros(2, dtype=torch.float64) for name in "abcdef"}
+    for _ in range(30):
+        mean, sent = ModelMean(reference), {name: [] for name in reference}
+        for worker in range(1, 6):
+            names = generator.sample(sorted(reference), generator.randint(1, 6))
+            samples = generator.randint(1, 9)
+            value = float(generator.randint(-8, 8))
+            mean.add(
+                {name: torch.full((2,), value, dtype=torch.float64) for name in names},
+                samples,
+                f"worker-{worker}",
+            )
+            for name in names:
+                sent[name].append((samples, value))
+        result = mean.result()
+        assert list(result) == list(reference)
+        for name, parts in sent.items():
+            weight = sum(samples for samples, _ in parts)
+            exact = sum(samples * value for samples, value in parts) / weight if parts else 0.0
+            assert result[name].tolist() == pytest.approx([exact, exact], abs=1e-12)
+
+
+def test_workers_are_sorted_by_their_numbers() -> None:
+    names = ["worker-10", "worker-9", "worker-1"]
+    assert sorted(names, key=worker_order) == ["worker-1", "worker-9", "worker-10"]

@@ -92,7 +92,8 @@ def test_orders_are_sent_and_their_answers_returned(agent: FakeAgent, client: Ag
     client.export(3)
     assert agent.orders == [
         {"order": "start", "protocol": PROTOCOL, "fresh": True},
-        {"order": "state"},
+        {"order": "state"},  # for `alive`
+        {"order": "state"},  # for `exceeded`, which must not be out of date
         {"order": "peers"},
         {"order": "submit", "segment": 7, "start_round": 2, "clients": ["worker-0"]},
         {"order": "release"},
@@ -116,6 +117,43 @@ def test_processes_that_were_killed_for_their_memory_are_remembered(
     agent.answer = says(alive=True, out_of_memory=False)
     assert client.alive
     assert client.exceeded()
+
+
+class Second:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_agent_is_asked_once_a_second_whether_the_parent_runs(
+    agent: FakeAgent, tmp_path: Path
+) -> None:
+    clock = Second()
+    client = AgentClient(tmp_path, clock)
+    client.start()
+    agent.answer = says(alive=True, out_of_memory=False)
+    assert [client.alive for _ in range(20)] == [True] * 20
+    assert len(agent.orders) == 2, "start, and one state"
+    agent.answer = says(alive=True, out_of_memory=True)
+    assert client.exceeded(), "a kill since then is not missed"
+    agent.answer = says(alive=False, out_of_memory=True)
+    assert client.alive
+    clock.now += module.ALIVE_SECONDS
+    assert not client.alive
+    agent.answer = says(alive=True)
+    assert client.alive, "that it does not run is not believed for longer"
+    client.kill()
+    assert not client.alive
 
 
 def test_agent_that_is_absent_is_waited_for(tmp_path: Path, client: AgentClient) -> None:

@@ -19,7 +19,7 @@ from fedjob_runtime.server.job_process.elements import (
     working_dtype,
 )
 from fedjob_runtime.server.job_process.fedavg import WeightedMean
-from fedjob_runtime.server.job_process.model_mean import ModelMean
+from fedjob_runtime.server.job_process.model_mean import ModelMean, worker_order
 from fedjob_runtime.training.extra_state import is_extra_state
 
 Weights = dict[str, Tensor]
@@ -34,17 +34,17 @@ class KeptAnswers(ABC):
 
     def __init__(self, reference: Weights) -> None:
         self._reference = reference
-        self._answers: dict[tuple[int, str], Weights] = {}
+        self._answers: dict[str, Weights] = {}
 
     def add(self, weights: Weights, samples: int, worker: str) -> None:
         """Keeps one worker's answer; `samples` does not count."""
-        # By length first: worker-10 is after worker-9. So the order of arrival changes nothing.
-        self._answers[len(worker), worker] = weights
+        self._answers[worker] = weights
 
     def result(self) -> Weights:
         """The next global model; the answers are dropped."""
-        answers = [self._answers[key] for key in sorted(self._answers)]
-        names = [worker for _, worker in sorted(self._answers)]
+        # Not by arrival: the same answers give the same model.
+        names = sorted(self._answers, key=worker_order)
+        answers = [self._answers[name] for name in names]
         self._answers = {}
         return self.combined(answers, names)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fedjob_runtime.training.errors import ModelInvalidError
 from fedjob_runtime.training.model import build_model, load_user_module
-from fedjob_runtime.training.tensor_types import AVERAGED, require_averageable
+from fedjob_runtime.training.tensors.tensor_types import AVERAGED, require_averageable
 
 
 @pytest.mark.parametrize("dtype", sorted(AVERAGED, key=str), ids=str)
