@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fedjob import __version__
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
+from fedjob.version import __version__
 
 TASK_PROTOCOL: Final = 1
 """Number of the form of tasks and replies.
