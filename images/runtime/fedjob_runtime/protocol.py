@@ -19,8 +19,8 @@ TASK_PROTOCOL: Final = 1
 It is raised only where a worker or a server of the number before would misread one, so most
 releases keep it. Releases before 0.2.0 and executors of NVFlare's own send none: they count as 1.
 """
-PROTOCOL = "protocol"
-RELEASE = "release"
+PROTOCOL = "fedjob.protocol"
+RELEASE = "fedjob.release"
 """Task and reply meta: the sender's TASK_PROTOCOL and its fedjob's version, which is only shown."""
 
 FAILURE = "fedjob.failure"
