@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 FILES := sdk operator images tests examples
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 
-.PHONY: help demo environment test lint types verify generate unit programs integration bombs fuzz bench format clean \
+.PHONY: help audit demo environment test lint types verify generate unit programs integration bombs fuzz bench format clean \
   cluster cluster-down images sbom lock e2e chaos
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,15 @@ sbom: $(VENV)/.dev ## what is in each image, as CycloneDX JSON in out/sbom
 	@for image in runtime operator store; do \
 	  $(BIN)/python images/sbom.py localhost:5001/fedjob/$$image:$(VERSION) > out/sbom/$$image.cdx.json; \
 	  echo "out/sbom/$$image.cdx.json"; \
+	done
+
+# --strict: a package that the database does not answer for fails, instead of passing unchecked.
+audit: ## known vulnerabilities of the images' Python packages (pip-audit); needs the network
+	@test -x .cache/audit/bin/pip-audit || { python3 -m venv .cache/audit && .cache/audit/bin/pip install -q 'pip-audit>=2.9,<3'; }
+	@for list in images/*/requirements*.txt; do \
+	  echo "$$list"; \
+	  .cache/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$list \
+	    || { echo "$$list: not clean, or the database was not reached: see the lines above"; exit 1; }; \
 	done
 
 # uv writes the hash of every file of a release; pip would write only those it downloaded.

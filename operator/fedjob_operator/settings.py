@@ -133,6 +133,17 @@ class Settings(Model):
         pattern=QUANTITY,
         description="Memory limit of a pod whose spec has none; its request, where that is larger.",
     )
+    supervisor_cpu: str = Field(
+        "50m", pattern=QUANTITY, description="CPU request of each server's supervisor."
+    )
+    supervisor_memory: str = Field(
+        "128Mi", pattern=QUANTITY, description="Memory request of each server's supervisor."
+    )
+    supervisor_memory_limit: str = Field(
+        "1Gi",
+        pattern=QUANTITY,
+        description="Memory limit of each server's supervisor; its request, where that is larger.",
+    )
     work_size_limit: str = Field(
         "100Gi",
         pattern=QUANTITY,
@@ -183,6 +194,9 @@ class Settings(Model):
             cpu=self.default_cpu,
             memory=self.default_memory,
             memory_limit=self.default_memory_limit,
+            supervisor_cpu=self.supervisor_cpu,
+            supervisor_memory=self.supervisor_memory,
+            supervisor_memory_limit=self.supervisor_memory_limit,
             work_size=self.work_size_limit,
             ttl=self.default_ttl_seconds if self.default_ttl_seconds >= 0 else None,
         )

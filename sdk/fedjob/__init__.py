@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fedjob.version import __version__
+
 if TYPE_CHECKING:
     from fedjob.client.cluster import Client
     from fedjob.client.from_model import from_model
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from fedjob.spec.models.storage import StorageSpec
     from fedjob.spec.models.training import TrainingConfig
     from fedjob.spec.models.workers import WorkersSpec
-
-__version__ = "0.2.0"
 
 _MODULES = {
     "fedjob.client.cluster": ("Client",),

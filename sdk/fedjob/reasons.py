@@ -142,6 +142,10 @@ class Reason(StrEnum):
     BAD_TASK_DATA = "BadTaskData", "A task came without the weights it needs."
 
     # The federation
+    VERSION_MISMATCH = (
+        "VersionMismatch",
+        "Server and worker, or operator and image, are of releases that do not fit together.",
+    )
     TOO_FEW_WORKERS = "TooFewWorkers", "Fewer workers than minClients are left."
     WORKER_EXITED = "WorkerExited", "A worker's process ended."
     WORKER_LOST = "WorkerLost", "A worker is gone and left no message."

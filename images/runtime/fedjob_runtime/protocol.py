@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from fedjob.errors import FedjobError
+from fedjob.reasons import Reason
+from fedjob.version import __version__
+
+TASK_PROTOCOL: Final = 1
+"""Number of the form of tasks and replies.
+
+It is raised only where a worker or a server of the number before would misread one, so most
+releases keep it. Releases before 0.2.0 and executors of NVFlare's own send none: they count as 1.
+"""
+PROTOCOL = "fedjob.protocol"
+RELEASE = "fedjob.release"
+"""Task and reply meta: the sender's TASK_PROTOCOL and its fedjob's version, which is only shown."""
 
 FAILURE = "fedjob.failure"
 """Reply header: a JSON object {reason, message} in place of weights."""
@@ -36,6 +51,51 @@ ENV_SHARD = "FEDJOB_SHARD"
 """Worker: the file name of its shard."""
 ENV_KEEP_FILES = "FEDJOB_KEEP_FILES"
 """Worker: a KeptFiles as JSON; absent where nothing is kept."""
+
+
+class VersionMismatchError(FedjobError):
+    """Server and worker are of releases that do not understand each other's tasks."""
+
+    reason = Reason.VERSION_MISMATCH
+
+
+def version_meta() -> dict[str, Any]:
+    """What a task or a reply carries about its sender."""
+    return {PROTOCOL: TASK_PROTOCOL, RELEASE: __version__}
+
+
+def check_task(meta: Mapping[str, Any], worker: str) -> None:
+    """Checks the number of the server that sent a task.
+
+    Raises:
+        VersionMismatchError: It is not this worker's; names both releases.
+    """
+    if not _fits(meta):
+        raise _mismatch(worker, server=_release(meta), own=_release(version_meta()))
+
+
+def check_reply(meta: Mapping[str, Any], worker: str) -> None:
+    """Checks the number of the worker that sent a reply; raises as `check_task` does."""
+    if not _fits(meta):
+        raise _mismatch(worker, server=_release(version_meta()), own=_release(meta))
+
+
+def _fits(meta: Mapping[str, Any]) -> bool:
+    number = meta.get(PROTOCOL, 1)
+    return type(number) is int and number == TASK_PROTOCOL
+
+
+def _release(meta: Mapping[str, Any]) -> str:
+    """As messages show it; the sender is not trusted, so its length is bounded."""
+    release = str(meta.get(RELEASE, "before 0.2.0"))[:32]
+    return f"{release} (protocol {str(meta.get(PROTOCOL, 1))[:32]})"
+
+
+def _mismatch(worker: str, *, server: str, own: str) -> VersionMismatchError:
+    return VersionMismatchError(
+        f"{worker}: the server's fedjob is {server}, this worker's is {own}, and they do not "
+        "understand each other; run both from one release: delete the job and submit it again"
+    )
 
 
 def env_text(name: str) -> str:

@@ -9,6 +9,7 @@ from fedjob.formats import epoch
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
+from fedjob.version import __version__
 from fedjob_operator.planning.preparation import spec_digest
 from fedjob_operator.state.pod_status import PodView, termination_message
 from fedjob_operator.state.record import Failure, PodSlot, Record, Result
@@ -16,6 +17,9 @@ from fedjob_operator.state.record import Failure, PodSlot, Record, Result
 RESTARTABLE = frozenset({Reason.FENCED, Reason.INTERRUPTED, Reason.STORE_UNREACHABLE})
 """Failures of one server start, not of the run: the next start continues it."""
 LONGEST_MESSAGE = 4000
+_NOT_FOUND = 127
+"""Exit code of tini where it finds no program, which it names in its message."""
+_NO_AGENT = "exec fedjob-server-agent failed"
 
 End = Failure | Result
 
@@ -58,7 +62,12 @@ def found_end(job: FederatedJob, inputs: EndInputs, now: float) -> End | None:
     result = result_of(job, inputs.server_status, now) or result_of(job, inputs.log_status, now)
     if result is not None:
         return result
-    found = _server_failed(inputs) or _out_of_memory(job, inputs) or _limits(job, inputs, now)
+    found = (
+        _server_failed(inputs)
+        or _without_agent(inputs)
+        or _out_of_memory(job, inputs)
+        or _limits(job, inputs, now)
+    )
     if found is None:
         return None
     reason, message = found
@@ -108,6 +117,24 @@ def _server_failed(inputs: EndInputs) -> tuple[str, str] | None:
         if reason not in RESTARTABLE:
             return reason, str(left.get("message") or "")
     return None
+
+
+def _without_agent(inputs: EndInputs) -> tuple[str, str] | None:
+    """An image of release 0.1, which lacks the program of the federation's container.
+
+    The image is pinned, so no restart helps. The author's code can write such a message as well,
+    and then ends its own run only.
+    """
+    server = inputs.server
+    if server is None or server.exit_code != _NOT_FOUND or _NO_AGENT not in server.message:
+        return None
+    return (
+        Reason.VERSION_MISMATCH,
+        f"{server.name}: the job's image was built on a fedjob older than 0.2.0, which has no "
+        f"fedjob-server-agent, and the operator's fedjob is {__version__}; delete the job and "
+        f"submit it again under the same name: it gets a new image, and continues after the last "
+        f"committed round (build spec.image.base, if set, on the operator's runtime image first)",
+    )
 
 
 def _out_of_memory(job: FederatedJob, inputs: EndInputs) -> tuple[str, str] | None:

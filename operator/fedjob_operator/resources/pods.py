@@ -63,12 +63,6 @@ WORKER_GRACE = 5
 WORKER = "worker"
 CONTAINER = "main"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-SUPERVISOR_RESOURCES = {
-    "requests": {"cpu": "50m", "memory": "128Mi"},
-    "limits": {"memory": "1Gi"},
-}
-"""Of a process without torch, which sends models piece by piece; the author chooses only those of
-the federation."""
 _SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -158,7 +152,7 @@ def server_pod(job: FederatedJob, start: PodStart, defaults: Defaults) -> Body:
             "periodSeconds": 30,
             "failureThreshold": 5,
         },
-        "resources": SUPERVISOR_RESOURCES,
+        "resources": _supervisor_resources(defaults),
     }
     volumes = [
         config,
@@ -354,6 +348,15 @@ def _cores(placement: Placement, defaults: Defaults) -> float:
         if amounts is not None and amounts.cpu is not None:
             return float(amount(amounts.cpu))
     return float(amount(defaults.cpu))
+
+
+def _supervisor_resources(defaults: Defaults) -> dict[str, Any]:
+    """The operator's choice: the author chooses only those of the federation."""
+    memory = defaults.supervisor_memory
+    return {
+        "requests": {"cpu": defaults.supervisor_cpu, "memory": memory},
+        "limits": {"memory": max((defaults.supervisor_memory_limit, memory), key=amount)},
+    }
 
 
 def _resources(placement: Placement, defaults: Defaults) -> dict[str, Any]:

@@ -157,6 +157,10 @@ class Defaults:
         cpu: CPU request of a pod that asks for nothing.
         memory: Memory request of a pod that asks for nothing.
         memory_limit: Memory limit of a pod whose spec has none; its request, where that is larger.
+        supervisor_cpu: CPU request of a server's supervisor: a process without torch, which sends
+            models piece by piece.
+        supervisor_memory: Its memory request.
+        supervisor_memory_limit: Its memory limit; its request, where that is larger.
         work_size: Size limit of a pod's writable folder.
         ttl: Seconds after its end in which a job without a ttl is deleted; None: never.
     """
@@ -179,6 +183,9 @@ class Defaults:
     cpu: str = "100m"
     memory: str = "512Mi"
     memory_limit: str = "32Gi"
+    supervisor_cpu: str = "50m"
+    supervisor_memory: str = "128Mi"
+    supervisor_memory_limit: str = "1Gi"
     work_size: str = "100Gi"
     ttl: int | None = None
 

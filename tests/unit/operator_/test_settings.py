@@ -53,3 +53,16 @@ def test_only_the_login_of_the_jobs_registry_is_shared(tmp_path: Path) -> None:
 def test_ttl_of_minus_one_is_none() -> None:
     assert read_settings({}).defaults({}).ttl == 7 * 86400
     assert read_settings({"FEDJOB_DEFAULT_TTL_SECONDS": "-1"}).defaults({}).ttl is None
+
+
+def test_supervisors_resources_are_read() -> None:
+    given = {
+        "FEDJOB_SUPERVISOR_CPU": "2",
+        "FEDJOB_SUPERVISOR_MEMORY": "3Gi",
+        "FEDJOB_SUPERVISOR_MEMORY_LIMIT": "4Gi",
+    }
+    found = read_settings(given).defaults({})
+    chosen = (found.supervisor_cpu, found.supervisor_memory, found.supervisor_memory_limit)
+    assert chosen == ("2", "3Gi", "4Gi")
+    with pytest.raises(InvalidInputError):
+        read_settings({"FEDJOB_SUPERVISOR_MEMORY": "much"})

@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from fedjob_runtime.protocol import JobSettings, env_path, env_text, failure_header, read_failure
+from fedjob_runtime.protocol import (
+    PROTOCOL,
+    RELEASE,
+    TASK_PROTOCOL,
+    JobSettings,
+    VersionMismatchError,
+    check_reply,
+    check_task,
+    env_path,
+    env_text,
+    failure_header,
+    read_failure,
+    version_meta,
+)
 
 
 def test_failure_is_read_back() -> None:
@@ -62,3 +75,29 @@ def test_settings_are_those_of_our_executor_only(
     settings = JobSettings.read(tmp_path)
     assert (settings is not None) is found
     assert settings is None or settings.class_name == "Net"
+
+
+def test_own_version_is_accepted() -> None:
+    check_task(version_meta(), "w")
+    check_reply(version_meta(), "w")
+
+
+def test_sender_without_a_number_counts_as_protocol_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_reply({}, "w")
+    monkeypatch.setattr("fedjob_runtime.protocol.TASK_PROTOCOL", 2)
+    with pytest.raises(
+        VersionMismatchError, match=r"this worker's is before 0\.2\.0 \(protocol 1\)"
+    ):
+        check_reply({}, "w")
+    with pytest.raises(
+        VersionMismatchError, match=r"server's fedjob is before 0\.2\.0 \(protocol 1\)"
+    ):
+        check_task({}, "w")
+
+
+@pytest.mark.parametrize("number", [TASK_PROTOCOL + 1, True, "1", None, [1], "x" * 10_000])
+def test_other_numbers_are_refused_in_a_bounded_message(number: object) -> None:
+    with pytest.raises(VersionMismatchError) as caught:
+        check_reply({PROTOCOL: number, RELEASE: "r" * 10_000}, "w")
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).endswith("delete the job and submit it again")

@@ -68,6 +68,12 @@
   value: {{ .Values.jobs.memory | quote }}
 - name: FEDJOB_DEFAULT_MEMORY_LIMIT
   value: {{ .Values.jobs.memoryLimit | quote }}
+- name: FEDJOB_SUPERVISOR_CPU
+  value: {{ .Values.jobs.supervisor.cpu | quote }}
+- name: FEDJOB_SUPERVISOR_MEMORY
+  value: {{ .Values.jobs.supervisor.memory | quote }}
+- name: FEDJOB_SUPERVISOR_MEMORY_LIMIT
+  value: {{ .Values.jobs.supervisor.memoryLimit | quote }}
 - name: FEDJOB_WORK_SIZE_LIMIT
   value: {{ .Values.jobs.workSizeLimit | quote }}
 - name: FEDJOB_DEFAULT_TTL_SECONDS

@@ -46,9 +46,11 @@ from fedjob_runtime.protocol import (
     SAMPLES,
     STATE_FOLDER,
     WARNINGS,
+    check_task,
     env_path,
     env_text,
     failure_header,
+    version_meta,
 )
 from fedjob_runtime.training.errors import TrainingError
 from fedjob_runtime.training.evaluate import evaluate
@@ -136,6 +138,7 @@ class TrainExecutor(Executor):
         if task_name not in ("train", "validate"):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         task = FLModelUtils.from_shareable(shareable)
+        check_task(task.meta or {}, worker)
         number = int(task.current_round or 0)
         weights: dict[str, Tensor] = task.params or {}
         if not weights and number > 0:
@@ -201,7 +204,9 @@ class TrainExecutor(Executor):
         generated = self._adapter == GENERATED_MODULE
         found = evaluate(model.to(context.device), context, function, logger, generated=generated)
         reply = FLModel(
-            metrics=found.metrics, current_round=context.round, meta={SAMPLES: found.samples}
+            metrics=found.metrics,
+            current_round=context.round,
+            meta={**version_meta(), SAMPLES: found.samples},
         )
         return FLModelUtils.to_shareable(reply)
 
@@ -247,7 +252,12 @@ def _reply(answer: Answer, number: int | None) -> Shareable:
         params=answer.weights,
         metrics=answer.metrics,
         current_round=number,
-        meta={SAMPLES: answer.samples, WARNINGS: answer.warnings, PARTIAL: answer.partial},
+        meta={
+            **version_meta(),
+            SAMPLES: answer.samples,
+            WARNINGS: answer.warnings,
+            PARTIAL: answer.partial,
+        },
     )
     return FLModelUtils.to_shareable(model)
 

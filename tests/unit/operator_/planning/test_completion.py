@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from fedjob import __version__
 from fedjob.protocol.server_status import RunPhase
 from fedjob_operator.state.observed import Observations
 from support.operator.runs import (
@@ -155,3 +156,29 @@ def test_deadline_fails_the_job_in_time() -> None:
     longer = a_job(runPolicy={"activeDeadlineSeconds": 500})
     revived = plan_for(longer, respecified(observed, longer), NOW + 200)
     assert names(revived.create, "Pod")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "state"),
+    [
+        (127, "[FATAL tini (7)] exec fedjob-server-agent failed: No such file", "Failed"),
+        (1, "[FATAL tini (7)] exec fedjob-server-agent failed: No such file", "Recovering"),
+        (127, "sh: train: not found", "Recovering"),
+    ],
+)
+def test_image_without_the_agent_ends_the_run_at_its_first_start(
+    code: int, message: str, state: str
+) -> None:
+    job = a_job()
+    end = {"exitCode": code, "message": message, "finishedAt": "2026-01-01T00:00:00Z"}
+    sidecar = {"name": "federation", "restartCount": 1, "lastState": {"terminated": end}}
+    pod = running(ready=False) | {"initContainerStatuses": [sidecar]}
+    found = with_pod(all_running(started(job)), "digits-server", **pod)
+    settled = settle_and_read(job, found) if state == "Failed" else settle(job, found)
+    status = settled.body["status"]
+    assert status["state"] == state
+    assert (status.get("reason") == "VersionMismatch") is (state == "Failed")
+    if state == "Failed":
+        assert "older than 0.2.0" in status["message"]
+        assert f"the operator's fedjob is {__version__}" in status["message"]
+        assert "delete the job and submit it again under the same name" in status["message"]

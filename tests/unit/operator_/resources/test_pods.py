@@ -248,6 +248,22 @@ def test_every_pod_has_a_memory_limit(resources: dict[str, Any], limit: str) -> 
         assert set(found.values()) == {limit}
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("3Gi", "3Gi"), ("1Gi", "2Gi")])
+def test_supervisors_resources_are_the_operators_choice(limit: str, expected: str) -> None:
+    chosen = replace(
+        DEFAULTS,
+        supervisor_cpu="2",
+        supervisor_memory="2Gi",
+        supervisor_memory_limit=limit,
+    )
+    job = a_job(server={"resources": {"limits": {"cpu": "7", "memory": "9Gi"}}})
+    supervisor, _ = server_containers(server_pod(job, a_start(), chosen))
+    assert supervisor["resources"] == {
+        "requests": {"cpu": "2", "memory": "2Gi"},
+        "limits": {"memory": expected},
+    }
+
+
 @pytest.mark.parametrize("pod", pods(), ids=lambda b: b["metadata"]["name"])
 def test_every_empty_dir_has_a_size_limit(pod: Body) -> None:
     """A pod fills no node's disk, and no more memory than its container may have."""

@@ -15,8 +15,19 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
+from fedjob import __version__
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import BASE, FAILURE, SAMPLES, WARNINGS, read_failure
+from fedjob_runtime.protocol import (
+    BASE,
+    FAILURE,
+    PROTOCOL,
+    RELEASE,
+    SAMPLES,
+    TASK_PROTOCOL,
+    WARNINGS,
+    read_failure,
+    version_meta,
+)
 from fedjob_runtime.worker.executor import TrainExecutor
 
 MODEL = """
@@ -81,11 +92,15 @@ def call(
     *,
     task: str = "train",
     base: str = "",
+    meta: dict[str, Any] | None = None,
 ) -> Shareable:
     context = FLContext()
     context.set_prop(ReservedKey.IDENTITY_NAME, "worker-7", private=False, sticky=True)
     model = FLModel(
-        params_type=ParamsType.FULL, params=weights, current_round=number, meta={BASE: base}
+        params_type=ParamsType.FULL,
+        params=weights,
+        current_round=number,
+        meta={BASE: base, **(meta or {})},
     )
     return executor.execute(task, FLModelUtils.to_shareable(model), context, Signal())
 
@@ -254,3 +269,29 @@ def test_a_job_without_a_model(worker: TrainExecutor, tmp_path: Path) -> None:
     assert float(reply.params["t"]) == 1.5
     unknown = call(free, {"t": torch.ones(())}, 0, task="validate")
     assert unknown.get_return_code() == ReturnCode.TASK_UNKNOWN
+
+
+@pytest.mark.parametrize("task", ["train", "validate"])
+def test_task_of_another_protocol_is_refused_before_the_authors_code_runs(
+    worker: TrainExecutor, tmp_path: Path, task: str
+) -> None:
+    newer = {PROTOCOL: TASK_PROTOCOL + 1, RELEASE: "9.9.9"}
+    reply = call(worker, weights(1.0), 1, task=task, meta=newer)
+    failure = read_failure(reply.get_header(FAILURE))
+    assert failure is not None
+    assert failure[0] == Reason.VERSION_MISMATCH
+    assert f"the server's fedjob is 9.9.9 (protocol {TASK_PROTOCOL + 1})" in failure[1]
+    assert f"this worker's is {__version__} (protocol {TASK_PROTOCOL})" in failure[1]
+    assert failure[1].startswith("worker-7: ")
+    assert calls(tmp_path) == 0
+
+
+def test_release_alone_refuses_nothing(worker: TrainExecutor) -> None:
+    reply = call(worker, weights(1.0), 1, meta={PROTOCOL: TASK_PROTOCOL, RELEASE: "9.9.9"})
+    assert reply.get_return_code() == ReturnCode.OK
+
+
+@pytest.mark.parametrize("task", ["train", "validate"])
+def test_reply_carries_the_workers_version(worker: TrainExecutor, task: str) -> None:
+    reply = FLModelUtils.from_shareable(call(worker, weights(1.0), 1, task=task))
+    assert {key: reply.meta[key] for key in version_meta()} == version_meta()

@@ -21,7 +21,7 @@ from fedjob.errors import FedjobError
 from fedjob.formats import rfc3339
 from fedjob.protocol.commit import ClientFailure, RoundTimes
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import BASE
+from fedjob_runtime.protocol import BASE, check_reply, version_meta
 from fedjob_runtime.server.clock import Clock, SystemClock
 from fedjob_runtime.server.ipc import Control, Handover, SegmentReport
 from fedjob_runtime.server.job_process.aggregators import Mean, aggregate, full_weights
@@ -238,6 +238,7 @@ class SegmentRun:
             if current.task != ("train", model.current_round) or not current.expects(name):
                 return False
             try:
+                check_reply(model.meta, name)
                 samples = samples_of(model, name, len(current.members))
                 weights = full_weights(
                     model, current.reference, name, partial=self._settings.partial
@@ -267,6 +268,7 @@ class SegmentRun:
             if current.task[0] != "validate" or not current.expects(name):
                 return False
             try:
+                check_reply(model.meta, name)
                 current.accept(name, samples_of(model, name, len(current.members)), model)
             except Exception as error:  # noqa: BLE001 (a worker's answer may hold anything)
                 current.fail(name, *_fault_of_answer(name, error))
@@ -369,7 +371,7 @@ class SegmentRun:
             params=weights,
             current_round=number - 1,
             total_rounds=self._settings.num_rounds,
-            meta=meta,
+            meta={**version_meta(), **meta},
         )
 
     def _open(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import WARNINGS
+from fedjob_runtime.protocol import PROTOCOL, RELEASE, TASK_PROTOCOL, WARNINGS
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
 from support.fake_segment import (
     FakeSegment,
@@ -29,6 +29,11 @@ from support.fake_segment import (
         ({"params": {"v": torch.ones(2)}}, Reason.MISSING_TENSOR, "w [2] is missing"),
         ({"params": {"w": torch.ones(3)}}, Reason.SHAPE_MISMATCH, "w has shape [3]"),
         ({"params": {}}, Reason.EMPTY_WEIGHTS, "the weights are empty"),
+        (
+            {"meta": {PROTOCOL: TASK_PROTOCOL + 1, RELEASE: "9.9.9"}},
+            Reason.VERSION_MISMATCH,
+            f"this worker's is 9.9.9 (protocol {TASK_PROTOCOL + 1})",
+        ),
     ],
 )
 def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
