@@ -236,6 +236,7 @@ def test_run_stops_early_though_the_server_is_lost_after_the_best_round(
         fed.start()
         fed.until(lambda s: s.completed >= 3, what="the best round")
         fed.processes["server"].kill()
+        fed.until(lambda s: s.attempt == 2, what="attempt 2")
         assert fed.wait_end() == 0, fed.logs()
     assert fed.log.commits() == [0, 1, 2, 3, 4, 5]
     commits = fed.commits()

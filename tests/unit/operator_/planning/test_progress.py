@@ -95,7 +95,7 @@ def test_best_round_is_shown_with_the_object_of_its_model() -> None:
         "round": 2,
         "metric": "val_loss",
         "value": 0.25,
-        "uri": f"s3://jobs/jobs/default/digits/rounds/2/model-{'ab' * 8}.safetensors",
+        "uri": f"s3://jobs/jobs/team/digits/rounds/2/model-{'ab' * 8}.safetensors",
         "sha256": "ab" * 32,
         "size": 7,
     }
