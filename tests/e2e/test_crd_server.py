@@ -33,7 +33,7 @@ LEAVES = {path_of(steps): steps for steps in leaves_of(SCHEMA)}
 SUSPENDED = job({"metadata.name": "kept", "spec.runPolicy.suspend": True})
 IMMUTABLE = (
     *("spec.model", "spec.shards", "spec.training", "spec.components", "spec.storage"),
-    "spec.federation.jobName",
+    *("spec.federation.jobName", "spec.federation.strategy"),
 )
 """Fields that cannot change: another value would make it another job."""
 

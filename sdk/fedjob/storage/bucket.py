@@ -214,15 +214,32 @@ class Bucket:
             return  # made by another at the same time; if it is not ours, the next write is refused
 
     def upload_file(
-        self, path: Path, key: str, progress: Progress | None = None, *, parallel: int = 4
+        self,
+        path: Path,
+        key: str,
+        progress: Progress | None = None,
+        *,
+        parallel: int = 4,
+        sha256: str | None = None,
     ) -> Upload:
         """Sends a file, unless the same bytes are there: by SHA-256, never by size alone (row 39).
 
         Files over 16 MiB travel in parts, `parallel` at once. The store checks each request by its
         Content-MD5; afterwards size and recorded SHA-256 are read back.
+
+        Args:
+            path: The file.
+            key: Where it goes.
+            progress: Called with the bytes that arrived.
+            parallel: Parts under way at once.
+            sha256: Of the file, from whoever wrote it: it is then read once, and hashed while it is
+                sent. None: it is read for its checksum first.
+
+        Raises:
+            ChecksumMismatchError: The file has another SHA-256; nothing is stored.
         """
         where = self.where(key)
-        sha256, size = sha256_of(path), path.stat().st_size
+        sha256, size = sha256 or sha256_of(path), path.stat().st_size
         found = self.head(key)
         if found is not None and (found.sha256, found.size) == (sha256, size):
             if progress is not None:

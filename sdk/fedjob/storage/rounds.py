@@ -13,6 +13,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -136,7 +137,7 @@ class RoundLog:
         """
         number = commit.round
         key = self._layout.round_file(number, self._layout.round_model_name(commit.sha256))
-        self._patiently(lambda: self._bucket.upload_file(model_path, key))
+        self._patiently(lambda: self._bucket.upload_file(model_path, key, sha256=commit.sha256))
 
     def commit(self, commit: Commit, model_path: Path, strategy_path: Path | None = None) -> Commit:
         """Commits a round: the model first, then the commit object, which one server only can make.
@@ -172,17 +173,17 @@ class RoundLog:
                 f"committed; commit it first"
             )
         model_key = self.model_key(stored)
-        if sha256_of(model_path) != commit.sha256:
-            raise ChecksumMismatchError(
-                self._bucket.where(model_key),
-                f"{model_path} does not have the SHA-256 of its commit",
-                "write the file before its checksum is taken, and not after",
+        kept = stored.strategy
+        if kept is not None and strategy_path is not None:
+            strategy_key = self._layout.round_file(number, kept.file)
+            self._patiently(
+                lambda: self._bucket.upload_file(strategy_path, strategy_key, sha256=kept.sha256)
             )
-        if stored.strategy is not None and strategy_path is not None:
-            strategy_key = self._layout.round_file(number, stored.strategy.file)
-            self._patiently(lambda: self._bucket.upload_file(strategy_path, strategy_key))
         try:
-            self._patiently(lambda: self._bucket.upload_file(model_path, model_key))
+            # Hashed while it is sent; nothing is read where `upload_model` sent it before.
+            self._patiently(
+                lambda: self._bucket.upload_file(model_path, model_key, sha256=commit.sha256)
+            )
         except ChecksumMismatchError:
             # Another server committed the round and swept our model away before it was read back.
             if not self._exists(self._layout.commit(number)):
@@ -262,12 +263,12 @@ class RoundLog:
                 f"{model} is not the model of round {number}",
                 f"publish the file that fetch_model({number}) gives",
             )
-        return {
-            name: self._patiently(
-                lambda path=path, key=keys[name]: self._bucket.upload_file(path, key)  # type: ignore[misc]
-            )
-            for name, path in files.items()
-        }
+        done: dict[str, Upload] = {}
+        for name, path in files.items():
+            sha256 = commit.sha256 if name == MODEL else None
+            send = partial(self._bucket.upload_file, path, keys[name], sha256=sha256)
+            done[name] = self._patiently(send)
+        return done
 
     def _with_names(self, commit: Commit) -> Commit:
         names: dict[str, object] = {"model_file": self._layout.round_model_name(commit.sha256)}

@@ -6,6 +6,11 @@ from typing import Any
 
 from support.spec.sample_job import ITEM, UPLOAD
 
+_OF_OTHERS = {
+    **dict.fromkeys(["learningRate", "beta1", "beta2", "tau", "mu", "fraction"], 0.25),
+    "byzantine": 1,
+}
+
 SHARDS_AND_TRAINING: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "shards both": (
         {"spec.shards": {"uri": "s3://bucket/a/", "items": [ITEM]}},
@@ -285,11 +290,32 @@ FEDERATION: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "FedSGD",
         "write `FedAvg`",
     ),
-    "strategy with another's argument": (
+    **{
+        f"strategy with another's {argument}": (
+            {"spec.federation.strategy": {"name": "Median", "args": {argument: value}}},
+            f"spec.federation.strategy.args.{argument}",
+            "does not belong to Median, but to",
+            "remove it",
+        )
+        for argument, value in _OF_OTHERS.items()
+    },
+    "strategy with another's momentum": (
         {"spec.federation.strategy": {"name": "FedProx", "args": {"momentum": 0.5}}},
         "spec.federation.strategy.args.momentum",
         "does not belong to FedProx, but to FedAvgM",
         "remove it",
+    ),
+    "strategy with another's keep": (
+        {"spec.federation.strategy": {"name": "TrimmedMean", "args": {"keep": 2}}},
+        "spec.federation.strategy.args.keep",
+        "does not belong to TrimmedMean, but to Krum",
+        "remove it",
+    ),
+    "strategy tau zero": (
+        {"spec.federation.strategy": {"name": "FedAdam", "args": {"tau": 0}}},
+        "spec.federation.strategy.args.tau",
+        "0",
+        "a number from 1e-12",
     ),
     "strategy momentum one": (
         {"spec.federation.strategy": {"name": "FedAvgM", "args": {"momentum": 1}}},

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fedjob.reasons import Reason
 from fedjob_runtime.training.extra_state import decoded
+from fedjob_runtime.training.finite import is_finite
 from fedjob_runtime.training.notes import Note
 
 MIN_ELEMENTS = 1000
@@ -138,7 +139,7 @@ def cosine(weights: Mapping[str, Tensor], initial: Mapping[str, Tensor]) -> floa
             continue
         first = start.detach().flatten().float()
         second = weights[name].detach().cpu().flatten().float()
-        if not (torch.isfinite(first).all() and torch.isfinite(second).all()):
+        if not (is_finite(first) and is_finite(second)):
             continue
         product += float(torch.dot(first, second))
         theirs += float(torch.dot(first, first))

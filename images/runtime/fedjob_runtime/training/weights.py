@@ -152,16 +152,22 @@ def load_weights(path: Path, *, may_be_empty: bool = False) -> dict[str, Tensor]
 
 
 def save_weights(
-    path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    path: Path,
+    weights: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    durable: bool = False,
 ) -> None:
-    """Writes a safetensors file that is either wholly there, also after a power cut, or not at all.
+    """Writes a safetensors file that is either wholly there or not at all.
 
     Args:
         path: The file; its folder exists.
         weights: Tensors on any device, tied or not.
         metadata: Text to keep beside them.
+        durable: Also after a power cut. Not for what is uploaded: a killed process keeps its page
+            cache, and a node that lost its power starts from the store.
     """
-    with replacing(path, durable=True) as scratch:
+    with replacing(path, durable=durable) as scratch:
         mode = scratch.stat().st_mode & 0o777
         save_file(portable(weights), scratch, metadata=dict(metadata) if metadata else None)
         # safetensors makes files for their owner only; in a server's pod the supervisor, which is

@@ -18,6 +18,7 @@ from fedjob_runtime.training.errors import (
     WeightsError,
 )
 from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.finite import is_finite, readable
 from fedjob_runtime.training.portable import portable
 
 SHOWN = 3
@@ -156,24 +157,19 @@ def _values(name: str, given: Tensor, value: Tensor, expected: Tensor) -> list[_
             text = f"{name} has values that {_short(expected)} cannot hold"
             return [(DtypeMismatchError, name, text)]
         return []
-    bad = ~torch.isfinite(_readable(value))
-    if not bad.any():
+    if is_finite(value):
         return []
+    bad = ~torch.isfinite(readable(value))
     # Some models hold -inf on purpose; NaN never is one.
     if value.shape == expected.shape:
-        bad &= _readable(value) != _readable(expected.detach().cpu())
+        bad &= readable(value) != readable(expected.detach().cpu())
     count = int(bad.sum())
     if not count:
         return []
-    lost = torch.isfinite(_readable(given)) & bad
+    lost = torch.isfinite(readable(given)) & bad
     why = f", {int(lost.sum())} of them overflow {_short(expected)}" if lost.any() else ""
     text = f"{name} has {count} of {value.numel()} values that are NaN or infinite{why}"
     return [(NonFiniteWeightsError, name, text)]
-
-
-def _readable(tensor: Tensor) -> Tensor:
-    """Eight-bit floats know no isfinite."""
-    return tensor.float() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
 
 
 def _refuse(

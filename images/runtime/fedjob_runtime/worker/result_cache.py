@@ -66,7 +66,7 @@ class AnswerStore:
         folder = self._folder / str(round_number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        save_weights(folder / "weights.safetensors", answer.weights)
+        save_weights(folder / "weights.safetensors", answer.weights, durable=True)
         write_json(
             folder / "answer.json",
             {

@@ -21,6 +21,7 @@ from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
 from fedjob_runtime.training.errors import NonFiniteWeightsError
 from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.finite import is_finite, readable
 from fedjob_runtime.training.weights import check_weights
 
 _FIX = "correct spec.components.aggregator"
@@ -172,13 +173,12 @@ def aggregate(mean: Mean, reference: dict[str, Tensor], round_number: int) -> di
 
 def _new_infinities(value: Tensor, start: Tensor | None) -> int:
     """How many values are not finite and not as in the global model."""
-    if not (value.is_floating_point() or value.is_complex()):
+    if is_finite(value):
         return 0
-    # torch has no isfinite for floats of one byte.
-    readable = value.float() if value.itemsize == 1 else value
-    bad = ~torch.isfinite(readable)
-    if start is not None and bool(bad.any()):
-        bad &= readable != start.to(readable.dtype)
+    known = readable(value)
+    bad = ~torch.isfinite(known)
+    if start is not None:
+        bad &= known != start.to(known.dtype)
     return int(bad.sum())
 
 

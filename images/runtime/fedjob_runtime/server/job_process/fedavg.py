@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fedjob_runtime.server.job_process.elements import chunks, real_parts
+from fedjob_runtime.training.finite import is_finite
 
 MAX_WEIGHT = 2**47 - 1
 """Samples that one mean can hold: with 16-bit digits, integer sums then fit into int64."""
@@ -109,7 +110,7 @@ class _FloatingMean:
 def _move(mean: Tensor, value: Tensor, part: float) -> None:
     """Moves `mean` towards `value` by `part` of the way, in place."""
     moved = torch.add(mean, value - mean, alpha=part)
-    if not all(bool(torch.isfinite(limit)) for limit in moved.aminmax()):
+    if not is_finite(moved):
         moved = _move_at_the_limits(mean, value, part)
     mean.copy_(moved)
 

@@ -19,7 +19,7 @@ from fedjob_runtime.training.weights import load_weights
 
 def save_torch(target: Path, weights: dict[str, Tensor]) -> None:
     """Writes a state dict in one step, loadable with weights_only."""
-    with replacing(target, durable=True) as scratch, open(scratch, "wb") as file:
+    with replacing(target) as scratch, open(scratch, "wb") as file:
         torch.save(decoded(weights), file)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fedjob.reasons import Reason
 from fedjob_runtime.training.extra_state import is_extra_state
+from fedjob_runtime.training.finite import is_finite
 from fedjob_runtime.training.notes import Note
 
 _WRAPPERS = frozenset(["module", "_orig_mod", "_fsdp_wrapped_module"])
@@ -118,7 +119,7 @@ def _make_whole(
             continue
         exact = value.detach().cpu().double()
         whole = exact.to(expected.dtype)
-        if bool(torch.isfinite(exact).all()) and torch.equal(whole.double(), exact):
+        if is_finite(exact) and torch.equal(whole.double(), exact):
             weights[name] = whole
             converted.append(name)
     if converted:
