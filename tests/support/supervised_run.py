@@ -98,7 +98,7 @@ class FakeCommitter:
         self.log, self.handover, self.attempt, self.next = log, handover, attempt, last + 1
         self.run = run
         self.segments: list[int] = []
-        self.started = self.paused = False
+        self.started = self.paused = self.over = False
         self.drained: float | None = None
 
     def start(self) -> None:
@@ -113,7 +113,7 @@ class FakeCommitter:
 
     def step(self) -> None:
         offered = self.handover.offered_round(self.next)
-        if offered is None or self.paused:
+        if offered is None or self.paused or self.over:
             return
         model = self.handover.take_model(self.next, offered.sha256).read_bytes()
         if self.next == self.handover.last_round:
@@ -125,10 +125,13 @@ class FakeCommitter:
             segment=self.segments[-1],
             participants=offered.participants,
             failures=offered.failures,
+            metrics=offered.metrics,
         )
+        commit = self.run.judged(commit)
         self.log.models[self.next], self.log.kept[self.next] = model, commit
         self.next += 1
         self.run.committed(commit)
+        self.over = self.run.stopped
 
 
 @dataclass
@@ -247,6 +250,7 @@ class SupervisedRun:
         at: (seconds, action) of the test.
         clients: Connected workers and their incarnations.
         jobs: Every segment that was submitted.
+        metrics: What each round comes to.
     """
 
     def __init__(
@@ -259,12 +263,18 @@ class SupervisedRun:
         device: str = "cpu",
         deadline: int | None = None,
         log: FakeLog | None = None,
+        federation: dict[str, Any] | None = None,
+        metrics: dict[int, dict[str, float]] | None = None,
     ) -> None:
         names = [f"worker-{index}" for index in range(workers)]
         spec = FederatedJobSpec.model_validate(
             {
                 "model": {"source": {"inline": "class Net: pass"}, "className": "Net"},
-                "federation": {"numRounds": rounds, "minClients": min_clients},
+                "federation": {
+                    "numRounds": rounds,
+                    "minClients": min_clients,
+                    **(federation or {}),
+                },
                 "runPolicy": {"activeDeadlineSeconds": deadline} if deadline else {},
             }
         )
@@ -283,6 +293,7 @@ class SupervisedRun:
         )
         Path(config.home).mkdir(exist_ok=True)
         self.rounds = rounds
+        self.metrics = metrics or {}
         self.handover = handover_in(Path(config.home), names, rounds)
         self.clock = FakeClock(self)
         self.clients = {name: f"{name}-a" for name in names}
@@ -363,7 +374,7 @@ class SupervisedRun:
             job.number,
             {
                 "sha256": hashlib.sha256(content).hexdigest(),
-                "metrics": {},
+                "metrics": self.metrics.get(job.number, {}),
                 "times": TIMES,
                 "started": "2027-01-15T08:00:00Z",
                 "ended": "2027-01-15T08:00:01Z",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fedjob.formats import epoch
 from fedjob.protocol.server_status import RunPhase, ServerStatus
+from fedjob.protocol.standing import is_over, stopped_at
 from fedjob.reasons import Reason
 from fedjob.spec.models.job import FederatedJob
 from fedjob.version import __version__
@@ -50,7 +51,7 @@ class EndInputs:
 def known_end(job: FederatedJob, record: Record) -> End | None:
     """The recorded end, while it still holds: the spec may ask for more by now."""
     result, failure = record.result, record.failure
-    if result is not None and result.round >= job.spec.federation.num_rounds:
+    if result is not None and result.reached >= job.spec.federation.num_rounds:
         return result
     if failure is not None and failure.spec == spec_digest(job):
         return failure
@@ -89,7 +90,7 @@ def result_of(job: FederatedJob, status: ServerStatus | None, now: float) -> Res
     """The result of a complete run, where the status of a server or of the log shows one."""
     if status is None or status.phase is not RunPhase.COMPLETE or not status.result_key:
         return None
-    if status.completed < job.spec.federation.num_rounds:
+    if not has_all_rounds(job, status):
         return None
     last = status.history[-1] if status.history else None
     return Result(
@@ -98,7 +99,15 @@ def result_of(job: FederatedJob, status: ServerStatus | None, now: float) -> Res
         sha256=status.result_sha256 or "",
         size=last.size if last is not None else 0,
         time=(epoch(last.ended) if last is not None else None) or int(now),
+        stopped=stopped_at(last) if last is not None else None,
     )
+
+
+def has_all_rounds(job: FederatedJob, status: ServerStatus) -> bool:
+    """Whether every round is committed, or the last one has ended the run early."""
+    total = job.spec.federation.num_rounds
+    early = bool(status.history) and is_over(status.history[-1], total)
+    return early or status.completed >= total
 
 
 def exhausted(job: FederatedJob, slots: Mapping[str, PodSlot]) -> list[str]:

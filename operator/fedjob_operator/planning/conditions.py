@@ -197,7 +197,9 @@ def training(inputs: StatusInputs) -> ConditionValue:
     """Whether rounds are under way."""
     kind, status = ConditionType.TRAINING, inputs.server_status
     if isinstance(inputs.end, Result):
-        return ConditionValue(kind, False, "Complete", "all rounds are committed")
+        early = inputs.end.stopped is not None
+        message = "the run has stopped early" if early else "all rounds are committed"
+        return ConditionValue(kind, False, "Complete", message)
     if isinstance(inputs.end, Failure):
         if inputs.failing:
             message = "the run has failed; stopping its server and reading the log of rounds"
@@ -220,7 +222,12 @@ def training(inputs: StatusInputs) -> ConditionValue:
 def _ends(inputs: StatusInputs) -> Iterator[ConditionValue]:
     end, complete, failed = inputs.end, ConditionType.COMPLETE, ConditionType.FAILED
     if isinstance(end, Result):
-        yield ConditionValue(complete, True, "Complete", f"{end.round} rounds are committed")
+        message = f"{end.round} rounds are committed"
+        if end.stopped is not None:
+            message = (
+                f"{end.round} of {end.stopped} rounds are committed: federation.stopWhen was met"
+            )
+        yield ConditionValue(complete, True, "Complete", message)
     else:
         yield ConditionValue(complete, False, "NotComplete")
     if isinstance(end, Failure) and not inputs.failing:

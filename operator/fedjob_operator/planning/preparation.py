@@ -31,6 +31,8 @@ from fedjob_operator.state.record import Prepared, Record, ShardPlace
 
 _LATER_FIELDS = (
     ("federation", "strategy"),
+    ("federation", "stop_when"),
+    ("federation", "best_model"),
     ("shards", "upload"),
     ("workers", "keep_files"),
     ("model", "upload"),

@@ -9,6 +9,7 @@ from fedjob.formats import rfc3339
 from fedjob.protocol.server_status import ServerStatus
 from fedjob.spec.models.status import (
     HISTORY_LENGTH,
+    BestStatus,
     FederatedJobStatus,
     ResultStatus,
     RoundRecord,
@@ -23,7 +24,7 @@ MOST_METRICS = 64
 MOST_RETRIES = 32
 
 _BEST_METRICS = ("val_accuracy", "accuracy", "val_loss", "loss")
-_KEPT = ("history", "metric", "metrics", "retries", "attempt", "result", "report")
+_KEPT = ("history", "metric", "metrics", "retries", "attempt", "result", "report", "best")
 
 
 def progress(inputs: StatusInputs) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def progress(inputs: StatusInputs) -> dict[str, Any]:
     completed = min(int((before.get("rounds") or {}).get("completed", 0)), total)
     if status is not None and (status.completed or status.attempt):
         fields |= _from_server(status)
+        fields |= _best(inputs.view, status)
         # A server that has just started has not read the log of rounds yet, and reports 0.
         completed = status.completed or completed
     end = inputs.end
@@ -66,6 +68,25 @@ def _from_server(status: ServerStatus) -> dict[str, Any]:
         fields["metrics"] = _rounded(status.history[-1].metrics)
         fields["metric"] = _metric(status.history[-1].metrics)
     return fields
+
+
+def _best(view: JobView, status: ServerStatus) -> dict[str, Any]:
+    """The best round, where the spec compares rounds; the log of rounds keeps its model."""
+    standing = status.history[-1].standing if status.history else None
+    if standing is None or standing.best is None:
+        return {}
+    best, layout = standing.best, layout_of(view.job, view.defaults)
+    key = layout.round_file(best.round, layout.round_model_name(best.sha256))
+    return {
+        "best": BestStatus(
+            round=best.round,
+            metric=best.metric,
+            value=best.value,
+            uri=f"s3://{location_of(view.job, view.defaults).bucket}/{key}",
+            sha256=best.sha256,
+            size=best.size,
+        )
+    }
 
 
 def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.spec.models.job import FederatedJob
 from fedjob_operator.naming import SERVER, Body, record_name, worker_names
-from fedjob_operator.planning.completion import EndInputs, exhausted, found_end
+from fedjob_operator.planning.completion import EndInputs, exhausted, found_end, has_all_rounds
 from fedjob_operator.planning.desired import (
     drifted,
     fixed_children,
@@ -155,8 +155,8 @@ def _rounds_are_missing(
     if log_status is not None and log_status.phase is not RunPhase.COMPLETE:
         return True
     statuses = (server_status, log_status)
-    done = [s.completed for s in statuses if s is not None and s.phase is RunPhase.COMPLETE]
-    return bool(done) and max(done) < job.spec.federation.num_rounds
+    done = [s for s in statuses if s is not None and s.phase is RunPhase.COMPLETE]
+    return bool(done) and not any(has_all_rounds(job, status) for status in done)
 
 
 def _run_actions(run: _Run) -> Actions:

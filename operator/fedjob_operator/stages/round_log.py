@@ -6,6 +6,7 @@ from fedjob.protocol.commit import Commit
 from fedjob.protocol.history import history_json
 from fedjob.protocol.result_files import HISTORY, MODEL
 from fedjob.protocol.server_status import RunPhase, ServerStatus
+from fedjob.protocol.standing import is_over
 from fedjob.spec.models.job import FederatedJob
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.owner import Owner, read_owner
@@ -24,7 +25,7 @@ MOST_BYTES = 8 << 20
 def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     """The status that the server would have reported.
 
-    Its phase is Complete if all rounds and the result exist.
+    Its phase is Complete if all rounds, or those up to an early stop, and the result exist.
     """
     total = job.spec.federation.num_rounds
     bucket = store.bucket()
@@ -33,7 +34,7 @@ def read_log(job: FederatedJob, store: JobStore) -> ServerStatus:
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:]]
     key = store.layout.result(MODEL)
     done = max(rounds, default=0)
-    model = bucket.head(key) if done >= total else None
+    model = bucket.head(key) if history and is_over(history[-1], total) else None
     # After numRounds was raised, the published model may be that of an earlier round.
     complete = model is not None and model.sha256 in (None, history[-1].sha256)
     return ServerStatus(

@@ -130,6 +130,14 @@ class Result(RecordModel):
     sha256: str
     size: int
     time: float
+    stopped: int | None = Field(
+        None, description="numRounds of a run that stopped early, at `round`."
+    )
+
+    @property
+    def reached(self) -> int:
+        """The numRounds that the run has satisfied."""
+        return max(self.round, self.stopped or 0)
 
 
 class Record(RecordModel):

@@ -14,12 +14,13 @@ from pydantic import Field, PrivateAttr, ValidationError
 from fedjob.atomic_files import write_text
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
 from fedjob.protocol.history import RoundLine, round_lines
-from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
+from fedjob.protocol.result_files import BEST_MODEL, MODEL, MODEL_PT, REPORT, RESULT
 from fedjob.spec.models.base import Model
 from fedjob.storage.checksum import sha256_of
 
 __all__ = [
     "FILES",
+    "BestModelFile",
     "FolderFiles",
     "ModelFile",
     "ResultFiles",
@@ -90,6 +91,14 @@ class ModelFile(Model):
     size: int = Field(ge=0, description="Bytes.")
 
 
+class BestModelFile(ModelFile):
+    """The global model of the best round, by the metric of federation.stopWhen or bestModel."""
+
+    round: int = Field(ge=1)
+    metric: str
+    value: float = Field(description="Of the metric, in this round.")
+
+
 class RunResult(Model):
     """result.json."""
 
@@ -100,6 +109,12 @@ class RunResult(Model):
     message: str = ""
     rounds: list[RoundLine] = Field(default_factory=list)
     model: ModelFile | None = None
+    best: BestModelFile | None = Field(
+        None, description="The best round; of a run that failed, too."
+    )
+    stopped: int | None = Field(
+        None, description="numRounds of a run that ended before it, by federation.stopWhen."
+    )
     num_classes: int = Field(0, ge=0, description="As given, or inferred over all shards.")
     restarts: dict[str, int] = Field(default_factory=dict, description="By process.")
     seconds: float = Field(0.0, ge=0, description="Of this call, from its start to its end.")
@@ -118,20 +133,25 @@ class RunResult(Model):
         copy._files = files
         return copy
 
-    def load(self) -> StateDict:
+    def load(self, *, best: bool = False) -> StateDict:
         """The final global model as a state dict, on the CPU.
+
+        Args:
+            best: The model of the best round instead.
 
         Returns:
             Tensor by name, with the shapes and dtypes of the model class: what
             `model.load_state_dict` takes.
 
         Raises:
-            InvalidInputError: The run has no model, because it failed.
+            InvalidInputError: The run has no model, because it failed; or no best round, because
+                its job compares none.
             UnavailableError: torch or safetensors is not installed, the file cannot be had, or is
                 not the one whose SHA-256 the result names.
         """
-        if self.model is None:
-            raise InvalidInputError([self._no_model()])
+        name, model = (BEST_MODEL, self.best) if best else (MODEL, self.model)
+        if model is None:
+            raise InvalidInputError([self._no_best() if best else self._no_model()])
         try:
             from safetensors.torch import load_file
         except ImportError as error:
@@ -140,14 +160,16 @@ class RunResult(Model):
                 "pip install torch safetensors, or take the files with .download(DIR)"
             ) from error
         with tempfile.TemporaryDirectory(prefix="fedjob-") as folder:
-            path = Path(folder) / MODEL
-            self._fetch(MODEL, path)
-            self._check(path)
+            path = Path(folder) / name
+            self._fetch(name, path)
+            _check(path, model)
             # A copy, so that the tensors do not map a file that is deleted here.
             return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
     def download(self, folder: str | Path) -> Path:
         """Write model.safetensors, GLOBAL_MODEL.pt, report.html and result.json.
+
+        Where the job compares rounds, best_model.safetensors too.
 
         Args:
             folder: Made where it is missing; files of these names are replaced.
@@ -162,17 +184,18 @@ class RunResult(Model):
         target = Path(folder).expanduser().resolve()
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fedjob-", dir=target) as scratch:
-            for name in FILES:
+            for name in (*FILES, BEST_MODEL):
                 path = Path(scratch) / name
-                if name != REPORT and self.model is None:
+                model = self.best if name == BEST_MODEL else self.model
+                if name != REPORT and model is None:
                     continue
                 if name == REPORT and self._files is not None:
                     if not self._files.fetch(name, path):
                         continue
                 else:
                     self._fetch(name, path)
-                if name == MODEL:
-                    self._check(path)
+                if name in (MODEL, BEST_MODEL):
+                    _check(path, model)
                 path.replace(target / name)
         self.write(target / RESULT)
         return target
@@ -184,16 +207,13 @@ class RunResult(Model):
                 f"{where}: the run's {name} is not there any more; run the job again"
             )
 
-    def _check(self, path: Path) -> None:
-        if self.model is not None and sha256_of(path) != self.model.sha256:
-            raise UnavailableError(
-                f"{self.model.uri or path.name}: the file is not the model of this run (SHA-256 "
-                f"{self.model.sha256}); it was changed or cut off: fetch it again, or run again"
-            )
-
     def _no_model(self) -> Fault:
         why = f"{self.reason}: {self.message}" if self.reason else "the run has not completed"
         return Fault(f"run {self.name}", f"has no model ({why})", "mend that and run it again")
+
+    def _no_best(self) -> Fault:
+        fix = "add federation.stopWhen or federation.bestModel to the job, with a metric it returns"
+        return Fault(f"run {self.name}", "has no best round", fix)
 
     def write(self, path: Path) -> None:
         """Replace `path` by this result in one step."""
@@ -202,6 +222,14 @@ class RunResult(Model):
     def text(self) -> str:
         """The JSON text, indented."""
         return self.model_dump_json(by_alias=True, indent=2)
+
+
+def _check(path: Path, model: ModelFile | None) -> None:
+    if model is not None and sha256_of(path) != model.sha256:
+        raise UnavailableError(
+            f"{model.uri or path.name}: the file is not the model of this run (SHA-256 "
+            f"{model.sha256}); it was changed or cut off: fetch it again, or run again"
+        )
 
 
 def read_result(path: Path) -> RunResult | None:

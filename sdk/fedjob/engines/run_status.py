@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedjob.engines.result import ModelFile, RoundLine
+from fedjob.engines.result import BestModelFile, ModelFile, RoundLine
 from fedjob.metric_text import in_order, number
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.job import FederatedJob
-from fedjob.spec.models.status import FederatedJobStatus, JobState, RoundRecord
+from fedjob.spec.models.status import BestStatus, FederatedJobStatus, JobState, RoundRecord
 
 
 class ClientInfo(Model):
@@ -73,6 +73,9 @@ class RunStatus(Model):
     start_time: datetime | None = Field(None, description="In UTC.")
     completion_time: datetime | None = Field(None, description="In UTC.")
     result: ModelFile | None = Field(None, description="The final model, once there is one.")
+    best: BestModelFile | None = Field(
+        None, description="The best round so far, where the job compares rounds."
+    )
     report: str | None = Field(None, description="Where report.html is: file:// or s3://.")
 
     @property
@@ -95,6 +98,13 @@ class RunStatus(Model):
         """The most informative metric of the last round, `val_accuracy 0.934`; empty without."""
         names = in_order(self.metrics, 1)
         return f"{names[0]} {number(self.metrics[names[0]])}" if names else ""
+
+    @property
+    def best_text(self) -> str:
+        """`round 4, val_loss 0.21`; empty without a best round."""
+        if self.best is None:
+            return ""
+        return f"round {self.best.round}, {self.best.metric} {number(self.best.value)}"
 
     @property
     def summary(self) -> str:
@@ -153,8 +163,13 @@ def status_from(
         start_time=_time(status.start_time),
         completion_time=_time(status.completion_time),
         result=ModelFile(uri=found.uri, sha256=found.sha256, size=found.size) if found else None,
+        best=_best(status.best),
         report=status.report,
     )
+
+
+def _best(found: BestStatus | None) -> BestModelFile | None:
+    return None if found is None else BestModelFile.model_validate(found.model_dump())
 
 
 def _lines(records: Iterable[RoundRecord]) -> list[RoundLine]:

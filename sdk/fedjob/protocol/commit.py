@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, FailFast, Field, model_validator
 
 from fedjob.reasons import Reason
 from fedjob.spec.models.base import Model
+from fedjob.spec.models.stopping import Mode
 
 
 def _without_nulls(value: Any) -> Any:
@@ -85,6 +86,32 @@ class StrategyState(Model):
     size: int = Field(ge=0, description="Bytes of the file.")
 
 
+class BestRound(Model):
+    """The committed round whose model is the best so far, by one metric."""
+
+    round: int = Field(ge=1)
+    metric: str
+    mode: Mode
+    value: float = Field(allow_inf_nan=False, description="Of the metric, in this round.")
+    sha256: str = Field(description="Of its model file, hex.")
+    size: int = Field(ge=0, description="Bytes of its model file.")
+
+
+class Standing(Model):
+    """How the run stands after a round: its best round, and whether it stops.
+
+    Each commit has it, so that a server which starts later needs the last commit only.
+    """
+
+    best: BestRound | None = Field(None, description="Absent: no round has had the metric.")
+    waited: int = Field(
+        0, ge=0, description="Rounds since the best one, or since the run last stopped early."
+    )
+    stopped: int | None = Field(
+        None, ge=1, description="federation.numRounds of a run that ended early with this round."
+    )
+
+
 class Commit(Model):
     """`rounds/<n>/commit.json`: round n is done exactly when this object exists.
 
@@ -104,6 +131,9 @@ class Commit(Model):
     strategy: StrategyState | None = Field(
         None, description="Absent where the strategy keeps nothing, as FedAvg."
     )
+    standing: Standing | None = Field(
+        None, description="Absent without federation.stopWhen and bestModel."
+    )
     participants: Annotated[list[Participant], FailFast()] = Field(default_factory=list)
     failures: Annotated[list[ClientFailure], FailFast()] = Field(default_factory=list)
     metrics: Metrics = Field(
@@ -116,8 +146,8 @@ class Commit(Model):
     ended: str = Field(description="RFC 3339, UTC.")
 
     def as_object(self) -> bytes:
-        """The bytes of commit.json. Release 0.1 reads those without a strategy's state too."""
-        absent = {"strategy"} if self.strategy is None else None
+        """The bytes of commit.json. Release 0.1 reads it where what it does not know is absent."""
+        absent = {name for name in ("strategy", "standing") if getattr(self, name) is None}
         return self.model_dump_json(by_alias=True, indent=1, exclude=absent).encode()
 
     @property

@@ -6,6 +6,8 @@ from typing import Final
 
 MODEL: Final = "model.safetensors"
 """The final global model."""
+BEST_MODEL: Final = "best_model.safetensors"
+"""The model of the best round, in a local OUT; a store has it among the rounds."""
 MODEL_PT: Final = "GLOBAL_MODEL.pt"
 """The same weights, for `torch.load`."""
 REPORT: Final = "report.html"

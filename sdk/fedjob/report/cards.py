@@ -8,6 +8,7 @@ from datetime import datetime
 
 from fedjob.formats import duration, size
 from fedjob.protocol.commit import Commit
+from fedjob.protocol.standing import is_over
 from fedjob.report.facts import JobFacts
 from fedjob.report.number_format import count, figure, plural
 from fedjob.report.series import best, headline, metric_series, trained
@@ -65,6 +66,7 @@ def all_cards(facts: JobFacts, commits: Sequence[Commit]) -> list[Card]:
         shown.append(Card(label="Wall time", value=duration(wall), beside=beside))
     if commits:
         shown.append(_model(commits[-1]))
+        shown.extend(_best(commits[-1]))
     return shown
 
 
@@ -87,7 +89,11 @@ def _state(facts: JobFacts) -> Card:
 def _rounds(facts: JobFacts, rounds: Sequence[Commit]) -> Card:
     done = rounds[-1].round if rounds else 0
     share = min(100, round(100 * done / max(1, facts.total_rounds)))
-    return Card(label="Rounds", value=count(done), total=count(facts.total_rounds), percent=share)
+    total = count(facts.total_rounds)
+    if rounds and done < facts.total_rounds and is_over(rounds[-1], facts.total_rounds):
+        note = "stopped early: stopWhen was met"
+        return Card(label="Rounds", value=count(done), total=total, beside=note)
+    return Card(label="Rounds", value=count(done), total=total, percent=share)
 
 
 def _metric(commits: Sequence[Commit]) -> list[Card]:
@@ -102,6 +108,14 @@ def _metric(commits: Sequence[Commit]) -> list[Card]:
         else f"round {last}; best {figure(value)} in round {at}"
     )
     return [Card(label=line.name, value=figure(end), beside=beside)]
+
+
+def _best(commit: Commit) -> list[Card]:
+    best = commit.standing.best if commit.standing is not None else None
+    if best is None:
+        return []
+    label = f"Best model: round {best.round}, {best.metric} {figure(best.value)}"
+    return [Card(label=label, value=size(best.size), tone="wide", sha256=best.sha256)]
 
 
 def _model(commit: Commit) -> Card:

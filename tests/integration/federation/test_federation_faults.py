@@ -192,3 +192,62 @@ def test_a_newer_server_fences_this_one(federation: Callable[..., Federation]) -
     assert fed.wait_end(60) == 1, fed.logs()
     assert fed.last_status().reason == "Fenced"
     assert fed.log.commits() == done
+
+
+STOPS = """
+import time
+import torch
+from torch import nn
+
+LOSSES = [0.9, 0.5, 0.3, 0.6, 0.7, 0.8, 0.9, 0.9, 0.9]
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+
+def fl_train_model(payload, out_dir):
+    model = Net()
+    model.set_weights(payload["initial_weights"])
+    time.sleep(0.7)
+    with torch.no_grad():
+        model.fc.weight += 1
+    metrics = {"loss": LOSSES[payload["env"]["CURRENT_ROUND"]]}
+    return {"weights": model.state_dict(), "samples": 2, "metrics": metrics}
+"""
+
+
+def test_run_stops_early_though_the_server_is_lost_after_the_best_round(
+    federation: Callable[..., Federation],
+) -> None:
+    """The best round is 3, patience ends with round 5, and the server is killed in between."""
+    fed = federation(
+        STOPS,
+        [2, 2],
+        federation={
+            "num_rounds": 9,
+            "min_clients": 2,
+            "stop_when": {"metric": "loss", "mode": "min", "patience": 2},
+        },
+    )
+    with fed.kept_restarting():
+        fed.start()
+        fed.until(lambda s: s.completed >= 3, what="the best round")
+        fed.processes["server"].kill()
+        fed.until(lambda s: s.attempt == 2, what="attempt 2")
+        assert fed.wait_end() == 0, fed.logs()
+    assert fed.log.commits() == [0, 1, 2, 3, 4, 5]
+    commits = fed.commits()
+    assert commits[-1].attempt == 2
+    last = commits[-1].standing
+    assert last is not None
+    assert last.best is not None
+    assert (last.best.round, last.best.value, last.stopped) == (3, pytest.approx(0.3), 9)
+    assert last.best.sha256 == commits[2].sha256 != commits[-1].sha256
+    status = fed.last_status()
+    assert (status.phase, status.completed) == ("Complete", 5)
+    assert status.result_sha256 == commits[-1].sha256
+    first, best = fed.model(0), fed.model(3)
+    assert (best["fc.weight"] - first["fc.weight"]).sub(3).abs().max() < 1e-5

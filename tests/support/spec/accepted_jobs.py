@@ -157,6 +157,17 @@ JOBS: dict[str, dict[str, Any]] = {
         "spec.federation.strategy": {"name": "Krum", "args": {"byzantine": 0}},
         "spec.federation.minClients": 3,
     },
+    "stop at least": {"spec.federation.stopWhen": {"metric": "val_accuracy", "atLeast": 0.9}},
+    "stop at most": {
+        "spec.federation.stopWhen": {"metric": "val_loss", "atMost": -1, "mode": "min"}
+    },
+    "stop by patience": {
+        "spec.federation.stopWhen": {"metric": "loss", "mode": "min", "patience": 3}
+    },
+    "stop by both": {
+        "spec.federation.stopWhen": {"metric": "loss", "atMost": 0.5, "patience": 10000}
+    },
+    "best model": {"spec.federation.bestModel": {"metric": "val_accuracy", "mode": "max"}},
     "federation low": {
         "spec.federation": {
             "numRounds": 1,

@@ -329,6 +329,57 @@ FEDERATION: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "4 is too few for Krum, which needs 5",
         "minClients: 5",
     ),
+    "stop without a condition": (
+        {"spec.federation.stopWhen": {"metric": "val_loss"}},
+        "spec.federation.stopWhen",
+        "has no condition",
+        "add `atLeast: 0.9`",
+    ),
+    "stop without a metric": (
+        {"spec.federation.stopWhen": {"patience": 3, "mode": "min"}},
+        "spec.federation.stopWhen.metric",
+        "missing",
+        "",
+    ),
+    "stop with both thresholds": (
+        {"spec.federation.stopWhen": {"metric": "m", "atLeast": 0.9, "atMost": 0.1}},
+        "spec.federation.stopWhen.atMost",
+        "opposite direction",
+        "remove one of the two",
+    ),
+    "stop with patience without a mode": (
+        {"spec.federation.stopWhen": {"metric": "m", "patience": 3}},
+        "spec.federation.stopWhen.mode",
+        "is missing",
+        "mode: min",
+    ),
+    "stop with a mode against its threshold": (
+        {"spec.federation.stopWhen": {"metric": "m", "atMost": 0.1, "mode": "max"}},
+        "spec.federation.stopWhen.mode",
+        "`max` contradicts atMost",
+        "mode: min",
+    ),
+    "stop with patience zero": (
+        {"spec.federation.stopWhen": {"metric": "m", "mode": "min", "patience": 0}},
+        "spec.federation.stopWhen.patience",
+        "below 1",
+        "from 1 to 10000",
+    ),
+    "best model beside stop": (
+        {
+            "spec.federation.stopWhen": {"metric": "m", "atMost": 0.1},
+            "spec.federation.bestModel": {"metric": "m", "mode": "min"},
+        },
+        "spec.federation.bestModel",
+        "beside stopWhen",
+        "remove one of the two",
+    ),
+    "best model without a mode": (
+        {"spec.federation.bestModel": {"metric": "m"}},
+        "spec.federation.bestModel.mode",
+        "missing",
+        "",
+    ),
     "strategy and aggregator": (
         {
             "spec.federation.strategy": {"name": "Median"},

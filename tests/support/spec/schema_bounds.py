@@ -36,6 +36,17 @@ COMPANIONS: dict[str, tuple[dict[str, Any], str]] = {
         for field in ("text", "configMapKeyRef", "uri")
     },
     "spec.model.files[].path": ({"text": "x"}, "exactly one content"),
+    **{
+        f"spec.federation.stopWhen.{field}": (
+            {"metric": "m", "mode": "min", "patience": 3},
+            "a condition, and a mode for patience",
+        )
+        for field in ("metric", "mode", "patience")
+    },
+    **{
+        f"spec.federation.stopWhen.{field}": ({"metric": "m"}, "one threshold, which has a mode")
+        for field in ("atLeast", "atMost")
+    },
     "spec.storage.endpoint": ({"secretRef": {"name": "s"}}, "an endpoint needs a secretRef"),
     **{
         f"spec.{section}.tolerations[].{field}": companions

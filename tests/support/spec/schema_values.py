@@ -13,6 +13,7 @@ Node = dict[str, Any]
 
 SAMPLES: dict[str, tuple[Any, str]] = {
     "spec.model.source": ({"uri": "s3://bucket/model_def.py"}, "exactly one source"),
+    "spec.federation.stopWhen": ({"metric": "m", "atLeast": 0.5}, "a condition"),
     "spec.model.files[]": ({"path": "helpers.py", "text": "x"}, "exactly one content"),
     **{
         f"spec.{section}.tolerations[]": ({"operator": "Exists"}, "an empty one lacks its key")

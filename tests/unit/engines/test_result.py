@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from fedjob.engines.result import (
+    BestModelFile,
     FolderFiles,
     ModelFile,
     RunResult,
@@ -16,7 +17,7 @@ from fedjob.engines.result import (
 )
 from fedjob.errors import InvalidInputError, UnavailableError
 from fedjob.protocol.commit import Commit, Participant, RoundTimes
-from fedjob.protocol.result_files import MODEL, MODEL_PT
+from fedjob.protocol.result_files import BEST_MODEL, MODEL, MODEL_PT
 from fedjob.storage.checksum import sha256_of
 
 
@@ -138,3 +139,30 @@ def test_failed_run_has_no_model(tmp_path):
 
 def test_results_are_equal_wherever_their_files_are(folder):
     assert complete(folder) == complete(folder).with_files(FolderFiles(folder / "other"))
+
+
+def test_best_model_is_loaded_and_downloaded_beside_the_last(tmp_path):
+    for name, value in ((MODEL, 1.0), (BEST_MODEL, 2.0)):
+        save_file({"w": torch.full((2,), value)}, tmp_path / name)
+    (tmp_path / MODEL_PT).write_bytes(b"pt")
+    best = BestModelFile(
+        sha256=sha256_of(tmp_path / BEST_MODEL), size=1, round=1, metric="m", value=0.5
+    )
+    model = ModelFile(sha256=sha256_of(tmp_path / MODEL), size=1)
+    result = RunResult(
+        name="x", namespace="default", state=RunState.COMPLETE, model=model, best=best
+    ).with_files(FolderFiles(tmp_path))
+    assert result.load()["w"].tolist() == [1.0, 1.0]
+    assert result.load(best=True)["w"].tolist() == [2.0, 2.0]
+    target = result.download(tmp_path / "copy")
+    assert sha256_of(target / BEST_MODEL) == best.sha256
+    assert read_result(target / "result.json").best == best
+    (tmp_path / BEST_MODEL).write_bytes(b"changed")
+    with pytest.raises(UnavailableError, match="is not the model of this run"):
+        result.load(best=True)
+
+
+def test_run_without_a_best_round_says_how_to_get_one(tmp_path):
+    result = RunResult(name="x", namespace="default", state=RunState.COMPLETE)
+    with pytest.raises(InvalidInputError, match=r"has no best round.*federation\.stopWhen"):
+        result.load(best=True)

@@ -45,6 +45,8 @@ def job_screen(
     if status.clients:
         parts.append(_clients(status.clients, now, most_clients))
     parts.extend(_metrics(status))
+    if status.best is not None:
+        parts.append(Text(f"best     {status.best_text}", overflow="fold"))
     if status.result is not None:
         found = status.result
         parts.append(Text(f"model    {found.uri}  {size(found.size)}", overflow="fold"))

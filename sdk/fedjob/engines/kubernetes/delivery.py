@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedjob.engines.kubernetes.handle import KubernetesHandle
+from fedjob.engines.kubernetes.handle import KubernetesHandle, best_model_path
 from fedjob.engines.kubernetes.transfer.results import Progress
 from fedjob.engines.result import RoundLine, RunResult, RunState
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
 from fedjob.metric_text import in_order
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
+from fedjob.protocol.result_files import BEST_MODEL, MODEL, MODEL_PT, REPORT, RESULT
 
 _LESS_IS_BETTER = ("loss", "error", "perplexity", "mae", "mse", "rmse")
 
@@ -20,6 +20,8 @@ def deliver(
     run: KubernetesHandle, folder: Path, progress: Progress
 ) -> tuple[RunResult, list[Path]]:
     """Write model.safetensors, GLOBAL_MODEL.pt, report.html and result.json.
+
+    Where the job compares rounds, best_model.safetensors too.
 
     Args:
         run: A run that has ended.
@@ -48,7 +50,12 @@ def deliver(
     wanted = [REPORT] if result.state is RunState.FAILED else [MODEL, MODEL_PT, REPORT]
     targets = {f"model_out/{name}": folder / name for name in wanted}
     digests = {f"model_out/{MODEL}": result.model.sha256} if result.model is not None else {}
-    missing = run.results().fetch(targets, sha256=digests, progress=progress)
+    best = result.best
+    if best is not None:
+        targets[best_model_path(best)] = folder / BEST_MODEL
+        digests[best_model_path(best)] = best.sha256
+    results = run.results(best.round if best is not None else None)
+    missing = results.fetch(targets, sha256=digests, progress=progress)
     needed = [path for path in missing if not path.endswith(REPORT)]
     if needed:
         raise UnavailableError(
@@ -93,12 +100,16 @@ def deliver_round(run: KubernetesHandle, number: int, path: Path, progress: Prog
 
 
 def best_round(run: KubernetesHandle) -> int:
-    """The best of the run's rounds, by its most informative metric; while it runs, of the last.
+    """The best of the run's rounds, by the metric that its job names.
+
+    Without one, by the most informative metric; while the run is under way, of the last rounds.
 
     Raises:
         InvalidInputError: No round has a metric.
     """
     status, result = run.status(), run.result()
+    if status is not None and status.best is not None:
+        return status.best.round
     rounds = status.history if status is not None else []
     found = best_of(result.rounds if result is not None else rounds)
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fedjob.atomic_files import write_bytes
 from fedjob.engines.base import Report, RunHandle
@@ -19,13 +19,13 @@ from fedjob.engines.kubernetes.stored_logs import StoredLogs
 from fedjob.engines.kubernetes.transfer.keys import private_key
 from fedjob.engines.kubernetes.transfer.results import Progress, Results
 from fedjob.engines.log_lines import between
-from fedjob.engines.result import RunResult
+from fedjob.engines.result import BestModelFile, RunResult
 from fedjob.engines.run_status import RunEvent, RunStatus
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
 from fedjob.formats import epoch
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.history import History
-from fedjob.protocol.result_files import HISTORY, REPORT
+from fedjob.protocol.result_files import BEST_MODEL, HISTORY, MODEL, REPORT
 from fedjob.spec.models.status import HISTORY_LENGTH, JobState
 
 _SITE = re.compile(r"server|worker-(0|[1-9]\d{0,3})")
@@ -169,7 +169,8 @@ class KubernetesHandle(RunHandle):
         found = result_of(job)
         if status_of(job).completed > len(found.rounds) >= HISTORY_LENGTH:
             found = self._with_all_rounds(found)
-        return found.with_files(StoreFiles(self.results(), found))
+        best = found.best.round if found.best is not None else None
+        return found.with_files(StoreFiles(self.results(best), found))
 
     def _with_all_rounds(self, found: RunResult) -> RunResult:
         try:
@@ -302,10 +303,16 @@ class StoreFiles:
 
     def fetch(self, name: str, path: Path) -> bool:
         """Write one file of the result to `path`; False where the run has none of this name."""
-        from fedjob.protocol.result_files import MODEL
-
-        key = f"model_out/{name}"
-        digests = {}
+        key, digests = f"model_out/{name}", {}
+        best = self._result.best
+        if name == BEST_MODEL and best is not None:
+            key = best_model_path(best)
+            digests = {key: best.sha256}
         if name == MODEL and self._result.model is not None:
             digests = {key: self._result.model.sha256}
         return not self._results.fetch({key: path}, sha256=digests, progress=self._progress)
+
+
+def best_model_path(best: BestModelFile) -> str:
+    """The object of the best round's model, by its path below the job's prefix."""
+    return f"rounds/{best.round}/{PurePosixPath(best.uri or '').name}"

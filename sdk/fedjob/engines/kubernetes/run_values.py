@@ -33,6 +33,7 @@ def result_of(job: JobResource) -> RunResult:
         restarts["server"] = server.restarts
     begun = epoch(job.status.start_time) or job.created
     ended = epoch(job.status.completion_time) or begun
+    complete = status.state is JobState.COMPLETE
     return RunResult(
         name=job.name,
         namespace=job.namespace,
@@ -41,6 +42,8 @@ def result_of(job: JobResource) -> RunResult:
         message=status.message if status.state is JobState.FAILED else "",
         rounds=status.history,
         model=status.result,
+        best=status.best,
+        stopped=status.total if status.completed < status.total and complete else None,
         num_classes=int((job.spec.get("training") or {}).get("numClasses", 0)),
         restarts=restarts,
         seconds=max(ended - begun, 0.0),

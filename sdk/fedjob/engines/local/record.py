@@ -19,6 +19,8 @@ _FREE = (
     "spec.federation.waitTimeAfterMinReceived",
     "spec.federation.heartBeatTimeout",
     "spec.federation.roundTimeout",
+    "spec.federation.stopWhen",
+    "spec.federation.bestModel",
     "spec.image",
     "spec.model.checkpoint",
     "spec.model.source",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedjob.errors import Fault, InvalidInputError
-from fedjob.protocol.result_files import MODEL, MODEL_PT, REPORT, RESULT
+from fedjob.protocol.result_files import BEST_MODEL, MODEL, MODEL_PT, REPORT, RESULT
 
 _UNUSABLE = {
     os.pathsep: f"a {os.pathsep!r}, which separates the folders of PYTHONPATH",
@@ -57,6 +57,11 @@ class RunFolder:
     def model_pt(self) -> Path:
         """GLOBAL_MODEL.pt: the same weights for `torch.load`."""
         return self.out / MODEL_PT
+
+    @property
+    def best_model(self) -> Path:
+        """The model of the best round, where the job compares rounds."""
+        return self.out / BEST_MODEL
 
     @property
     def report(self) -> Path:

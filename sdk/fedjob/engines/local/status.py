@@ -17,7 +17,7 @@ from fedjob.engines.local.results.report_files import (
 )
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.local.server_status import read_file
-from fedjob.engines.result import RunResult, RunState, read_result, round_lines
+from fedjob.engines.result import BestModelFile, RunResult, RunState, read_result, round_lines
 from fedjob.engines.run_status import ClientInfo, RunEvent, RunStatus
 from fedjob.protocol.commit import Commit
 from fedjob.protocol.server_status import RunPhase, ServerStatus
@@ -127,6 +127,7 @@ def _ended(folder: RunFolder, result: RunResult) -> dict[str, Any]:
         "reason": result.reason,
         "message": result.message,
         "result": result.model,
+        "best": result.best,
         "completion_time": _moment(folder.result.stat().st_mtime),
     }
 
@@ -135,12 +136,18 @@ def _progress(commits: Sequence[Commit]) -> dict[str, Any]:
     ordered = sorted(commits, key=lambda commit: commit.round)
     if not ordered:
         return {}
+    standing = ordered[-1].standing
+    best = standing.best if standing is not None else None
+    found = None
+    if best is not None:
+        found = BestModelFile.model_validate(best.model_dump(exclude={"mode"}))
     metrics = {
         name: value if math.isfinite(value) else None for name, value in ordered[-1].metrics.items()
     }
     return {
         "history": round_lines(ordered)[-HISTORY_LENGTH:],
         "metrics": metrics,
+        "best": found,
     }
 
 

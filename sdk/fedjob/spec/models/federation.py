@@ -7,13 +7,16 @@ from pydantic import Field
 from fedjob.spec.models.base import Model
 from fedjob.spec.models.fields import LABEL
 from fedjob.spec.models.shards import MAX_SHARDS
+from fedjob.spec.models.stopping import BestModel, StopWhen
 from fedjob.spec.models.strategy import Strategy
 
 
 class FederationConfig(Model):
     """Number of rounds, quorum and waiting times, in seconds."""
 
-    num_rounds: int = Field(5, ge=1, le=10000, description="Rounds to run, exactly.")
+    num_rounds: int = Field(
+        5, ge=1, le=10000, description="Rounds to run; fewer where stopWhen is met."
+    )
     min_clients: int = Field(
         1, ge=1, le=MAX_SHARDS, description="Clients that must answer before a round is aggregated."
     )
@@ -36,6 +39,12 @@ class FederationConfig(Model):
     )
     strategy: Strategy | None = Field(
         None, description="How answers become the next global model; absent: FedAvg."
+    )
+    stop_when: StopWhen | None = Field(
+        None, description="When to stop before numRounds; absent: never."
+    )
+    best_model: BestModel | None = Field(
+        None, description="Keep the best round by this metric, without stopping early."
     )
     job_name: str = Field(
         "rt_job",

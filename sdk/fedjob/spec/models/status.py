@@ -169,6 +169,17 @@ class ResultStatus(StatusModel):
     size: int = Field(ge=0, description="Bytes.")
 
 
+class BestStatus(StatusModel):
+    """The best round so far, by the metric of federation.stopWhen or bestModel."""
+
+    round: int = Field(ge=1)
+    metric: str = Field(max_length=128)
+    value: float = Field(description="Of the metric, in this round.")
+    uri: str = Field(max_length=1024, description="`s3://bucket/.../model-....safetensors`.")
+    sha256: str = Field(max_length=64)
+    size: int = Field(ge=0, description="Bytes.")
+
+
 class TransferCount(StatusModel):
     """Files and bytes."""
 
@@ -243,6 +254,7 @@ class FederatedJobStatus(StatusModel):
     start_time: str | None = Field(None, max_length=64, description="RFC 3339, UTC.")
     completion_time: str | None = Field(None, max_length=64, description="RFC 3339, UTC.")
     result: ResultStatus | None = None
+    best: BestStatus | None = None
     report: str | None = Field(None, max_length=1024, description="URI of report.html.")
     transfer: TransferStatus | None = Field(
         None, description="Uploads and downloads by clients without keys of the store."

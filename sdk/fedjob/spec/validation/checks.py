@@ -374,3 +374,63 @@ def strategy_or_aggregator(job: Reader) -> Iterator[Fault]:
             f"takes the place of federation.strategy {name}",
             "remove one of the two",
         )
+
+
+_STOP: Path = ("spec", "federation", "stopWhen")
+
+
+def stop_has_a_condition(job: Reader) -> Iterator[Fault]:
+    """`stopWhen` without a condition would never be met."""
+    if not job.has(_STOP):
+        return
+    if not any(job.has((*_STOP, name)) for name in ("atLeast", "atMost", "patience")):
+        yield Fault(
+            "spec.federation.stopWhen",
+            "has no condition",
+            "add `atLeast: 0.9`, `atMost: 0.1` or `patience: 3`; to keep the best round only, "
+            "write bestModel instead",
+        )
+
+
+def one_threshold(job: Reader) -> Iterator[Fault]:
+    """A metric is better upwards or downwards, not both."""
+    if job.has((*_STOP, "atLeast")) and job.has((*_STOP, "atMost")):
+        yield Fault(
+            "spec.federation.stopWhen.atMost",
+            "asks for the opposite direction of atLeast",
+            "remove one of the two",
+        )
+
+
+def patience_has_a_mode(job: Reader) -> Iterator[Fault]:
+    """Without a threshold, nothing else tells the direction of the metric."""
+    threshold = job.has((*_STOP, "atLeast")) or job.has((*_STOP, "atMost"))
+    if job.has((*_STOP, "patience")) and not threshold and not job.has((*_STOP, "mode")):
+        yield Fault(
+            "spec.federation.stopWhen.mode",
+            "is missing: patience counts rounds without improvement",
+            "write `mode: max` where larger is better (accuracy), `mode: min` where smaller is "
+            "(loss)",
+        )
+
+
+def mode_of_the_threshold(job: Reader) -> Iterator[Fault]:
+    """`atLeast` means max and `atMost` means min."""
+    mode = job.get((*_STOP, "mode"), str)
+    for name, fitting in (("atLeast", "max"), ("atMost", "min")):
+        if mode is not None and mode != fitting and job.has((*_STOP, name)):
+            yield Fault(
+                "spec.federation.stopWhen.mode",
+                f"`{mode}` contradicts {name}",
+                f"remove mode, or write `mode: {fitting}`",
+            )
+
+
+def one_ranking(job: Reader) -> Iterator[Fault]:
+    """There is one best round."""
+    if job.has(_STOP) and job.has(("spec", "federation", "bestModel")):
+        yield Fault(
+            "spec.federation.bestModel",
+            "is given beside stopWhen, which keeps the best round by its own metric",
+            "remove one of the two",
+        )

@@ -8,7 +8,9 @@ import pytest
 
 from fedjob import __version__
 from fedjob.protocol.server_status import RunPhase
+from fedjob_operator.planning.completion import known_end, result_of
 from fedjob_operator.state.observed import Observations
+from fedjob_operator.state.record import Record
 from support.operator.runs import (
     all_running,
     condition,
@@ -182,3 +184,33 @@ def test_image_without_the_agent_ends_the_run_at_its_first_start(
         assert "older than 0.2.0" in status["message"]
         assert f"the operator's fedjob is {__version__}" in status["message"]
         assert "delete the job and submit it again under the same name" in status["message"]
+
+
+def test_early_stop_is_a_result_until_num_rounds_is_raised() -> None:
+    job = a_job(federation={"numRounds": 9})
+    last = a_commit(4, standing={"stopped": 9, "waited": 2})
+    status = a_status(
+        RunPhase.COMPLETE, 4, history=[last], result_key="m", result_sha256=last.sha256
+    )
+    result = result_of(job, status, NOW)
+    assert result is not None
+    assert (result.round, result.stopped) == (4, 9)
+    record = Record(result=result)
+    assert known_end(job, record) == result
+    more = a_job(federation={"numRounds": 10})
+    assert known_end(more, record) is None
+    assert result_of(more, status, NOW) is None
+
+
+def test_job_that_stopped_early_is_complete_and_says_so() -> None:
+    job = a_job(federation={"numRounds": 9})
+    last = a_commit(4, standing={"stopped": 9, "waited": 2})
+    ended = a_status(
+        RunPhase.COMPLETE, 4, history=[last], result_key="m", result_sha256=last.sha256
+    )
+    observed = settle(job, reporting(all_running(started(job)), ended))
+    status = observed.body["status"]
+    assert (status["state"], status["rounds"]["display"]) == ("Complete", "4/9")
+    assert condition(status, "Complete")["message"] == (
+        "4 of 9 rounds are committed: federation.stopWhen was met"
+    )

@@ -74,3 +74,30 @@ def test_result_without_history_has_no_size() -> None:
     status_of_server = a_status(RunPhase.COMPLETE, 5, history=[], result_key="m")
     status = published(job, reporting(observed, status_of_server))
     assert status["result"] == {"uri": "s3://jobs/m", "sha256": "", "size": 0}
+
+
+BEST = {
+    "round": 2,
+    "metric": "val_loss",
+    "mode": "min",
+    "value": 0.25,
+    "sha256": "ab" * 32,
+    "size": 7,
+}
+
+
+def test_best_round_is_shown_with_the_object_of_its_model() -> None:
+    job, observed = ready()
+    history = [a_commit(n) for n in (1, 2)]
+    history.append(a_commit(3, standing={"best": BEST, "waited": 1}))
+    status = published(job, reporting(observed, a_status(completed=3, history=history)))
+    assert status["best"] == {
+        "round": 2,
+        "metric": "val_loss",
+        "value": 0.25,
+        "uri": f"s3://jobs/jobs/team/digits/rounds/2/model-{'ab' * 8}.safetensors",
+        "sha256": "ab" * 32,
+        "size": 7,
+    }
+    quiet = replace(observed, body={**observed.body, "status": status})
+    assert published(job, quiet)["best"] == status["best"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fedjob.protocol.commit import Standing
 from fedjob.protocol.history import History
 from fedjob.protocol.server_status import RunPhase, ServerStatus
 from fedjob.reasons import Reason
@@ -86,6 +87,17 @@ def test_model_of_an_earlier_round_is_not_the_result(store: MemoryStore) -> None
     assert status_of(store, rounds=3).phase is RunPhase.STARTING
     publish(store, b"better")
     assert status_of(store, rounds=3).phase is RunPhase.COMPLETE
+
+
+def test_rounds_up_to_an_early_stop_are_complete(store: MemoryStore) -> None:
+    for number in range(3):
+        commit(store, number, b"model")
+    commits = store.__dict__["commits"]
+    commits[2] = commits[2].model_copy(update={"standing": Standing(stopped=9)})
+    assert status_of(store, rounds=9).phase is RunPhase.STARTING
+    publish(store, b"model")
+    assert status_of(store, rounds=9).phase is RunPhase.COMPLETE
+    assert status_of(store, rounds=10).phase is RunPhase.STARTING
 
 
 def kept(store: MemoryStore, owner: Owner) -> bool:

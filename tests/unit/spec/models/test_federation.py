@@ -21,6 +21,8 @@ def test_federation_defaults_are_the_documented_ones():
         "round_timeout": None,
         "partial": False,
         "strategy": None,
+        "stop_when": None,
+        "best_model": None,
         "job_name": "rt_job",
     }
     assert FederationConfig().model_dump() == expected

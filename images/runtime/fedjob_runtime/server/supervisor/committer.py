@@ -29,6 +29,13 @@ class CommitterError(FedjobError):
 class CommittedRun(Protocol):
     """The run whose rounds are committed."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the last committed round ended the run early."""
+
+    def judged(self, commit: Commit) -> Commit:
+        """The commit with its standing: which round is best now, and whether the run stops."""
+
     def committed(self, commit: Commit) -> None:
         """Records that a round is durable."""
 
@@ -104,6 +111,9 @@ class Committer:
                 looked = time.monotonic()
                 if offered is not None:
                     self._commit(offered)
+                    if self._run.stopped:
+                        # A round that workers have made meanwhile is not part of the run.
+                        return
             except (FencedError, RoundTakenError) as error:
                 self._run.fail(Reason.FENCED, str(error))
                 return
@@ -144,6 +154,7 @@ class Committer:
             started=offered.started,
             ended=offered.ended,
         )
+        commit = self._run.judged(commit)
         self._log.upload_model(commit, model)
         now = time.time()
         commit = commit.model_copy(

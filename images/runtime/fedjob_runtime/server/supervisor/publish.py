@@ -37,43 +37,53 @@ class Published:
 
 
 def publish(
-    config: ServerConfig, log: RoundLog, handover: SupervisorHandover, exporter: Exporter
+    config: ServerConfig,
+    log: RoundLog,
+    handover: SupervisorHandover,
+    exporter: Exporter,
+    last: int,
 ) -> Published:
     """Publishes the last round's model; safe to repeat.
+
+    Args:
+        config: The run.
+        log: Its rounds.
+        handover: Where the model in the other form may lie.
+        exporter: Writes it where it does not.
+        last: The last committed round.
 
     Raises:
         FedjobError: The store refuses, or the disk is full.
         ParentError: The model could not be written in the other form; another start may do it.
     """
-    total = config.spec.federation.num_rounds
     folder = Path(config.home) / "result"
     folder.mkdir(parents=True, exist_ok=True)
     model, legacy = folder / MODEL, folder / MODEL_PT
-    commit = log.fetch_model(total, model)
-    _bring_torch_file(handover, exporter, total, model, legacy)
+    commit = log.fetch_model(last, model)
+    _bring_torch_file(handover, exporter, last, model, legacy)
     commits = [log.read(number) for number in log.commits()]
     page, history = folder / REPORT, folder / HISTORY
     page.write_text(_report_page(config, commits), encoding="utf-8")
     history.write_text(history_json(commits), encoding="utf-8")
     # The model last: where it is this round's, the others are there too (an operator looks at it).
     files = {MODEL_PT: legacy, REPORT: page, HISTORY: history, MODEL: model}
-    log.publish_result(total, files)
+    log.publish_result(last, files)
     layout = Layout(config.namespace, config.name, config.store.prefix)
     return Published(layout.result(MODEL), commit.sha256)
 
 
 def _bring_torch_file(
-    handover: SupervisorHandover, exporter: Exporter, total: int, model: Path, target: Path
+    handover: SupervisorHandover, exporter: Exporter, last: int, model: Path, target: Path
 ) -> None:
     made: Path | None = None
-    if handover.own_torch_file(total).exists():
-        made = handover.own_torch_file(total)
+    if handover.own_torch_file(last).exists():
+        made = handover.own_torch_file(last)
     else:
-        start = handover.start_model(total)
+        start = handover.start_model(last)
         start.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model, start)
-        exporter.export(total)
-        made = handover.take_torch_file(total)
+        exporter.export(last)
+        made = handover.take_torch_file(last)
     if made is None:
         raise ParentError("GLOBAL_MODEL.pt was not written; see the server's log")
     shutil.copyfile(made, target)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedjob.protocol.commit import Commit
+from fedjob.protocol.commit import Commit, Standing
 from fedjob.protocol.config import ServerConfig
+from fedjob.protocol.standing import is_over
 from fedjob.spec.models.status import HISTORY_LENGTH
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.rounds import RoundLog
@@ -25,6 +26,15 @@ class Restored:
 
     last: int = -1
     history: list[Commit] = field(default_factory=list)
+
+    @property
+    def standing(self) -> Standing | None:
+        """The standing after the last committed round."""
+        return self.history[-1].standing if self.history else None
+
+    def over(self, num_rounds: int) -> bool:
+        """Whether the run is complete with its last committed round."""
+        return bool(self.history) and is_over(self.history[-1], num_rounds)
 
 
 def restore(
@@ -56,9 +66,10 @@ def restore(
         return Restored()
     last = rounds[-1]
     history = [log.read(number) for number in rounds[-HISTORY_LENGTH:] if number > 0]
-    if last < config.spec.federation.num_rounds:
+    restored = Restored(last, history)
+    if not restored.over(config.spec.federation.num_rounds):
         commit = log.fetch_model(last, handover.start_model(last))
         log.fetch_strategy(commit, handover.start_strategy(last))
         handover.share(handover.start_model(last))
         handover.share(handover.start_strategy(last))
-    return Restored(last, history)
+    return restored

@@ -126,13 +126,13 @@ class SegmentLoop:
         self._total = config.spec.federation.num_rounds
 
     def run(self) -> None:
-        """Returns when the last round is committed or `RunState.failure` is set.
+        """Returns when the last round is committed, or the run stops early or has failed.
 
         Raises:
             Stopped: The run was asked to stop.
         """
         run = self._run
-        while run.control.committed < self._total and run.failure is None:
+        while not self._over() and run.failure is None:
             try:
                 if not self._parent.alive:
                     run.count("parent", "NVFlare's server process ended; restarting it")
@@ -143,6 +143,8 @@ class SegmentLoop:
                     continue
                 self._unanswered = UNANSWERED_SECONDS
                 job = self._begin(members)
+                if job is None:
+                    continue
             except SegmentRefusedError as error:
                 run.fail(error.reason, str(error))
                 return
@@ -157,9 +159,15 @@ class SegmentLoop:
             end = self._follow(job, members)
             self._conclude(end)
             self._free_the_gpu(end, job)
-            if run.control.committed >= self._total:
+            if self._over():
+                if end.why == "over":
+                    # Its next round is under way, and nobody needs it.
+                    self._parent.abort(job)
                 return
             self._clock.sleep(delay_before(run.tries.count + run.fruitless))
+
+    def _over(self) -> bool:
+        return self._run.stopped or self._run.control.committed >= self._total
 
     # Before a segment.
 
@@ -167,7 +175,7 @@ class SegmentLoop:
         """Waits until enough workers are connected.
 
         Returns:
-            Their incarnations; None when NVFlare's parent died or the run failed meanwhile.
+            Their incarnations; None when NVFlare's parent died or the run ended meanwhile.
         """
         run = self._run
         began, began_at = self._clock.monotonic(), self._clock.time()
@@ -219,15 +227,17 @@ class SegmentLoop:
                     deadline=self._config.spec.run_policy.active_deadline_seconds,
                 )
             )
-            if not self._parent.alive or run.failure is not None:
+            if not self._parent.alive or run.failure is not None or self._over():
                 return None
             self._clock.sleep(POLL_SECONDS)
 
-    def _begin(self, members: dict[str, str]) -> str:
-        """Submits the next segment; the id of its NVFlare job."""
+    def _begin(self, members: dict[str, str]) -> str | None:
+        """Submits the next segment; the id of its NVFlare job, None where the run is over."""
         run = self._run
         self._segment += 1
         self._wait_for_offered()
+        if self._over():
+            return None
         start = run.control.committed
         run.set_control(segment=self._segment, lost=(), stop_after_round=False)
         self._committer.begin_segment(self._segment)
@@ -252,7 +262,7 @@ class SegmentLoop:
         """
         run = self._run
         while self._handover.offered_round(run.control.committed + 1) is not None:
-            if run.failure is not None:
+            if run.failure is not None or self._over():
                 return
             run.turned()
             self._clock.sleep(POLL_SECONDS)
@@ -274,6 +284,8 @@ class SegmentLoop:
                 run.status.update(current=max(report.round, 1))
             if run.failure is not None:
                 return SegmentEnd("failed")
+            if run.stopped:
+                return SegmentEnd("over")
             step = monitor.step(self._clock.monotonic(), report, membership, alive)
             if isinstance(step, SegmentRequest):
                 run.set_control(lost=step.lost, stop_after_round=step.stop_after_round)
@@ -292,7 +304,7 @@ class SegmentLoop:
         if report.outcome == "error":
             run.fail(report.error["reason"], report.error["message"])
         if report.outcome in ("complete", "stop", "hung"):
-            while run.control.committed < report.round and run.failure is None:
+            while run.control.committed < report.round and not (run.stopped or run.failure):
                 self._clients.look(report)
                 self._clock.sleep(POLL_SECONDS)
         for name, fault in report.failed.items():
@@ -305,7 +317,7 @@ class SegmentLoop:
         """Decides what a segment's end means for the round and for the run."""
         run = self._run
         number = run.control.committed + 1
-        if end.why in ("complete", "stop"):
+        if end.why in ("complete", "stop", "over"):
             run.fruitless = 0
         elif end.exited or end.disconnected:
             self._blame(end, number)

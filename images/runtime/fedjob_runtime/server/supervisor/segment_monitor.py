@@ -25,8 +25,8 @@ class SegmentEnd:
 
     Attributes:
         why: The report's outcome (`complete`, `stop`, `short`, `hung`, `error`, `broken`), or what
-            was observed from outside: `parent`, `job`, `exited`, `disconnected`, `membership`,
-            `not scheduled`.
+            was observed from outside: `over` (the run stops early), `parent`, `job`, `exited`,
+            `disconnected`, `membership`, `not scheduled`.
         exited: Workers whose training process ended while they stayed connected.
         disconnected: Workers whose training process runs, but lost its connection.
     """

@@ -105,7 +105,7 @@ class Supervisor:
             [worker.name for worker in config.workers],
             config.spec.federation.num_rounds,
         )
-        self._run = RunState(status, self._handover, self._clock)
+        self._run = RunState(status, self._handover, self._clock, config.spec.federation)
         layout = Layout(config.namespace, config.name, config.store.prefix)
         patience = Patience(seconds=STORE_PATIENCE, on_retry=self._run.store_unreachable)
         self._log = log or RoundLog(bucket, layout, patience)
@@ -128,7 +128,7 @@ class Supervisor:
         return self._run.healthy()
 
     def run(self) -> bool:
-        """Runs until the last round is committed and published.
+        """Runs until the last round is committed, or stopWhen is met, and publishes the model.
 
         Returns:
             True when complete, False when the run failed for good.
@@ -140,11 +140,11 @@ class Supervisor:
         total = self._config.spec.federation.num_rounds
         self._status.update(attempt=attempt, total=total)
         restored = restore(self._config, self._bucket, self._log, self._handover)
-        self._run.resume(attempt * SEGMENTS_PER_ATTEMPT, restored.last)
+        self._run.resume(attempt * SEGMENTS_PER_ATTEMPT, restored.last, restored.standing)
         self._status.update(completed=max(restored.last, 0), history=restored.history)
         if restored.last > 0:
             self._status.event("Resumed", f"resumes after round {restored.last}")
-        if restored.last < total:
+        if not restored.over(total):
             self._run_segments(attempt, restored.last)
         if self._run.failure is not None:
             finish(self._config, self._status, RunPhase.FAILED, self._run.failure)
@@ -177,13 +177,14 @@ class Supervisor:
         finally:
             committer.drain(DRAIN_SECONDS)
         # Stopped while the last round was being committed: only its model is left to publish.
-        unfinished = run.control.committed < self._config.spec.federation.num_rounds
-        if stopped and (unfinished or run.failure is not None):
+        over = run.stopped or run.control.committed >= self._config.spec.federation.num_rounds
+        if stopped and (not over or run.failure is not None):
             raise Stopped
 
     def _publish(self) -> None:
         self._status.update(phase=RunPhase.FINISHING, message="publishing the model", current=None)
-        published = publish(self._config, self._log, self._handover, self._parent)
+        last = self._run.control.committed
+        published = publish(self._config, self._log, self._handover, self._parent, last)
         self._status.update(result_key=published.key, result_sha256=published.sha256)
         finish(self._config, self._status, RunPhase.COMPLETE, Failure("", ""))
 

@@ -45,7 +45,10 @@ def result(
     ] = None,
     best: Annotated[
         bool,
-        typer.Option("--best", help="The model of the best of the last 20 rounds, by its metric."),
+        typer.Option(
+            "--best",
+            help="The model of the best round: by bestModel, stopWhen, or its metric.",
+        ),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait for the end of the run first.")
@@ -54,6 +57,8 @@ def result(
     json: Json = False,
 ) -> None:
     """Fetch model.safetensors, GLOBAL_MODEL.pt, result.json and report.html of a run.
+
+    Where the job has federation.stopWhen or bestModel, best_model.safetensors too.
 
     --round and --best fetch one round's model, also while the run is under way. An interrupted
     download continues where it ended; every file is checked and written in one step.

@@ -7,6 +7,7 @@ from fedjob.engines.local.results.outcome import Outcome
 from fedjob.engines.local.results.report_files import note_commits, write_report
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.result import (
+    BestModelFile,
     ModelFile,
     RunResult,
     RunState,
@@ -15,6 +16,7 @@ from fedjob.engines.result import (
 )
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.commit import Commit
+from fedjob.protocol.standing import stopped_at
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.checksum import sha256_of
 from fedjob.storage.layout import Layout
@@ -49,6 +51,8 @@ def deliver(
         message=outcome.message,
         rounds=round_lines(commits),
         model=model,
+        best=_fetch_best(folder, log, commits[-1]) if commits else None,
+        stopped=stopped_at(commits[-1]) if outcome.complete else None,
         num_classes=prepared.num_classes,
         restarts=dict(outcome.restarts),
         seconds=round(outcome.seconds, 3),
@@ -65,9 +69,15 @@ def delivered(folder: RunFolder, record: RunRecord) -> RunResult | None:
     if result is None or result.state is not RunState.COMPLETE or result.model is None:
         return None
     last = result.rounds[-1].round if result.rounds else 0
-    if last != record.num_rounds or not folder.model_pt.is_file() or not folder.report.is_file():
+    reached = max(last, result.stopped or 0)
+    if reached != record.num_rounds or not folder.model_pt.is_file() or not folder.report.is_file():
         return None
     if not folder.model.is_file() or sha256_of(folder.model) != result.model.sha256:
+        return None
+    best = result.best
+    if best is not None and (
+        not folder.best_model.is_file() or sha256_of(folder.best_model) != best.sha256
+    ):
         return None
     return result
 
@@ -78,3 +88,18 @@ def _fetch_model(folder: RunFolder, bucket: Bucket, layout: Layout, last: Commit
     # torch.save's bytes are in no commit; the store keeps their SHA-256 beside them.
     bucket.download_file(layout.result(folder.model_pt.name), folder.model_pt)
     return ModelFile(uri=folder.model.as_uri(), sha256=last.sha256, size=last.size)
+
+
+def _fetch_best(folder: RunFolder, log: RoundLog, last: Commit) -> BestModelFile | None:
+    best = last.standing.best if last.standing is not None else None
+    if best is None:
+        return None
+    log.fetch_model(best.round, folder.best_model)
+    return BestModelFile(
+        uri=folder.best_model.as_uri(),
+        sha256=best.sha256,
+        size=best.size,
+        round=best.round,
+        metric=best.metric,
+        value=best.value,
+    )

@@ -38,6 +38,11 @@ class Run:
         self.failures: list[tuple[str, str]] = []
         self.ended = threading.Event()
 
+    stopped = False
+
+    def judged(self, commit: Commit) -> Commit:
+        return commit
+
     def committed(self, commit: Commit) -> None:
         raise AssertionError("nothing can be committed")
 

@@ -33,7 +33,7 @@ class Exporter:
 def published(folder: Path, log: FakeLog, exporter: Exporter) -> dict[str, bytes]:
     run = SupervisedRun(folder, rounds=1, log=log)
     config = run.supervisor._config
-    found = publish(config, cast(RoundLog, log), handover_in(folder, rounds=1), exporter)
+    found = publish(config, cast(RoundLog, log), handover_in(folder, rounds=1), exporter, 1)
     assert found.sha256 == log.kept[1].sha256
     return log.published
 
