@@ -28,6 +28,8 @@ FAILURE = "fedjob.failure"
 
 BASE = "base"
 """Task meta: sha256 of the global model that the task carries."""
+ANSWER_SHA256 = "sha256"
+"""Reply meta: `training.weights.digest` of the weights, taken before they were kept or sent."""
 SAMPLES = "samples"
 WARNINGS = "warnings"
 """Reply meta beside the weights."""

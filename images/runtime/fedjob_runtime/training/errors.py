@@ -120,6 +120,12 @@ class InvalidSamplesError(InvalidResultError):
     reason = Reason.INVALID_SAMPLES
 
 
+class AnswerDamagedError(InvalidResultError):
+    """The weights that arrived are not those that the worker sent."""
+
+    reason = Reason.CHECKSUM_MISMATCH
+
+
 class WeightsError(TrainingError):
     """Weights that do not fit the model."""
 

@@ -175,7 +175,7 @@ def save_weights(
         scratch.chmod(mode)
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
+def digest(weights: Mapping[str, object]) -> str:
     """SHA-256, hex, of names, dtypes, shapes and values, on any device and in any order."""
     total = hashlib.sha256()
     for name, tensor in sorted(portable(weights).items()):

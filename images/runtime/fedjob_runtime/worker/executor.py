@@ -33,6 +33,7 @@ from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
 from fedjob_runtime.processes.children import exit_when_orphaned
 from fedjob_runtime.protocol import (
+    ANSWER_SHA256,
     BASE,
     ENV_DEVICE,
     ENV_HOME,
@@ -59,6 +60,7 @@ from fedjob_runtime.training.model import build_model, load_user_module, set_wei
 from fedjob_runtime.training.model_state import gives_part
 from fedjob_runtime.training.notes import CONVERSIONS, Note
 from fedjob_runtime.training.signatures import find_validate_function
+from fedjob_runtime.training.weights import digest
 from fedjob_runtime.worker.kept_files import keep_files, kept_files_from
 from fedjob_runtime.worker.result_cache import Answer, AnswerStore
 from fedjob_runtime.worker.training_lock import training_lock
@@ -188,7 +190,9 @@ class TrainExecutor(Executor):
                 warnings.append(note)
         notes = [str(note) for note in self._new(warnings)]
         part = self._partial or (model is not None and gives_part(model))
-        return Answer(result.weights, result.samples, result.metrics, notes, part)
+        # Before it is kept or sent: what happens to it from now on is noticed.
+        sha256 = digest(result.weights)
+        return Answer(result.weights, result.samples, result.metrics, notes, part, sha256)
 
     def _new(self, notes: Iterable[Note]) -> list[Note]:
         """Without the conversions that this process has reported in an earlier round."""
@@ -257,6 +261,7 @@ def _reply(answer: Answer, number: int | None) -> Shareable:
             SAMPLES: answer.samples,
             WARNINGS: answer.warnings,
             PARTIAL: answer.partial,
+            **({ANSWER_SHA256: answer.sha256} if answer.sha256 else {}),
         },
     )
     return FLModelUtils.to_shareable(model)

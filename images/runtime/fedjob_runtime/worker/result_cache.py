@@ -6,6 +6,7 @@ for the very same global model (its sha256), so a stale one can never be sent.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 from torch import Tensor
 
 from fedjob_runtime.atomic_json import read_json, write_json
-from fedjob_runtime.training.weights import load_weights, save_weights
+from fedjob_runtime.training.weights import digest, load_weights, save_weights
+
+logger = logging.getLogger("fedjob.worker")
 
 KEPT_ROUNDS = 2
 """The server may lose the round under way and one that was not yet durable."""
@@ -29,6 +32,8 @@ class Answer:
         metrics: Finite numbers.
         warnings: `<Reason>: <message>` each.
         partial: The weights may be a part of the model.
+        sha256: `digest` of the weights as they were trained; empty in an answer that an older
+            version kept.
     """
 
     weights: dict[str, Tensor]
@@ -36,6 +41,7 @@ class Answer:
     metrics: dict[str, float]
     warnings: list[str]
     partial: bool = False
+    sha256: str = ""
 
 
 class AnswerStore:
@@ -51,12 +57,18 @@ class AnswerStore:
         if not base or facts is None or facts["base"] != base:
             return None
         weights = load_weights(folder / "weights.safetensors")
+        sha256 = facts.get("sha256", "")
+        if sha256 and digest(weights) != sha256:
+            # The server would refuse it, and the worker send it again each time it is asked.
+            logger.warning("round %d: the answer on disk is damaged; training again", round_number)
+            return None
         return Answer(
             weights,
             facts["samples"],
             facts["metrics"],
             facts["warnings"],
             facts.get("partial", False),
+            sha256,
         )
 
     def keep(self, round_number: int, base: str, answer: Answer) -> None:
@@ -75,6 +87,7 @@ class AnswerStore:
                 "metrics": answer.metrics,
                 "warnings": answer.warnings,
                 "partial": answer.partial,
+                "sha256": answer.sha256,
             },
         )
         for old in self._folder.iterdir():

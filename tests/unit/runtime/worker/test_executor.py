@@ -18,6 +18,7 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from fedjob import __version__
 from fedjob.reasons import Reason
 from fedjob_runtime.protocol import (
+    ANSWER_SHA256,
     BASE,
     FAILURE,
     PROTOCOL,
@@ -28,6 +29,7 @@ from fedjob_runtime.protocol import (
     read_failure,
     version_meta,
 )
+from fedjob_runtime.training.weights import digest
 from fedjob_runtime.worker.executor import TrainExecutor
 
 MODEL = """
@@ -133,6 +135,7 @@ def test_row_36_later_they_are_bad_task_data(worker: TrainExecutor, tmp_path: Pa
 
 def test_an_answer_carries_weights_samples_and_metrics(worker: TrainExecutor) -> None:
     answer = FLModelUtils.from_shareable(call(worker, weights(1.0), 3))
+    assert answer.meta[ANSWER_SHA256] == digest(answer.params)
     assert torch.equal(answer.params["fc.weight"], torch.full((1, 2), 2.0))
     assert answer.meta[SAMPLES] == 3
     assert answer.metrics == {"m": 2.0}
@@ -147,6 +150,7 @@ def test_row_8_the_same_task_again_is_answered_without_training(
     assert calls(tmp_path) == 1
     assert torch.equal(first.params["fc.weight"], again.params["fc.weight"])
     assert again.meta[SAMPLES] == first.meta[SAMPLES]
+    assert again.meta[ANSWER_SHA256] == first.meta[ANSWER_SHA256] == digest(again.params)
 
 
 @pytest.mark.parametrize(("number", "base"), [(3, "other"), (4, "abc"), (3, "")])

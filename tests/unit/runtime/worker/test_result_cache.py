@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from fedjob_runtime.training.weights import digest
 from fedjob_runtime.worker.result_cache import Answer, AnswerStore
 
 ANSWER = Answer(
@@ -79,3 +81,16 @@ def test_an_answer_of_an_older_version_is_a_whole_model(store: AnswerStore, tmp_
     found = store.find(3, "sha")
     assert found is not None
     assert found.partial is False
+
+
+def test_damaged_answer_is_not_sent_again(store: AnswerStore, tmp_path: Path) -> None:
+    answer = replace(ANSWER, sha256=digest(ANSWER.weights))
+    store.keep(3, "sha", answer)
+    found = store.find(3, "sha")
+    assert found is not None
+    assert found.sha256 == answer.sha256
+    path = tmp_path / "answers" / "3" / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert store.find(3, "sha") is None

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from fedjob.errors import FedjobError
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import PARTIAL, SAMPLES
+from fedjob_runtime.protocol import ANSWER_SHA256, PARTIAL, SAMPLES
 from fedjob_runtime.server.job_process.failures import described, folder_of
 from fedjob_runtime.server.job_process.model_mean import ExtraStateMean
 from fedjob_runtime.training.answers.adapt import as_tensor
 from fedjob_runtime.training.answers.difference import added
-from fedjob_runtime.training.errors import NonFiniteWeightsError
+from fedjob_runtime.training.errors import AnswerDamagedError, NonFiniteWeightsError
 from fedjob_runtime.training.extra_state import is_extra_state
 from fedjob_runtime.training.tensors.finite import not_finite, readable
-from fedjob_runtime.training.weights import check_weights
+from fedjob_runtime.training.weights import check_weights, digest
 
 _FIX = "correct spec.components.aggregator"
 
@@ -181,6 +181,24 @@ def _new_infinities(value: Tensor, start: Tensor | None) -> int:
     return int(bad.sum())
 
 
+def _require_intact(given: dict[str, object], sha256: object, who: str) -> None:
+    """Checks weights against the checksum that came with them.
+
+    An author's own executor, and a worker of an older image, send none: TLS alone protects these.
+    """
+    sound = all(isinstance(n, str) and isinstance(v, Tensor) for n, v in given.items())
+    if sha256 is None or not sound:  # what is not a tensor is refused by name
+        return
+    found = digest(given)
+    if found != sha256:
+        raise AnswerDamagedError(
+            f"its weights have SHA-256 {found[:12]}, and it sent them with {str(sha256)[:12]!r}",
+            "a memory or disk of its node or of the server's may be faulty: move them to other "
+            "nodes",
+            worker=who,
+        )
+
+
 def full_weights(
     model: FLModel, reference: dict[str, Tensor], who: str, *, partial: bool = False
 ) -> dict[str, Tensor]:
@@ -194,9 +212,11 @@ def full_weights(
             gains nothing by it that other weights would not give.
 
     Raises:
-        TrainingError: Names, shapes or values do not fit the global model.
+        TrainingError: Names, shapes or values do not fit the global model, or the weights are not
+            those that were sent.
     """
     given: dict[str, object] = {n: as_tensor(v) for n, v in (model.params or {}).items()}
+    _require_intact(given, model.meta.get(ANSWER_SHA256), who)
     if model.params_type == ParamsType.DIFF:
         given = added(given, reference)
     partial = partial or bool(model.meta.get(PARTIAL))

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from fedjob.reasons import Reason
-from fedjob_runtime.protocol import PROTOCOL, RELEASE, TASK_PROTOCOL, WARNINGS
+from fedjob_runtime.protocol import ANSWER_SHA256, PROTOCOL, RELEASE, TASK_PROTOCOL, WARNINGS
 from fedjob_runtime.server.job_process.fedavg import MAX_WEIGHT
+from fedjob_runtime.training.weights import digest
 from support.fake_segment import (
     FakeSegment,
     answering,
@@ -29,6 +30,13 @@ from support.fake_segment import (
         ({"params": {"v": torch.ones(2)}}, Reason.MISSING_TENSOR, "w [2] is missing"),
         ({"params": {"w": torch.ones(3)}}, Reason.SHAPE_MISMATCH, "w has shape [3]"),
         ({"params": {}}, Reason.EMPTY_WEIGHTS, "the weights are empty"),
+        ({"meta": {ANSWER_SHA256: "0" * 64}}, Reason.CHECKSUM_MISMATCH, "with '000000000000'"),
+        ({"meta": {ANSWER_SHA256: ["x"]}}, Reason.CHECKSUM_MISMATCH, "its weights have SHA-256"),
+        (
+            {"params": {"w": "text", 1: "x"}, "meta": {ANSWER_SHA256: "0" * 64}},
+            Reason.UNEXPECTED_TENSOR,
+            "w is a builtins.str",
+        ),
         (
             {"meta": {PROTOCOL: TASK_PROTOCOL + 1, RELEASE: "9.9.9"}},
             Reason.VERSION_MISMATCH,
@@ -47,6 +55,30 @@ def test_bad_answer_is_its_workers_failure_and_is_not_averaged(
     assert (failure["name"], failure["reason"]) == ("worker-2", reason)
     assert failure["message"].startswith("worker-2: ")
     assert fragment in failure["message"]
+
+
+@pytest.mark.parametrize("meta", [{}, {ANSWER_SHA256: digest({"w": torch.full((2,), 9.0)})}])
+def test_answer_with_its_checksum_counts_and_one_without_too(
+    tmp_path: Path, meta: dict[str, Any]
+) -> None:
+    """An author's own executor and a worker of an older image send none."""
+    fake = FakeSegment(tmp_path)
+    finished_with(fake, (1, answering("worker-2", 9.0, meta=meta)))
+    assert fake.offered(1)["failures"] == []
+    assert fake.model(1) == [5.0, 5.0]
+
+
+def test_one_bit_that_changed_on_the_way_is_noticed(tmp_path: Path) -> None:
+    sent = torch.full((2,), 9.0)
+    arrived = sent.clone()
+    arrived.view(torch.int32)[1] ^= 1
+    fake = FakeSegment(tmp_path)
+    changed = answering(
+        "worker-2", 9.0, params={"w": arrived}, meta={ANSWER_SHA256: digest({"w": sent})}
+    )
+    finished_with(fake, (1, changed))
+    assert fake.model(1) == [3.0, 3.0]
+    assert [f["reason"] for f in fake.offered(1)["failures"]] == [Reason.CHECKSUM_MISMATCH]
 
 
 @pytest.mark.parametrize(
