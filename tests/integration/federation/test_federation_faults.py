@@ -196,6 +196,8 @@ def test_a_newer_server_fences_this_one(federation: Callable[..., Federation]) -
 
 STOPS = """
 import time
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -211,7 +213,8 @@ class Net(nn.Module):
 def fl_train_model(payload, out_dir):
     model = Net()
     model.set_weights(payload["initial_weights"])
-    time.sleep(0.7)
+    while payload["env"]["CURRENT_ROUND"] == 3 and not Path(payload["env"]["killed"]).exists():
+        time.sleep(0.05)
     with torch.no_grad():
         model.fc.weight += 1
     metrics = {"loss": LOSSES[payload["env"]["CURRENT_ROUND"]]}
@@ -220,7 +223,7 @@ def fl_train_model(payload, out_dir):
 
 
 def test_run_stops_early_though_the_server_is_lost_after_the_best_round(
-    federation: Callable[..., Federation],
+    federation: Callable[..., Federation], tmp_path: Path
 ) -> None:
     """The best round is 3, patience ends with round 5, and the server is killed in between."""
     fed = federation(
@@ -231,12 +234,14 @@ def test_run_stops_early_though_the_server_is_lost_after_the_best_round(
             "min_clients": 2,
             "stop_when": {"metric": "loss", "mode": "min", "patience": 2},
         },
+        extra={"killed": str(tmp_path / "killed")},
     )
     with fed.kept_restarting():
         fed.start()
         fed.until(lambda s: s.completed >= 3, what="the best round")
         fed.processes["server"].kill()
         fed.until(lambda s: s.attempt == 2, what="attempt 2")
+        (tmp_path / "killed").touch()
         assert fed.wait_end() == 0, fed.logs()
     assert fed.log.commits() == [0, 1, 2, 3, 4, 5]
     commits = fed.commits()
