@@ -13,7 +13,9 @@ from pathlib import Path
 from fedjob_runtime.processes.children import start_child
 from support.repository import ROOT
 
-HERE = f"{ROOT}/sdk:{ROOT}/images/runtime:{ROOT}/operator"
+_OWN = (f"{ROOT}/sdk", f"{ROOT}/images/runtime", f"{ROOT}/operator")
+HERE = ":".join(filter(None, (*_OWN, os.environ.get("PYTHONPATH"))))
+"""PYTHONPATH of processes: this checkout, then what the tests or `make bench` were given."""
 
 
 @functools.cache
