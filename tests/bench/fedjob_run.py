@@ -16,7 +16,7 @@ from run_figures import RunFigures
 from fedjob.engines.local.store.embedded_store import EmbeddedStore
 from fedjob.protocol.server_status import ClientState, ServerStatus
 from fedjob_runtime.processes.children import descendants
-from support.federation import Federation
+from support.federation import AGENT, Federation
 
 
 def run(folder: Path, case: Case, seconds: float) -> RunFigures:
@@ -37,7 +37,7 @@ def run(folder: Path, case: Case, seconds: float) -> RunFigures:
 
         def groups() -> Mapping[str, Sequence[int]]:
             return {
-                "server": site("server"),
+                "server": [*site("server"), *site(AGENT)],
                 "worker": site("worker-0"),
                 "store": [store.pid] if store.pid else [],
             }
