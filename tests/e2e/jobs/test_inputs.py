@@ -43,6 +43,8 @@ def test_every_missing_input_has_its_reason_and_clears_when_fixed(
         "-n", deployment.jobs, "create", "secret", "generic", "wrong",
         "--from-literal=AWS_ACCESS_KEY_ID=nobody", "--from-literal=AWS_SECRET_ACCESS_KEY=no",
     )  # fmt: skip
+    literals = [f"--from-literal={name}={value}" for name, value in KEYS.environment().items()]
+    deployment.kubectl("-n", deployment.jobs, "create", "secret", "generic", "own", *literals)
     cases: dict[str, tuple[Reason, dict[str, Any]]] = {
         "secret": (
             Reason.CREDENTIALS_REFUSED,
@@ -52,7 +54,11 @@ def test_every_missing_input_has_its_reason_and_clears_when_fixed(
             Reason.CREDENTIALS_REFUSED,
             {"storage": {"bucket": "jobs", "secretRef": {"name": "wrong"}}, "shards": shards},
         ),
-        "bucket": (Reason.BUCKET_MISSING, {"storage": {"bucket": f"{deployment.system}-new"}}),
+        # Another bucket than the operator's needs keys of the job's own.
+        "bucket": (
+            Reason.BUCKET_MISSING,
+            {"storage": {"bucket": f"{deployment.system}-new", "secretRef": {"name": "own"}}},
+        ),
         "shards": (Reason.SHARDS_MISSING, {}),
         "source": (Reason.SOURCE_INVALID, {"model": source, "shards": shards}),
         "base": (
@@ -77,7 +83,6 @@ def test_every_missing_input_has_its_reason_and_clears_when_fixed(
         assert not deployment.pods(name)
         assert (ROOT / reason.page).exists()
 
-    literals = [f"--from-literal={name}={value}" for name, value in KEYS.environment().items()]
     deployment.kubectl("-n", deployment.jobs, "create", "secret", "generic", "absent", *literals)
     right = {name: base64.b64encode(v.encode()).decode() for name, v in KEYS.environment().items()}
     patch = json.dumps({"data": right})
