@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from contextlib import AbstractContextManager
 
@@ -29,7 +30,7 @@ class UploadProgress(AbstractContextManager["UploadProgress"]):
             console: Where to; None: stderr.
         """
         self._name = name
-        self._console = console or Console(stderr=True)
+        self._console = console or _console()
         self._shown = (self._console.is_terminal or _in_notebook()) if shown is None else shown
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -61,6 +62,12 @@ class UploadProgress(AbstractContextManager["UploadProgress"]):
         """Leave the bar as it is."""
         if self._progress is not None:
             self._progress.stop()
+
+
+def _console() -> Console:
+    """stderr; rich draws live in a notebook by ipywidgets only, and would warn of its absence."""
+    widgets = importlib.util.find_spec("ipywidgets") is not None
+    return Console(stderr=True, force_jupyter=None if widgets else False)
 
 
 def _in_notebook() -> bool:
