@@ -17,6 +17,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -107,7 +108,9 @@ class Person:
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }  # fmt: skip
 
-    def write(self, name: str, rounds: int, samples: tuple[int, ...], padding: int = 0) -> None:
+    def write(
+        self, name: str, rounds: int, samples: tuple[int, ...], padding: int = 0, **federation: Any
+    ) -> None:
         """A job file, and a shard for each number of samples."""
         (self.folder / "shards").mkdir(exist_ok=True)
         for index, count in enumerate(samples):
@@ -117,6 +120,7 @@ class Person:
                 with zipfile.ZipFile(path, "a") as archive:
                     archive.writestr("padding.bin", random.Random(index).randbytes(padding))
         spec = recorder(rounds)
+        spec["federation"] |= federation
         spec.setdefault("workers", {"gpu": 0})
         body = {"apiVersion": "fedjob.dev/v1alpha1", "kind": "FederatedJob",
                 "metadata": {"name": name}, "spec": spec}  # fmt: skip
@@ -146,7 +150,8 @@ def person(inside: OperatorDeployment, proxy: TcpProxy, tmp_path: Path) -> Perso
 def test_folder_of_shards_becomes_a_model_without_keys_or_pods(
     inside: OperatorDeployment, person: Person, proxy: TcpProxy
 ) -> None:
-    person.write("sent", 2, (4, 8))
+    # Every round has the same `step`, so the first stays the best.
+    person.write("sent", 2, (4, 8), bestModel={"metric": "step", "mode": "max"})
     out = person("submit", "job.yaml", "--shards", "shards")
     assert "`fedjob watch sent` shows the run" in out
 
@@ -173,10 +178,16 @@ def test_folder_of_shards_becomes_a_model_without_keys_or_pods(
     model = (person.folder / "out/model.safetensors").read_bytes()
     assert hashlib.sha256(model).hexdigest() == status["result"]["sha256"]
     assert sorted(path.name for path in (person.folder / "out").iterdir()) == [
-        "GLOBAL_MODEL.pt", "model.safetensors", "report.html", "result.json",
+        "GLOBAL_MODEL.pt", "best_model.safetensors", "model.safetensors", "report.html",
+        "result.json",
     ]  # fmt: skip
+    best = (person.folder / "out/best_model.safetensors").read_bytes()
+    assert (status["best"]["round"], status["best"]["sha256"]) == (
+        1,
+        hashlib.sha256(best).hexdigest(),
+    )
     person("result", "sent", "--round", "1", "--out", "out")
-    assert (person.folder / "out/round-1.safetensors").stat().st_size > 0
+    assert (person.folder / "out/round-1.safetensors").read_bytes() == best != model
     person("report", "sent", "--out", "report.html")
     assert b"<html" in (person.folder / "report.html").read_bytes()
     assert "TrainingComplete" in person("events", "sent") or "Complete" in person("events", "sent")
