@@ -155,14 +155,12 @@ def _move_together(small: list[tuple[_FloatingMean, Tensor]], part: float) -> No
         means, befores, values = (list(column) for column in zip(*group, strict=True))
         # Each tensor stays a tensor of its own: packed into one, its last elements could be
         # calculated by other instructions, which may round differently.
-        moved = torch._foreach_add(befores, torch._foreach_sub(values, befores), alpha=part)
+        moved = list(torch._foreach_add(befores, torch._foreach_sub(values, befores), alpha=part))
         bad = {int(place) for place in not_finite({str(i): t for i, t in enumerate(moved)})}
-        for place, mean in enumerate(means):
-            if place in bad:
-                limited = _move_at_the_limits(befores[place], values[place], part)
-                mean.current = limited
-            else:
-                mean.current = moved[place]
+        for place in bad:
+            moved[place] = _move_at_the_limits(befores[place], values[place], part)
+        for mean, now in zip(means, moved, strict=True):
+            mean.current = now
 
 
 def _move_at_the_limits(mean: Tensor, value: Tensor, part: float) -> Tensor:

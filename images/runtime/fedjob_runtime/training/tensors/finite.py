@@ -1,8 +1,8 @@
 """Which tensors hold NaN or infinities, in one sum where they hold none.
 
 A sum over NaN or infinities is never finite (infinities of both signs give NaN), so a finite sum
-proves that every value is. A sum of finite values may overflow: then the values decide. The sum is
-16 to 42 times faster than `torch.isfinite` on every value (decision 032).
+proves that every value is. A sum of finite values may overflow: then the values decide. The sum
+takes 0.07 of the time of `torch.isfinite` on every value of a large tensor (decision 032).
 """
 
 from __future__ import annotations
