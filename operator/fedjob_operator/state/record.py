@@ -10,6 +10,7 @@ from __future__ import annotations
 from pydantic import AliasChoices, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from fedjob.protocol.standing import rounds_reached
 from fedjob.spec.models.base import Model
 from fedjob_operator.naming import Body
 
@@ -137,7 +138,7 @@ class Result(RecordModel):
     @property
     def reached(self) -> int:
         """The numRounds that the run has satisfied."""
-        return max(self.round, self.stopped or 0)
+        return rounds_reached(self.round, self.stopped)
 
 
 class Record(RecordModel):

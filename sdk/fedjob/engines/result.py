@@ -7,12 +7,14 @@ import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from pydantic import Field, PrivateAttr, ValidationError
 
 from fedjob.atomic_files import write_text
 from fedjob.errors import Fault, InvalidInputError, UnavailableError
+from fedjob.metric_text import number
+from fedjob.protocol.commit import BestRound
 from fedjob.protocol.history import RoundLine, round_lines
 from fedjob.protocol.result_files import BEST_MODEL, MODEL, MODEL_PT, REPORT, RESULT
 from fedjob.spec.models.base import Model
@@ -97,6 +99,16 @@ class BestModelFile(ModelFile):
     round: int = Field(ge=1)
     metric: str
     value: float = Field(description="Of the metric, in this round.")
+
+    @classmethod
+    def of(cls, best: BestRound, uri: str | None = None) -> Self:
+        """The file of a committed best round."""
+        return cls(**best.model_dump(exclude={"mode"}), uri=uri)
+
+    @property
+    def text(self) -> str:
+        """`round 4, val_loss 0.21`."""
+        return f"round {self.round}, {self.metric} {number(self.value)}"
 
 
 class RunResult(Model):

@@ -102,9 +102,7 @@ class RunStatus(Model):
     @property
     def best_text(self) -> str:
         """`round 4, val_loss 0.21`; empty without a best round."""
-        if self.best is None:
-            return ""
-        return f"round {self.best.round}, {self.best.metric} {number(self.best.value)}"
+        return self.best.text if self.best is not None else ""
 
     @property
     def summary(self) -> str:

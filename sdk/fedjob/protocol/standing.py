@@ -69,7 +69,17 @@ def is_over(commit: Commit, num_rounds: int) -> bool:
         commit: The last one.
         num_rounds: federation.numRounds as it is now.
     """
-    return max(commit.round, stopped_at(commit) or 0) >= num_rounds
+    return rounds_reached(commit.round, stopped_at(commit)) >= num_rounds
+
+
+def rounds_reached(last: int, stopped: int | None) -> int:
+    """The numRounds that a run has satisfied.
+
+    Args:
+        last: Its last committed round.
+        stopped: The numRounds that an early stop after it holds for; None where it did not stop.
+    """
+    return max(last, stopped or 0)
 
 
 def stopped_at(commit: Commit) -> int | None:

@@ -22,7 +22,6 @@ from fedjob.engines.local.processes.overlay import with_packages
 from fedjob.engines.local.run_folder import RunFolder
 from fedjob.engines.result import RunResult, RunState
 from fedjob.errors import EXIT_FAILED, FedjobError
-from fedjob.metric_text import number
 from fedjob.preparation.prepare import prepare_text
 from fedjob.preparation.prepared import LocalFiles, PreparedRun
 
@@ -136,8 +135,7 @@ def _show(result: RunResult, folder: RunFolder) -> None:
         error_console().print(text, style="red", soft_wrap=True, markup=False)
         console.print(f"logs    {folder.logs}", soft_wrap=True, markup=False)
     if result.best is not None:
-        best = result.best
-        text = f"round {best.round}, {best.metric} {number(best.value)}"
-        console.print(f"best    {folder.best_model}  ({text})", soft_wrap=True, markup=False)
+        text = f"best    {folder.best_model}  ({result.best.text})"
+        console.print(text, soft_wrap=True, markup=False)
     console.print(f"result  {folder.result}", soft_wrap=True, markup=False)
     console.print(f"report  {folder.report}", soft_wrap=True, markup=False)

@@ -138,9 +138,7 @@ def _progress(commits: Sequence[Commit]) -> dict[str, Any]:
         return {}
     standing = ordered[-1].standing
     best = standing.best if standing is not None else None
-    found = None
-    if best is not None:
-        found = BestModelFile.model_validate(best.model_dump(exclude={"mode"}))
+    found = None if best is None else BestModelFile.of(best)
     metrics = {
         name: value if math.isfinite(value) else None for name, value in ordered[-1].metrics.items()
     }

@@ -16,7 +16,7 @@ from fedjob.engines.result import (
 )
 from fedjob.preparation.prepared import PreparedRun
 from fedjob.protocol.commit import Commit
-from fedjob.protocol.standing import stopped_at
+from fedjob.protocol.standing import rounds_reached, stopped_at
 from fedjob.storage.bucket import Bucket
 from fedjob.storage.checksum import sha256_of
 from fedjob.storage.layout import Layout
@@ -69,7 +69,7 @@ def delivered(folder: RunFolder, record: RunRecord) -> RunResult | None:
     if result is None or result.state is not RunState.COMPLETE or result.model is None:
         return None
     last = result.rounds[-1].round if result.rounds else 0
-    reached = max(last, result.stopped or 0)
+    reached = rounds_reached(last, result.stopped)
     if reached != record.num_rounds or not folder.model_pt.is_file() or not folder.report.is_file():
         return None
     if not folder.model.is_file() or sha256_of(folder.model) != result.model.sha256:
@@ -95,11 +95,4 @@ def _fetch_best(folder: RunFolder, log: RoundLog, last: Commit) -> BestModelFile
     if best is None:
         return None
     log.fetch_model(best.round, folder.best_model)
-    return BestModelFile(
-        uri=folder.best_model.as_uri(),
-        sha256=best.sha256,
-        size=best.size,
-        round=best.round,
-        metric=best.metric,
-        value=best.value,
-    )
+    return BestModelFile.of(best, uri=folder.best_model.as_uri())
